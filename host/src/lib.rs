@@ -1,1 +1,7 @@
-//! Tidemill.
+//! Tidemill rebuilds MySQL tables in ClickHouse: a *resync*. Every row streams, as Arrow batches, through the user's own
+//! sandboxed WebAssembly plugins, the copy is proved, and swapped with the original atomically.
+//!
+//! The rooms of the house and who may know whom are described in `ARCHITECTURE.md`.
+
+pub mod pipe;
+pub mod schema;

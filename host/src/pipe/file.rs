@@ -1,0 +1,215 @@
+//! The pipe file as it is typed: one structure a section, every setting named, documented and defaulted once.
+//!
+//! What stands here is only shape; what it means is checked in [`super::Pipe::load`].
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::schema::{Engine, MetadataNames};
+
+/// A whole pipe file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PipeFile {
+    /// The pipe's name: letters, digits, `-` and `_`.
+    pub(super) name: String,
+    /// The folder of the journal and of an embedded ClickHouse; default `.tidemill/<name>` beside the pipe file.
+    pub(super) state: Option<String>,
+    pub(super) source: SourceFile,
+    pub(super) destination: DestinationFile,
+    #[serde(default)]
+    pub(super) snapshot: SnapshotFile,
+    #[serde(default)]
+    pub(super) verify: VerifyFile,
+    #[serde(default)]
+    pub(super) swap: SwapFile,
+    #[serde(default)]
+    pub(super) metadata: MetadataNames,
+    #[serde(default, rename = "table")]
+    pub(super) tables: Vec<TableFile>,
+}
+
+/// `[source]`: the MySQL or MariaDB server.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SourceFile {
+    #[serde(default = "default_host")]
+    pub(super) host: String,
+    #[serde(default = "default_mysql_port")]
+    pub(super) port: u16,
+    /// A Unix socket's path, instead of host and port.
+    pub(super) socket: Option<String>,
+    pub(super) user: String,
+    pub(super) password: Option<String>,
+    /// The environment variable that holds the password.
+    pub(super) password_env: Option<String>,
+    /// A file whose first line is the password.
+    pub(super) password_file: Option<String>,
+    /// `disabled`, `required`, `verify_ca` or `verify_identity`. Default: `disabled` for loopback and sockets, else `required`.
+    pub(super) tls: Option<TlsMode>,
+    /// A PEM file with the authorities that `verify_ca` and `verify_identity` trust; default: the public ones.
+    pub(super) ca: Option<String>,
+}
+
+/// How far TLS is asked for, in MySQL's own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TlsMode {
+    /// No encryption.
+    Disabled,
+    /// Encrypted, without a look at the certificate.
+    Required,
+    /// Encrypted, and the certificate's authority is verified.
+    VerifyCa,
+    /// Encrypted, and authority and host name are verified.
+    VerifyIdentity,
+}
+
+/// `[destination]`: the ClickHouse server.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DestinationFile {
+    /// `embedded`, or the server's HTTP address: `http://localhost:8123`.
+    pub(super) url: String,
+    #[serde(default = "default_clickhouse_user")]
+    pub(super) user: String,
+    pub(super) password: Option<String>,
+    pub(super) password_env: Option<String>,
+    pub(super) password_file: Option<String>,
+    pub(super) database: String,
+    /// The fixed HTTP port of an embedded server; default: a free one.
+    pub(super) port: Option<u16>,
+}
+
+/// `[snapshot]`: how the tables are read and loaded.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SnapshotFile {
+    pub(super) parallel_chunks: usize,
+    pub(super) chunk_rows: u64,
+    pub(super) block: String,
+    pub(super) batch_rows: usize,
+    pub(super) batch: String,
+    pub(super) rows_per_second: Option<u64>,
+}
+
+impl Default for SnapshotFile {
+    fn default() -> Self {
+        Self {
+            parallel_chunks: 2,
+            chunk_rows: 500_000,
+            block: "64MiB".to_owned(),
+            batch_rows: 65_536,
+            batch: "8MiB".to_owned(),
+            rows_per_second: None,
+        }
+    }
+}
+
+/// `[verify]`: how the copy is proved before the swap.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct VerifyFile {
+    pub(super) mode: VerifyMode,
+}
+
+/// How far a copy is verified before the swap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerifyMode {
+    /// The ledger adds up and the rows by key, as ClickHouse counts them, equal it.
+    #[default]
+    Counts,
+    /// Also, the digest of every column as read back equals the digest of what was sent.
+    Full,
+}
+
+/// `[swap]`: what guards the swap, and the way back.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SwapFile {
+    pub(super) max_shrink: String,
+    pub(super) max_growth: Option<String>,
+    pub(super) keep_old: String,
+    pub(super) on_table_error: OnTableError,
+}
+
+impl Default for SwapFile {
+    fn default() -> Self {
+        Self {
+            max_shrink: "10%".to_owned(),
+            max_growth: None,
+            keep_old: "7d".to_owned(),
+            on_table_error: OnTableError::Stop,
+        }
+    }
+}
+
+/// Whether one bad table keeps the others from being swapped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnTableError {
+    /// No table is swapped.
+    #[default]
+    Stop,
+    /// The others are swapped.
+    Continue,
+}
+
+/// `[[table]]`: a table mapping.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TableFile {
+    /// `database.table`.
+    pub(super) source: String,
+    /// The destination table's name; default: the source table's.
+    pub(super) destination: Option<String>,
+    #[serde(default)]
+    pub(super) engine: Option<Engine>,
+    /// Columns or expressions of the sorting key; default: the primary key.
+    pub(super) order_by: Option<Vec<String>>,
+    pub(super) partition_by: Option<String>,
+    /// MergeTree settings.
+    #[serde(default)]
+    pub(super) settings: BTreeMap<String, toml::Value>,
+    /// Another ClickHouse type than the default, by column.
+    #[serde(default)]
+    pub(super) types: BTreeMap<String, String>,
+    #[serde(default, rename = "transform")]
+    pub(super) transforms: Vec<TransformFile>,
+}
+
+/// `[[table.transform]]`: a plugin's use on a table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TransformFile {
+    /// A plugin's name, or the path of its file.
+    pub(super) plugin: String,
+    #[serde(default)]
+    pub(super) config: toml::Table,
+    #[serde(default)]
+    pub(super) limits: LimitsFile,
+}
+
+/// `limits` of a transform.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LimitsFile {
+    pub(super) memory: Option<String>,
+    pub(super) deadline: Option<String>,
+    pub(super) output: Option<String>,
+    pub(super) log_lines: Option<u32>,
+}
+
+fn default_host() -> String {
+    "127.0.0.1".to_owned()
+}
+
+fn default_mysql_port() -> u16 {
+    3306
+}
+
+fn default_clickhouse_user() -> String {
+    "default".to_owned()
+}

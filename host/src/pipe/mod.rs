@@ -1,0 +1,217 @@
+//! The pipe: one source, one destination, the tables between them and their transforms, in one TOML file.
+//!
+//! A [`Pipe`] can only be made by [`Pipe::load`], so whoever has one knows that names, sizes, durations and secrets were
+//! checked. What only a server or a plugin can tell (a missing table, a configuration that its schema refuses) is reported
+//! later, with the line that [`Pipe::locate`] finds. The module knows no server.
+
+mod error;
+mod file;
+mod locate;
+mod validate;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+pub use error::{Location, PipeError};
+pub use file::{OnTableError, TlsMode, VerifyMode};
+
+use crate::schema::{Engine, MetadataNames, TableName};
+
+/// A validated pipe.
+#[derive(Clone, Debug)]
+pub struct Pipe {
+    /// The pipe's name.
+    pub name: String,
+    /// The folder that relative paths start from: the pipe file's.
+    pub folder: PathBuf,
+    /// The folder of the journal and of an embedded ClickHouse.
+    pub state: PathBuf,
+    /// The MySQL or MariaDB server.
+    pub source: SourceSettings,
+    /// The ClickHouse server.
+    pub destination: DestinationSettings,
+    /// How the tables are read and loaded.
+    pub snapshot: SnapshotSettings,
+    /// How far the copy is verified before the swap.
+    pub verify: VerifyMode,
+    /// What guards the swap, and the way back.
+    pub swap: SwapSettings,
+    /// The names of the columns that Tidemill adds.
+    pub metadata: MetadataNames,
+    /// The table mappings, in the file's order; at least one.
+    pub tables: Vec<TableMapping>,
+    text: locate::SourceText,
+}
+
+/// How to reach the source.
+#[derive(Clone, Debug)]
+pub struct SourceSettings {
+    /// Where it listens.
+    pub address: SourceAddress,
+    /// The user.
+    pub user: String,
+    /// The password, if there is one.
+    pub password: Option<SecretString>,
+    /// How far TLS is asked for.
+    pub tls: TlsMode,
+    /// The PEM file of trusted authorities; none: the public ones.
+    pub ca: Option<PathBuf>,
+}
+
+/// Where the source listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceAddress {
+    /// TCP.
+    Tcp {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// A Unix socket.
+    Socket(PathBuf),
+}
+
+impl std::fmt::Display for SourceAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Socket(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// How to reach the destination.
+#[derive(Clone, Debug)]
+pub struct DestinationSettings {
+    /// Which server.
+    pub server: DestinationServer,
+    /// The user.
+    pub user: String,
+    /// The password, if there is one.
+    pub password: Option<SecretString>,
+    /// The database of the destination tables.
+    pub database: String,
+}
+
+/// Which ClickHouse server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DestinationServer {
+    /// One that the pipe starts and stops by itself, with its data in the state folder.
+    Embedded {
+        /// Its HTTP port; none: a free one.
+        port: Option<u16>,
+    },
+    /// One that listens at this HTTP or HTTPS address.
+    Url(Url),
+}
+
+/// How the tables are read and loaded.
+#[derive(Clone, Debug)]
+pub struct SnapshotSettings {
+    /// How many chunks are read at the same time, each over a connection of its own.
+    pub parallel_chunks: usize,
+    /// The number of rows that the planner aims at for a chunk.
+    pub chunk_rows: u64,
+    /// The size of an insert, in bytes of Arrow memory; a chunk that is larger is written as several.
+    pub block_bytes: usize,
+    /// The most rows of a record batch.
+    pub batch_rows: usize,
+    /// The size at which a record batch is closed, in bytes.
+    pub batch_bytes: usize,
+    /// A ceiling for the rows read a second, over all tables.
+    pub rows_per_second: Option<u64>,
+}
+
+/// What guards the swap, and the way back.
+#[derive(Clone, Debug)]
+pub struct SwapSettings {
+    /// The share of rows, 0 to 1, by which a table may shrink without approval.
+    pub max_shrink: f64,
+    /// The share by which it may grow; none: any.
+    pub max_growth: Option<f64>,
+    /// How long the old table is kept for a rollback.
+    pub keep_old: Duration,
+    /// Whether one bad table keeps the others from being swapped.
+    pub on_table_error: OnTableError,
+}
+
+/// One source table and the destination table that it feeds.
+#[derive(Clone, Debug)]
+pub struct TableMapping {
+    /// The source table.
+    pub source: TableName,
+    /// The destination table's name, in the destination's database.
+    pub destination: String,
+    /// The engine, where the pipe states one.
+    pub engine: Option<Engine>,
+    /// The sorting key, where the pipe states one: columns or expressions.
+    pub order_by: Option<Vec<String>>,
+    /// The partition expression.
+    pub partition_by: Option<String>,
+    /// MergeTree settings: name and SQL value.
+    pub settings: Vec<(String, String)>,
+    /// Another ClickHouse type than the default: column and type.
+    pub types: Vec<(String, String)>,
+    /// The transforms, in order.
+    pub transforms: Vec<TransformUse>,
+    /// The mapping's key in the file: `table[0]`.
+    pub key: String,
+}
+
+/// A plugin's use on a table.
+#[derive(Clone, Debug)]
+pub struct TransformUse {
+    /// A plugin's name, or the path of its file as the pipe gives it.
+    pub plugin: String,
+    /// The configuration, a JSON object.
+    pub config: serde_json::Value,
+    /// The limits, where the pipe states them.
+    pub limits: LimitSettings,
+    /// The transform's key in the file: `table[0].transform[1]`.
+    pub key: String,
+}
+
+/// A transform's limits, where the pipe states them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// Memory of an instance, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Time for a batch.
+    pub batch_deadline: Option<Duration>,
+    /// Output of a batch, in bytes.
+    pub output_bytes: Option<u64>,
+    /// Log lines of an instance.
+    pub log_lines: Option<u32>,
+}
+
+impl Pipe {
+    /// Reads and checks a pipe file. Nothing but the file, and the environment variables and secret files that it names, is looked at.
+    pub fn load(path: &Path) -> Result<Self, PipeError> {
+        validate::pipe(locate::SourceText::read(path)?)
+    }
+
+    /// The file that the pipe was read from.
+    pub fn path(&self) -> &Path {
+        &self.text.path
+    }
+
+    /// Where a key such as `table[0].transform[1].config.where` stands in the file, or the nearest key that encloses it.
+    pub fn locate(&self, key: &str) -> Location {
+        self.text.at_key(key)
+    }
+
+    /// An error at a key of this pipe.
+    pub fn invalid(&self, key: &str, reason: impl Into<String>) -> PipeError {
+        PipeError::Invalid { location: self.locate(key), reason: reason.into() }
+    }
+
+    /// The mapping of a source table.
+    pub fn table(&self, source: &TableName) -> Option<&TableMapping> {
+        self.tables.iter().find(|t| &t.source == source)
+    }
+}

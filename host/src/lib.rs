@@ -3,5 +3,6 @@
 //!
 //! The rooms of the house and who may know whom are described in `ARCHITECTURE.md`.
 
+pub mod lifecycle;
 pub mod pipe;
 pub mod schema;

@@ -1,6 +1,7 @@
 //! Finds the line of a key in a pipe file, so that an error found late (a missing table, a configuration that a plugin refuses)
 //! still points at the line to change.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
@@ -9,16 +10,31 @@ use toml::de::{DeTable, DeValue};
 use super::error::{Location, PipeError};
 
 /// A pipe file's text and its name.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct SourceText {
     pub(super) path: PathBuf,
     pub(super) text: String,
 }
 
+/// The text may hold a password: only the name is shown.
+impl fmt::Debug for SourceText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceText")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
 impl SourceText {
     pub(super) fn read(path: &Path) -> Result<Self, PipeError> {
-        let text = std::fs::read_to_string(path).map_err(|cause| PipeError::Unreadable { path: path.to_owned(), cause })?;
-        Ok(Self { path: path.to_owned(), text })
+        let text = std::fs::read_to_string(path).map_err(|cause| PipeError::Unreadable {
+            path: path.to_owned(),
+            cause,
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            text,
+        })
     }
 
     /// The place of a byte offset.
@@ -36,10 +52,17 @@ impl SourceText {
     /// The place of a key such as `table[0].transform[1].config.where`; of the nearest enclosing key that the file has, if it
     /// doesn't have this one.
     pub(super) fn at_key(&self, key: &str) -> Location {
-        let found = DeTable::parse(&self.text).ok().and_then(|root| offset_of(root.get_ref(), key));
+        let found = DeTable::parse(&self.text)
+            .ok()
+            .and_then(|root| offset_of(root.get_ref(), key));
         match found {
             Some(offset) => self.at_offset(offset, Some(key.to_owned())),
-            None => Location { file: self.path.clone(), line: None, column: None, key: Some(key.to_owned()) },
+            None => Location {
+                file: self.path.clone(),
+                line: None,
+                column: None,
+                key: Some(key.to_owned()),
+            },
         }
     }
 }
@@ -52,12 +75,21 @@ fn offset_of(root: &DeTable<'_>, key: &str) -> Option<usize> {
     for part in parts(key) {
         match part {
             Part::Name(name) => {
-                let Some((found, inner)) = table.and_then(|t| t.iter().find(|(k, _)| k.get_ref() == name)) else { break };
+                let Some((found, inner)) =
+                    table.and_then(|t| t.iter().find(|(k, _)| k.get_ref() == name))
+                else {
+                    break;
+                };
                 offset = Some(found.span().start);
                 value = Some(inner);
             }
             Part::Index(i) => {
-                let Some(inner) = value.and_then(|v| v.get_ref().as_array()).and_then(|a| a.get(i)) else { break };
+                let Some(inner) = value
+                    .and_then(|v| v.get_ref().as_array())
+                    .and_then(|a| a.get(i))
+                else {
+                    break;
+                };
                 offset = Some(inner.span().start);
                 value = Some(inner);
             }
@@ -74,10 +106,15 @@ enum Part<'a> {
 
 /// Splits `a.b[2].c` into its parts.
 fn parts(key: &str) -> impl Iterator<Item = Part<'_>> {
-    key.split(['.', '[']).filter(|part| !part.is_empty()).map(|part| {
-        match part.strip_suffix(']').and_then(|digits| digits.parse().ok()) {
-            Some(index) => Part::Index(index),
-            None => Part::Name(part),
-        }
-    })
+    key.split(['.', '['])
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            match part
+                .strip_suffix(']')
+                .and_then(|digits| digits.parse().ok())
+            {
+                Some(index) => Part::Index(index),
+                None => Part::Name(part),
+            }
+        })
 }

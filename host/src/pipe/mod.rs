@@ -207,7 +207,10 @@ impl Pipe {
 
     /// An error at a key of this pipe.
     pub fn invalid(&self, key: &str, reason: impl Into<String>) -> PipeError {
-        PipeError::Invalid { location: self.locate(key), reason: reason.into() }
+        PipeError::Invalid {
+            location: self.locate(key),
+            reason: reason.into(),
+        }
     }
 
     /// The mapping of a source table.

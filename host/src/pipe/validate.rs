@@ -8,12 +8,13 @@ use url::Url;
 
 use super::error::PipeError;
 use super::file::{
-    DestinationFile, LimitsFile, PipeFile, SnapshotFile, SourceFile, SwapFile, TableFile, TlsMode, TransformFile,
+    DestinationFile, LimitsFile, PipeFile, SnapshotFile, SourceFile, SwapFile, TableFile, TlsMode,
+    TransformFile,
 };
 use super::locate::SourceText;
 use super::{
-    DestinationServer, DestinationSettings, LimitSettings, Pipe, SnapshotSettings, SourceAddress, SourceSettings,
-    SwapSettings, TableMapping, TransformUse,
+    DestinationServer, DestinationSettings, LimitSettings, Pipe, SnapshotSettings, SourceAddress,
+    SourceSettings, SwapSettings, TableMapping, TransformUse,
 };
 
 /// ClickHouse cuts an insert into several blocks from here on, and a block is what it writes whole or not at all.
@@ -28,7 +29,10 @@ pub(super) fn pipe(text: SourceText) -> Result<Pipe, PipeError> {
         },
         reason: error.message().to_owned(),
     })?;
-    let check = Check { folder: folder_of(&text.path), text: &text };
+    let check = Check {
+        folder: folder_of(&text.path),
+        text: &text,
+    };
     check.name(&file.name)?;
     let state = match &file.state {
         Some(state) => check.path(state),
@@ -65,7 +69,10 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn invalid<T>(&self, key: &str, reason: impl Into<String>) -> Result<T, PipeError> {
-        Err(PipeError::Invalid { location: self.text.at_key(key), reason: reason.into() })
+        Err(PipeError::Invalid {
+            location: self.text.at_key(key),
+            reason: reason.into(),
+        })
     }
 
     /// A path of the file, relative to the file's own folder.
@@ -76,7 +83,10 @@ impl Check<'_> {
     fn name(&self, name: &str) -> Result<(), PipeError> {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
-            return self.invalid("name", "a pipe's name has 1 to 64 letters, digits, `-` or `_`");
+            return self.invalid(
+                "name",
+                "a pipe's name has 1 to 64 letters, digits, `-` or `_`",
+            );
         }
         Ok(())
     }
@@ -84,21 +94,45 @@ impl Check<'_> {
     fn source(&self, file: SourceFile) -> Result<SourceSettings, PipeError> {
         let address = match &file.socket {
             Some(socket) => SourceAddress::Socket(self.path(socket)),
-            None => SourceAddress::Tcp { host: file.host, port: file.port },
+            None => SourceAddress::Tcp {
+                host: file.host,
+                port: file.port,
+            },
         };
-        let tls = file.tls.unwrap_or(if is_local(&address) { TlsMode::Disabled } else { TlsMode::Required });
+        let tls = file.tls.unwrap_or(if is_local(&address) {
+            TlsMode::Disabled
+        } else {
+            TlsMode::Required
+        });
         if tls != TlsMode::Disabled && matches!(address, SourceAddress::Socket(_)) {
             return self.invalid("source.tls", "a Unix socket has no TLS; leave `tls` out");
         }
         if file.ca.is_some() && !matches!(tls, TlsMode::VerifyCa | TlsMode::VerifyIdentity) {
-            return self.invalid("source.ca", "an authority is only looked at with tls = \"verify_ca\" or \"verify_identity\"");
+            return self.invalid(
+                "source.ca",
+                "an authority is only looked at with tls = \"verify_ca\" or \"verify_identity\"",
+            );
         }
         let ca = file.ca.map(|ca| self.path(&ca));
         if let Some(missing) = ca.as_ref().filter(|ca| !ca.is_file()) {
-            return self.invalid("source.ca", format!("there is no file {}", missing.display()));
+            return self.invalid(
+                "source.ca",
+                format!("there is no file {}", missing.display()),
+            );
         }
-        let password = self.password("source", file.password, file.password_env, file.password_file)?;
-        Ok(SourceSettings { address, user: file.user, password, tls, ca })
+        let password = self.password(
+            "source",
+            file.password,
+            file.password_env,
+            file.password_file,
+        )?;
+        Ok(SourceSettings {
+            address,
+            user: file.user,
+            password,
+            tls,
+            ca,
+        })
     }
 
     fn destination(&self, file: DestinationFile) -> Result<DestinationSettings, PipeError> {
@@ -108,21 +142,45 @@ impl Check<'_> {
             match Url::parse(&file.url) {
                 Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
                     if !url.username().is_empty() || url.password().is_some() {
-                        return self.invalid("destination.url", "user and password have keys of their own, `user` and `password_env`");
+                        return self.invalid(
+                            "destination.url",
+                            "user and password have keys of their own, `user` and `password_env`",
+                        );
                     }
                     DestinationServer::Url(url)
                 }
-                _ => return self.invalid("destination.url", "expected `embedded` or an address such as `http://localhost:8123`"),
+                _ => {
+                    return self.invalid(
+                        "destination.url",
+                        "expected `embedded` or an address such as `http://localhost:8123`",
+                    );
+                }
             }
         };
         if file.port.is_some() && matches!(server, DestinationServer::Url(_)) {
-            return self.invalid("destination.port", "only an embedded server's port is chosen here; put this one into `url`");
+            return self.invalid(
+                "destination.port",
+                "only an embedded server's port is chosen here; put this one into `url`",
+            );
         }
         if file.database.is_empty() {
-            return self.invalid("destination.database", "the destination's database has no name");
+            return self.invalid(
+                "destination.database",
+                "the destination's database has no name",
+            );
         }
-        let password = self.password("destination", file.password, file.password_env, file.password_file)?;
-        Ok(DestinationSettings { server, user: file.user, password, database: file.database })
+        let password = self.password(
+            "destination",
+            file.password,
+            file.password_env,
+            file.password_file,
+        )?;
+        Ok(DestinationSettings {
+            server,
+            user: file.user,
+            password,
+            database: file.database,
+        })
     }
 
     /// A password from one of its three places.
@@ -138,9 +196,10 @@ impl Check<'_> {
             (Some(plain), None, None) => Ok(Some(plain.into())),
             (None, Some(variable), None) => match std::env::var(&variable) {
                 Ok(secret) => Ok(Some(secret.into())),
-                Err(_) => {
-                    self.invalid(&format!("{section}.password_env"), format!("the environment variable {variable} is not set"))
-                }
+                Err(_) => self.invalid(
+                    &format!("{section}.password_env"),
+                    format!("the environment variable {variable} is not set"),
+                ),
             },
             (None, None, Some(file)) => match std::fs::read_to_string(self.path(&file)) {
                 Ok(secret) => Ok(Some(secret.lines().next().unwrap_or_default().into())),
@@ -149,27 +208,42 @@ impl Check<'_> {
                     format!("{} can't be read: {cause}", self.path(&file).display()),
                 ),
             },
-            _ => self.invalid(section, "give one of `password`, `password_env` and `password_file`"),
+            _ => self.invalid(
+                section,
+                "give one of `password`, `password_env` and `password_file`",
+            ),
         }
     }
 
     fn snapshot(&self, file: &SnapshotFile) -> Result<SnapshotSettings, PipeError> {
         if !(1..=64).contains(&file.parallel_chunks) {
-            return self.invalid("snapshot.parallel_chunks", "1 to 64 chunks are read at the same time");
+            return self.invalid(
+                "snapshot.parallel_chunks",
+                "1 to 64 chunks are read at the same time",
+            );
         }
         if !(1_000..=1_000_000).contains(&file.chunk_rows) {
             return self.invalid("snapshot.chunk_rows", "a chunk has 1000 to 1000000 rows");
         }
         if !(1..=LARGEST_BATCH_ROWS).contains(&file.batch_rows) {
-            return self.invalid("snapshot.batch_rows", format!("a batch has 1 to {LARGEST_BATCH_ROWS} rows"));
+            return self.invalid(
+                "snapshot.batch_rows",
+                format!("a batch has 1 to {LARGEST_BATCH_ROWS} rows"),
+            );
         }
         if file.rows_per_second == Some(0) {
-            return self.invalid("snapshot.rows_per_second", "at least one row a second; leave it out for no ceiling");
+            return self.invalid(
+                "snapshot.rows_per_second",
+                "at least one row a second; leave it out for no ceiling",
+            );
         }
         let block_bytes = self.bytes("snapshot.block", &file.block)?;
         let batch_bytes = self.bytes("snapshot.batch", &file.batch)?;
         if !(1 << 20..=LARGEST_BLOCK_BYTES).contains(&block_bytes) {
-            return self.invalid("snapshot.block", "an insert has 1MiB to 256MiB, so that ClickHouse writes it whole or not at all");
+            return self.invalid(
+                "snapshot.block",
+                "an insert has 1MiB to 256MiB, so that ClickHouse writes it whole or not at all",
+            );
         }
         if !(1 << 16..=64 << 20).contains(&batch_bytes) {
             return self.invalid("snapshot.batch", "a batch has 64KiB to 64MiB");
@@ -187,7 +261,11 @@ impl Check<'_> {
     fn swap(&self, file: &SwapFile) -> Result<SwapSettings, PipeError> {
         Ok(SwapSettings {
             max_shrink: self.share("swap.max_shrink", &file.max_shrink)?,
-            max_growth: file.max_growth.as_deref().map(|text| self.share("swap.max_growth", text)).transpose()?,
+            max_growth: file
+                .max_growth
+                .as_deref()
+                .map(|text| self.share("swap.max_growth", text))
+                .transpose()?,
             keep_old: self.duration("swap.keep_old", &file.keep_old)?,
             on_table_error: file.on_table_error,
         })
@@ -195,13 +273,19 @@ impl Check<'_> {
 
     fn tables(&self, files: &[TableFile]) -> Result<Vec<TableMapping>, PipeError> {
         if files.is_empty() {
-            return self.invalid("table", "a pipe has at least one [[table]]; `tidemill init` lists the source's tables");
+            return self.invalid(
+                "table",
+                "a pipe has at least one [[table]]; `tidemill init` lists the source's tables",
+            );
         }
         let mut tables: Vec<TableMapping> = Vec::with_capacity(files.len());
         for (i, file) in files.iter().enumerate() {
             let table = self.table(file, format!("table[{i}]"))?;
             if let Some(twin) = tables.iter().find(|t| t.source == table.source) {
-                return self.invalid(&format!("{}.source", table.key), format!("{} is in `{}` already", table.source, twin.key));
+                return self.invalid(
+                    &format!("{}.source", table.key),
+                    format!("{} is in `{}` already", table.source, twin.key),
+                );
             }
             let clash = |t: &&TableMapping| {
                 t.destination == table.destination
@@ -211,7 +295,10 @@ impl Check<'_> {
             if let Some(twin) = tables.iter().find(clash) {
                 return self.invalid(
                     &table.key,
-                    format!("its destination `{}` clashes with `{}` of `{}` or its _resync twin", table.destination, twin.destination, twin.key),
+                    format!(
+                        "its destination `{}` clashes with `{}` of `{}` or its _resync twin",
+                        table.destination, twin.destination, twin.key
+                    ),
                 );
             }
             tables.push(table);
@@ -224,9 +311,15 @@ impl Check<'_> {
             Ok(source) => source,
             Err(reason) => return self.invalid(&format!("{key}.source"), reason),
         };
-        let destination = file.destination.clone().unwrap_or_else(|| source.name.clone());
+        let destination = file
+            .destination
+            .clone()
+            .unwrap_or_else(|| source.name.clone());
         if destination.is_empty() {
-            return self.invalid(&format!("{key}.destination"), "the destination table has no name");
+            return self.invalid(
+                &format!("{key}.destination"),
+                "the destination table has no name",
+            );
         }
         let settings = file.settings.iter().map(|(name, value)| {
             let value_key = format!("{key}.settings.{name}");
@@ -237,11 +330,18 @@ impl Check<'_> {
                 toml::Value::Integer(number) => Ok((name.clone(), number.to_string())),
                 toml::Value::Float(number) => Ok((name.clone(), number.to_string())),
                 toml::Value::Boolean(flag) => Ok((name.clone(), u8::from(*flag).to_string())),
-                toml::Value::String(text) => Ok((name.clone(), format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'")))),
+                toml::Value::String(text) => Ok((
+                    name.clone(),
+                    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'")),
+                )),
                 _ => self.invalid(&value_key, "a setting is a number, a string or a boolean"),
             }
         });
-        let transforms = file.transforms.iter().enumerate().map(|(i, t)| self.transform(t, format!("{key}.transform[{i}]")));
+        let transforms = file
+            .transforms
+            .iter()
+            .enumerate()
+            .map(|(i, t)| self.transform(t, format!("{key}.transform[{i}]")));
         Ok(TableMapping {
             source,
             destination,
@@ -258,17 +358,33 @@ impl Check<'_> {
     fn transform(&self, file: &TransformFile, key: String) -> Result<TransformUse, PipeError> {
         let config = match serde_json::to_value(&file.config) {
             Ok(config) => config,
-            Err(cause) => return self.invalid(&format!("{key}.config"), format!("it can't be written as JSON: {cause}")),
+            Err(cause) => {
+                return self.invalid(
+                    &format!("{key}.config"),
+                    format!("it can't be written as JSON: {cause}"),
+                );
+            }
         };
         let limits = self.limits(&file.limits, &format!("{key}.limits"))?;
-        Ok(TransformUse { plugin: file.plugin.clone(), config, limits, key })
+        Ok(TransformUse {
+            plugin: file.plugin.clone(),
+            config,
+            limits,
+            key,
+        })
     }
 
     fn limits(&self, file: &LimitsFile, key: &str) -> Result<LimitSettings, PipeError> {
         let bytes = |name: &str, text: &Option<String>| {
-            text.as_deref().map(|text| self.bytes(&format!("{key}.{name}"), text)).transpose()
+            text.as_deref()
+                .map(|text| self.bytes(&format!("{key}.{name}"), text))
+                .transpose()
         };
-        let deadline = file.deadline.as_deref().map(|text| self.duration(&format!("{key}.deadline"), text)).transpose()?;
+        let deadline = file
+            .deadline
+            .as_deref()
+            .map(|text| self.duration(&format!("{key}.deadline"), text))
+            .transpose()?;
         Ok(LimitSettings {
             memory_bytes: bytes("memory", &file.memory)?,
             output_bytes: bytes("output", &file.output)?,
@@ -287,17 +403,26 @@ impl Check<'_> {
 
     /// A duration such as `7d`, `90s` or `200ms`.
     fn duration(&self, key: &str, text: &str) -> Result<Duration, PipeError> {
-        let days_are_24_hours = |span: jiff::Span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours());
-        let parsed = text.parse::<jiff::Span>().and_then(days_are_24_hours).and_then(Duration::try_from);
+        let days_are_24_hours =
+            |span: jiff::Span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours());
+        let parsed = text
+            .parse::<jiff::Span>()
+            .and_then(days_are_24_hours)
+            .and_then(Duration::try_from);
         match parsed {
             Ok(duration) => Ok(duration),
-            Err(_) => self.invalid(key, format!("`{text}` is no duration: write it as `7d`, `90s` or `200ms`")),
+            Err(_) => self.invalid(
+                key,
+                format!("`{text}` is no duration: write it as `7d`, `90s` or `200ms`"),
+            ),
         }
     }
 
     /// A share such as `10%`.
     fn share(&self, key: &str, text: &str) -> Result<f64, PipeError> {
-        let percent = text.strip_suffix('%').and_then(|digits| digits.trim().parse::<f64>().ok());
+        let percent = text
+            .strip_suffix('%')
+            .and_then(|digits| digits.trim().parse::<f64>().ok());
         match percent {
             Some(percent) if percent.is_finite() && percent >= 0.0 => Ok(percent / 100.0),
             _ => self.invalid(key, format!("`{text}` is no share: write it as `10%`")),
@@ -310,7 +435,10 @@ fn is_local(address: &SourceAddress) -> bool {
     match address {
         SourceAddress::Socket(_) => true,
         SourceAddress::Tcp { host, .. } => {
-            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+            host == "localhost"
+                || host
+                    .parse::<std::net::IpAddr>()
+                    .is_ok_and(|ip| ip.is_loopback())
         }
     }
 }

@@ -37,7 +37,13 @@ pub struct Chunk {
 impl Chunk {
     /// The whole of a table, as the one chunk of a table without a key.
     pub fn whole(table: TableName, estimated_rows: u64) -> Self {
-        Self { table, number: 0, after: None, upto: None, estimated_rows }
+        Self {
+            table,
+            number: 0,
+            after: None,
+            upto: None,
+            estimated_rows,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ pub mod position;
 pub mod table;
 pub mod target;
 
-pub use chunk::{Chunk, KeyValue, KeyBound, Ledger};
+pub use chunk::{Chunk, KeyBound, KeyValue, Ledger};
 pub use mysql_type::{MysqlType, TypeError};
 pub use position::Position;
 pub use table::{SourceColumn, SourceTable, TableName};

@@ -112,10 +112,14 @@ pub enum MysqlType {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TypeError {
     /// The server names a type that the table doesn't know.
-    #[error("the type `{0}` is not one that Tidemill can copy; leave the column out with the `columns` plugin's `drop`")]
+    #[error(
+        "the type `{0}` is not one that Tidemill can copy; leave the column out with the `columns` plugin's `drop`"
+    )]
     Unknown(String),
     /// The pipe asks for a ClickHouse type that the column can't become.
-    #[error("`{wanted}` is not possible for a column of MySQL type {mysql}: choose one of {possible}")]
+    #[error(
+        "`{wanted}` is not possible for a column of MySQL type {mysql}: choose one of {possible}"
+    )]
     Alternative {
         /// What the pipe asks for.
         wanted: String,
@@ -137,7 +141,9 @@ impl MysqlType {
     /// Reads a type from `information_schema.columns.column_type`, as MySQL and MariaDB write it.
     pub fn parse(column_type: &str) -> Result<Self, TypeError> {
         let unknown = || TypeError::Unknown(column_type.to_owned());
-        let name_end = column_type.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(column_type.len());
+        let name_end = column_type
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(column_type.len());
         let name = column_type[..name_end].to_ascii_lowercase();
         let (arguments, attributes) = match column_type[name_end..].strip_prefix('(') {
             Some(rest) => {
@@ -146,7 +152,9 @@ impl MysqlType {
             }
             None => ("", &column_type[name_end..]),
         };
-        let unsigned = attributes.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case("unsigned"));
+        let unsigned = attributes
+            .split_ascii_whitespace()
+            .any(|word| word.eq_ignore_ascii_case("unsigned"));
         let number = |default: u8| match arguments.trim() {
             "" => Ok(default),
             digits => digits.parse().map_err(|_| unknown()),
@@ -163,24 +171,37 @@ impl MysqlType {
             "decimal" | "numeric" => {
                 let (precision, scale) = arguments.split_once(',').unwrap_or((arguments, "0"));
                 let digits = |text: &str| text.trim().parse().map_err(|_| unknown());
-                Self::Decimal { precision: digits(precision)?, scale: digits(scale)? }
+                Self::Decimal {
+                    precision: digits(precision)?,
+                    scale: digits(scale)?,
+                }
             }
             "float" => Self::Float,
             "double" | "real" => Self::Double,
             "bit" => Self::Bit { bits: number(1)? },
             "year" => Self::Year,
             "date" => Self::Date,
-            "datetime" => Self::DateTime { fraction: number(0)? },
-            "timestamp" => Self::Timestamp { fraction: number(0)? },
-            "time" => Self::Time { fraction: number(0)? },
+            "datetime" => Self::DateTime {
+                fraction: number(0)?,
+            },
+            "timestamp" => Self::Timestamp {
+                fraction: number(0)?,
+            },
+            "time" => Self::Time {
+                fraction: number(0)?,
+            },
             "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" => Self::Text,
             "binary" => Self::Binary { bytes: number(1)? },
             "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => Self::Blob,
-            "enum" => Self::Enum { values: quoted_list(arguments).ok_or_else(unknown)? },
-            "set" => Self::Set { values: quoted_list(arguments).ok_or_else(unknown)? },
+            "enum" => Self::Enum {
+                values: quoted_list(arguments).ok_or_else(unknown)?,
+            },
+            "set" => Self::Set {
+                values: quoted_list(arguments).ok_or_else(unknown)?,
+            },
             "json" => Self::Json,
-            "geometry" | "point" | "linestring" | "polygon" | "multipoint" | "multilinestring" | "multipolygon"
-            | "geometrycollection" | "geomcollection" => Self::Geometry,
+            "geometry" | "point" | "linestring" | "polygon" | "multipoint" | "multilinestring"
+            | "multipolygon" | "geometrycollection" | "geomcollection" => Self::Geometry,
             "vector" => Self::Vector,
             "uuid" => Self::Uuid,
             "inet4" => Self::Inet4,
@@ -201,17 +222,23 @@ impl MysqlType {
             Self::MediumInt { unsigned: true } | Self::Int { unsigned: true } => DataType::UInt32,
             Self::BigInt { unsigned: false } => DataType::Int64,
             Self::BigInt { unsigned: true } | Self::Bit { .. } => DataType::UInt64,
-            &Self::Decimal { precision, scale } if precision <= 38 => DataType::Decimal128(precision, scale as i8),
+            &Self::Decimal { precision, scale } if precision <= 38 => {
+                DataType::Decimal128(precision, scale as i8)
+            }
             &Self::Decimal { precision, scale } => DataType::Decimal256(precision, scale as i8),
             Self::Float => DataType::Float32,
             Self::Double => DataType::Float64,
             Self::Year => DataType::UInt16,
             Self::Date => DataType::Date32,
             Self::DateTime { .. } => DataType::Timestamp(TimeUnit::Microsecond, None),
-            Self::Timestamp { .. } => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Self::Timestamp { .. } => {
+                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+            }
             // Signed, and beyond a day: the same 64 bits, whose range Arrow itself doesn't enforce.
             Self::Time { .. } => DataType::Time64(TimeUnit::Microsecond),
-            Self::Text | Self::Enum { .. } | Self::Set { .. } | Self::Json | Self::Geometry => DataType::Utf8,
+            Self::Text | Self::Enum { .. } | Self::Set { .. } | Self::Json | Self::Geometry => {
+                DataType::Utf8
+            }
             Self::Binary { .. } | Self::Blob => DataType::Binary,
             Self::Vector => DataType::List(Arc::new(Field::new("item", DataType::Float32, false))),
             Self::Uuid | Self::Inet6 => DataType::FixedSizeBinary(16),
@@ -222,7 +249,9 @@ impl MysqlType {
     /// The ClickHouse type of the column, without regard to NULL.
     pub fn clickhouse(&self, features: ClickHouseFeatures) -> String {
         match self {
-            Self::DateTime { fraction } | Self::Timestamp { fraction } => format!("DateTime64({fraction}, 'UTC')"),
+            Self::DateTime { fraction } | Self::Timestamp { fraction } => {
+                format!("DateTime64({fraction}, 'UTC')")
+            }
             Self::Time { fraction } if features.time64 => format!("Time64({fraction})"),
             Self::Enum { .. } => "LowCardinality(String)".to_owned(),
             Self::Uuid => "UUID".to_owned(),
@@ -246,13 +275,29 @@ impl MysqlType {
                 default
             }
         };
-        Err(TypeError::Alternative { wanted: wanted.to_owned(), mysql: self.name(), possible })
+        Err(TypeError::Alternative {
+            wanted: wanted.to_owned(),
+            mysql: self.name(),
+            possible,
+        })
     }
 
     /// The type as SQL writes it, for messages and plans: `INT UNSIGNED`, `DECIMAL(10,2)`.
     pub fn name(&self) -> String {
-        let unsigned = |name: &str, unsigned: bool| if unsigned { format!("{name} UNSIGNED") } else { name.to_owned() };
-        let fraction = |name: &str, fraction: u8| if fraction == 0 { name.to_owned() } else { format!("{name}({fraction})") };
+        let unsigned = |name: &str, unsigned: bool| {
+            if unsigned {
+                format!("{name} UNSIGNED")
+            } else {
+                name.to_owned()
+            }
+        };
+        let fraction = |name: &str, fraction: u8| {
+            if fraction == 0 {
+                name.to_owned()
+            } else {
+                format!("{name}({fraction})")
+            }
+        };
         match self {
             Self::Bool => "TINYINT(1)".to_owned(),
             Self::TinyInt { unsigned: u } => unsigned("TINYINT", *u),
@@ -297,7 +342,9 @@ pub fn clickhouse_of_arrow(data_type: &DataType, features: ClickHouseFeatures) -
         DataType::Time64(_) => "Int64".to_owned(),
         DataType::Utf8 | DataType::Binary => "String".to_owned(),
         DataType::FixedSizeBinary(bytes) => format!("FixedString({bytes})"),
-        DataType::List(item) => format!("Array({})", clickhouse_of_arrow(item.data_type(), features)),
+        DataType::List(item) => {
+            format!("Array({})", clickhouse_of_arrow(item.data_type(), features))
+        }
         // The integers and floats have the same names on both sides.
         other => other.to_string(),
     }
@@ -375,19 +422,33 @@ mod tests {
             ("inet6", "INET6", "IPv6"),
         ] {
             let parsed = MysqlType::parse(text).expect(text);
-            assert_eq!((parsed.name().as_str(), parsed.clickhouse(FEATURES).as_str()), (name, clickhouse), "{text}");
+            assert_eq!(
+                (parsed.name().as_str(), parsed.clickhouse(FEATURES).as_str()),
+                (name, clickhouse),
+                "{text}"
+            );
         }
         assert_eq!(
             MysqlType::parse("enum('a','b''c,)','')"),
-            Ok(MysqlType::Enum { values: vec!["a".into(), "b'c,)".into(), String::new()] })
+            Ok(MysqlType::Enum {
+                values: vec!["a".into(), "b'c,)".into(), String::new()]
+            })
         );
-        assert!(matches!(MysqlType::parse("xmltype"), Err(TypeError::Unknown(_))));
+        assert!(matches!(
+            MysqlType::parse("xmltype"),
+            Err(TypeError::Unknown(_))
+        ));
     }
 
     #[test]
     fn only_listed_alternatives_are_taken() {
-        assert_eq!(MysqlType::Bool.alternative("Int8"), Ok(MysqlType::TinyInt { unsigned: false }));
-        let refused = MysqlType::Bool.alternative("Int16").expect_err("not in the table");
+        assert_eq!(
+            MysqlType::Bool.alternative("Int8"),
+            Ok(MysqlType::TinyInt { unsigned: false })
+        );
+        let refused = MysqlType::Bool
+            .alternative("Int16")
+            .expect_err("not in the table");
         insta::assert_snapshot!(refused, @"`Int16` is not possible for a column of MySQL type TINYINT(1): choose one of Bool, Int8");
     }
 }

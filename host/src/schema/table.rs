@@ -24,7 +24,10 @@ pub struct TableName {
 impl TableName {
     /// A name out of its two parts, both unquoted.
     pub fn new(database: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { database: database.into(), name: name.into() }
+        Self {
+            database: database.into(),
+            name: name.into(),
+        }
     }
 }
 
@@ -121,7 +124,10 @@ pub struct SourceTable {
 impl SourceTable {
     /// The Arrow schema of all the columns, in the table's order. A key column is never nullable.
     pub fn arrow_schema(&self) -> SchemaRef {
-        let fields = self.columns.iter().map(|c| Field::new(&c.name, c.mysql_type.arrow(), c.nullable));
+        let fields = self
+            .columns
+            .iter()
+            .map(|c| Field::new(&c.name, c.mysql_type.arrow(), c.nullable));
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 
@@ -132,7 +138,10 @@ impl SourceTable {
 
     /// The names of the key's columns, in key order.
     pub fn key_names(&self) -> Vec<&str> {
-        self.key.iter().map(|&i| self.columns[i].name.as_str()).collect()
+        self.key
+            .iter()
+            .map(|&i| self.columns[i].name.as_str())
+            .collect()
     }
 }
 
@@ -150,9 +159,23 @@ mod tests {
         ] {
             let parsed: TableName = text.parse().expect(text);
             assert_eq!(parsed, TableName::new(database, name), "{text}");
-            assert_eq!(parsed.to_string().parse::<TableName>().expect("its own text"), parsed);
+            assert_eq!(
+                parsed
+                    .to_string()
+                    .parse::<TableName>()
+                    .expect("its own text"),
+                parsed
+            );
         }
-        for bad in ["", "orders", ".orders", "shop.", "`shop.orders", "``.a", "shop.`a`b"] {
+        for bad in [
+            "",
+            "orders",
+            ".orders",
+            "shop.",
+            "`shop.orders",
+            "``.a",
+            "shop.`a`b",
+        ] {
             assert!(bad.parse::<TableName>().is_err(), "{bad}");
         }
     }

@@ -103,10 +103,17 @@ pub fn target_columns(
     let column = |(i, field): (usize, &std::sync::Arc<Field>)| {
         let (plain, comment) = match origins[i] {
             Some((mysql_type, comment)) => (mysql_type.clickhouse(features), comment.to_owned()),
-            None => (clickhouse_of_arrow(field.data_type(), features), String::new()),
+            None => (
+                clickhouse_of_arrow(field.data_type(), features),
+                String::new(),
+            ),
         };
         let nullable = field.is_nullable() && !key.contains(&i);
-        TargetColumn { name: field.name().clone(), clickhouse_type: nullable_type(&plain, field.data_type(), nullable), comment }
+        TargetColumn {
+            name: field.name().clone(),
+            clickhouse_type: nullable_type(&plain, field.data_type(), nullable),
+            comment,
+        }
     };
     output.fields().iter().enumerate().map(column).collect()
 }
@@ -116,7 +123,10 @@ fn nullable_type(plain: &str, arrow: &DataType, nullable: bool) -> String {
     if !nullable || matches!(arrow, DataType::List(_)) {
         return plain.to_owned();
     }
-    match plain.strip_prefix("LowCardinality(").and_then(|rest| rest.strip_suffix(')')) {
+    match plain
+        .strip_prefix("LowCardinality(")
+        .and_then(|rest| rest.strip_suffix(')'))
+    {
         Some(inner) => format!("LowCardinality(Nullable({inner}))"),
         None => format!("Nullable({plain})"),
     }

@@ -1,0 +1,3 @@
+//! The lifecycle of a resync.
+
+pub mod report;

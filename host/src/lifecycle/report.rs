@@ -1,0 +1,359 @@
+//! What the lifecycle tells a person or a script: plain data, serialisable, without a client type of any room.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::pipe::VerifyMode;
+use crate::schema::{Ledger, Position};
+
+/// Where a resync is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Schemas, plugins and bindings are looked at; the `_resync` tables are created.
+    Setup,
+    /// Chunks are loaded.
+    Snapshot,
+    /// The copy is verified, soft-deleted rows are carried over, tables are swapped.
+    Resync,
+    /// Done.
+    Completed,
+    /// Stopped at a batch boundary; `resume` goes on.
+    Paused,
+    /// Stopped by an error; `resume` goes on, `abort` drops the shadow tables.
+    Failed,
+    /// Given up by `abort`.
+    Aborted,
+    /// Undone by `rollback`.
+    RolledBack,
+}
+
+impl Phase {
+    /// Whether nothing is left to do: another resync may begin.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Completed | Self::Aborted | Self::RolledBack)
+    }
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Setup => "Setup",
+            Self::Snapshot => "Snapshot",
+            Self::Resync => "Resync",
+            Self::Completed => "Completed",
+            Self::Paused => "Paused",
+            Self::Failed => "Failed",
+            Self::Aborted => "Aborted",
+            Self::RolledBack => "Rolled back",
+        })
+    }
+}
+
+/// What a resync was started as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The pipe's first load.
+    Load,
+    /// A rebuild of tables that exist.
+    Resync,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// It works, with the loss that the message names.
+    Warning,
+    /// It can't work.
+    Error,
+}
+
+/// Something that `check` or `plan` found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is about: `source`, `destination`, a table, a plugin.
+    pub subject: String,
+    /// What was found and what to do.
+    pub message: String,
+}
+
+/// The answer of `check`.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckReport {
+    /// The pipe.
+    pub pipe: String,
+    /// The source server, as it names itself.
+    pub source: String,
+    /// The destination server, as it names itself.
+    pub destination: String,
+    /// The source tables that were looked at.
+    pub tables: Vec<String>,
+    /// What was found, the worst first.
+    pub findings: Vec<Finding>,
+}
+
+/// The answer of `plan`: what a resync would do. Nothing was changed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// The pipe.
+    pub pipe: String,
+    /// How far the copy will be verified.
+    pub verify: VerifyMode,
+    /// Each table mapping.
+    pub tables: Vec<TablePlan>,
+    /// What `check` found.
+    pub findings: Vec<Finding>,
+}
+
+/// What a resync would do with one table.
+#[derive(Clone, Debug, Serialize)]
+pub struct TablePlan {
+    /// The source table.
+    pub source: String,
+    /// The destination table.
+    pub destination: String,
+    /// Whether the destination table exists (it is swapped) or not (the new one is renamed).
+    pub original_exists: bool,
+    /// Source columns: name, MySQL type, nullable.
+    pub source_columns: Vec<ColumnPlan>,
+    /// The source key's columns.
+    pub key: Vec<String>,
+    /// Each transform's binding.
+    pub transforms: Vec<TransformPlan>,
+    /// Destination columns against those of the original.
+    pub changes: Vec<SchemaChange>,
+    /// The statement that creates the `_resync` table.
+    pub ddl: String,
+    /// What of the original is kept.
+    pub kept: Vec<String>,
+    /// What of the original can't be kept: what, and why.
+    pub lost: Vec<(String, String)>,
+    /// What reads the original (materialised views, dictionaries) and what happens to it.
+    pub dependents: Vec<String>,
+    /// Chunks that it would be read in.
+    pub chunks: u64,
+    /// The source's estimate of rows.
+    pub estimated_rows: u64,
+    /// The source's estimate of bytes.
+    pub estimated_bytes: u64,
+    /// Rows of the original, if there is one.
+    pub original_rows: Option<u64>,
+}
+
+/// A column and its types on both sides.
+#[derive(Clone, Debug, Serialize)]
+pub struct ColumnPlan {
+    /// The column's name.
+    pub name: String,
+    /// Its MySQL type.
+    pub mysql_type: String,
+    /// Whether it allows NULL.
+    pub nullable: bool,
+    /// Whether any transform or the output needs it; the others are not read.
+    pub read: bool,
+}
+
+/// A transform's binding to a table.
+#[derive(Clone, Debug, Serialize)]
+pub struct TransformPlan {
+    /// The plugin's name.
+    pub plugin: String,
+    /// The plugin's version.
+    pub version: String,
+    /// The digest of the plugin's file, SHA-256 in hexadecimal.
+    pub digest: String,
+    /// Columns that enter the sandbox.
+    pub reads: Vec<String>,
+    /// Columns that it computes.
+    pub computes: Vec<String>,
+    /// Columns that are passed on under another name: from, to.
+    pub renames: Vec<(String, String)>,
+    /// Columns that are not passed on.
+    pub drops: Vec<String>,
+    /// Whether it may leave rows out.
+    pub filters: bool,
+}
+
+/// A difference between the original's columns and the new ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "change")]
+pub enum SchemaChange {
+    /// A column that the original doesn't have.
+    Added {
+        /// The column.
+        column: String,
+        /// Its ClickHouse type.
+        new_type: String,
+    },
+    /// A column that only the original has.
+    Dropped {
+        /// The column.
+        column: String,
+        /// Its ClickHouse type.
+        old_type: String,
+    },
+    /// A column whose type changes.
+    Retyped {
+        /// The column.
+        column: String,
+        /// The original's type.
+        old_type: String,
+        /// The new type.
+        new_type: String,
+    },
+    /// The sorting key changes.
+    Reordered {
+        /// The original's sorting key.
+        old_order: String,
+        /// The new one.
+        new_order: String,
+    },
+}
+
+/// Rows of a table before and after its transforms.
+#[derive(Clone, Debug, Serialize)]
+pub struct Preview {
+    /// The source table.
+    pub source: String,
+    /// The columns before.
+    pub columns_before: Vec<String>,
+    /// The columns after.
+    pub columns_after: Vec<String>,
+    /// The rows, in the order of the key.
+    pub rows: Vec<PreviewRow>,
+}
+
+/// A row before and after its transforms; values as text, none for NULL.
+#[derive(Clone, Debug, Serialize)]
+pub struct PreviewRow {
+    /// The source's values.
+    pub before: Vec<Option<String>>,
+    /// The destination's values, or why there are none.
+    pub after: PreviewAfter,
+}
+
+/// What became of a row in a preview.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PreviewAfter {
+    /// The destination's values.
+    Row(Vec<Option<String>>),
+    /// A transform left it out.
+    Filtered,
+    /// A transform rejected it: plugin and reason.
+    Rejected(String),
+}
+
+/// Initial Load Stats of a table.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TableStatistics {
+    /// The source table.
+    pub source: String,
+    /// The destination table.
+    pub destination: String,
+    /// What it is at: `waiting`, `loading`, `loaded`, `verified`, `needs_approval`, `swapped`, `failed`.
+    pub state: String,
+    /// What became of its rows so far.
+    pub ledger: Ledger,
+    /// Bytes written, as Arrow.
+    pub bytes: u64,
+    /// Chunks done.
+    pub chunks_done: u64,
+    /// Chunks in all.
+    pub chunks_total: u64,
+    /// Estimated rows in all.
+    pub estimated_rows: u64,
+    /// Rows read a second, since its first chunk.
+    pub rows_per_second: f64,
+    /// Seconds left, by the rows that are still expected.
+    pub seconds_left: Option<f64>,
+    /// Soft-deleted rows carried over.
+    pub carried_over: Option<u64>,
+    /// Rows of the original before the swap.
+    pub original_rows: Option<u64>,
+    /// Why it failed or waits.
+    pub reason: Option<String>,
+}
+
+/// A resync, as `status` and `history` show it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ResyncSummary {
+    /// Its id.
+    pub id: String,
+    /// What it was started as.
+    pub kind: Kind,
+    /// Where it is.
+    pub phase: Phase,
+    /// The phase that Paused or Failed interrupted.
+    pub interrupted: Option<Phase>,
+    /// When it was started, RFC 3339.
+    pub started: String,
+    /// When it ended, RFC 3339.
+    pub ended: Option<String>,
+    /// Where in the binlog the snapshot was taken.
+    pub position: Option<Position>,
+    /// How consistent the snapshot is, as a sentence.
+    pub consistency: Option<String>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// The statistics of its tables.
+    pub tables: Vec<TableStatistics>,
+    /// What a person should know: what was carried, kept, lost.
+    pub notes: Vec<String>,
+}
+
+/// The answer of `status`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// The pipe.
+    pub pipe: String,
+    /// The pipe's file.
+    pub file: PathBuf,
+    /// Whether a process is at work on it now.
+    pub active: bool,
+    /// The current or last resync.
+    pub resync: Option<ResyncSummary>,
+    /// Plugins whose file differs from what the last load used.
+    pub drift: Vec<String>,
+    /// Old tables that a rollback would bring back, each with the time at which it is dropped.
+    pub rollback: Vec<(String, String)>,
+}
+
+/// How a run of the lifecycle ended.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum Outcome {
+    /// All swapped.
+    Completed(ResyncSummary),
+    /// Stopped at a batch boundary by `pause`.
+    Paused(ResyncSummary),
+    /// A gate waits for `approve` or `abort`.
+    NeedsApproval(ResyncSummary),
+}
+
+/// Who watches a run: the command line's progress, a service's events. Called often; must not block.
+pub trait Progress: Send + Sync {
+    /// The resync has entered a phase.
+    fn phase(&self, id: &str, phase: Phase);
+    /// A table's statistics have changed.
+    fn table(&self, statistics: &TableStatistics);
+    /// Something that a person should know.
+    fn note(&self, message: &str);
+}
+
+/// Nobody watches.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn phase(&self, _id: &str, _phase: Phase) {}
+    fn table(&self, _statistics: &TableStatistics) {}
+    fn note(&self, _message: &str) {}
+}

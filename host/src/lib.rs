@@ -3,6 +3,7 @@
 //!
 //! The rooms of the house and who may know whom are described in `ARCHITECTURE.md`.
 
+pub mod journal;
 pub mod lifecycle;
 pub mod pipe;
 pub mod schema;

@@ -4,62 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::journal::{Kind, Phase};
 use crate::pipe::VerifyMode;
 use crate::schema::{Ledger, Position};
-
-/// Where a resync is on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Schemas, plugins and bindings are looked at; the `_resync` tables are created.
-    Setup,
-    /// Chunks are loaded.
-    Snapshot,
-    /// The copy is verified, soft-deleted rows are carried over, tables are swapped.
-    Resync,
-    /// Done.
-    Completed,
-    /// Stopped at a batch boundary; `resume` goes on.
-    Paused,
-    /// Stopped by an error; `resume` goes on, `abort` drops the shadow tables.
-    Failed,
-    /// Given up by `abort`.
-    Aborted,
-    /// Undone by `rollback`.
-    RolledBack,
-}
-
-impl Phase {
-    /// Whether nothing is left to do: another resync may begin.
-    pub fn is_over(self) -> bool {
-        matches!(self, Self::Completed | Self::Aborted | Self::RolledBack)
-    }
-}
-
-impl std::fmt::Display for Phase {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Self::Setup => "Setup",
-            Self::Snapshot => "Snapshot",
-            Self::Resync => "Resync",
-            Self::Completed => "Completed",
-            Self::Paused => "Paused",
-            Self::Failed => "Failed",
-            Self::Aborted => "Aborted",
-            Self::RolledBack => "Rolled back",
-        })
-    }
-}
-
-/// What a resync was started as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// The pipe's first load.
-    Load,
-    /// A rebuild of tables that exist.
-    Resync,
-}
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

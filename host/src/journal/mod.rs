@@ -1,0 +1,333 @@
+//! The journal: what is durable of a pipe, in SQLite, in the pipe's state folder.
+//!
+//! Every step of a resync is written here before it is done and after, so that a process that was killed at any moment can be
+//! started again and knows what to ask the servers. A write is on the disk when the call returns. No secret and no cell value
+//! is ever written, but the key values that bound a chunk.
+
+mod crash;
+mod lock;
+mod record;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+pub use lock::PipeLock;
+pub use record::{ChunkRecord, ChunkResult, Kind, Phase, PinnedPlugin, ResyncRecord, TableRecord, TableState};
+
+use crate::schema::{Chunk, TableName};
+
+/// The version of the tables in `schema.sql`, kept in SQLite's `user_version`.
+const SCHEMA_VERSION: i64 = 1;
+
+/// Why the journal can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The state folder can't be made or its lock can't be taken.
+    #[error("the pipe's state folder {folder} can't be used: {cause}", folder = folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// Another process is at work on the pipe.
+    #[error("another process is at work on this pipe (process {process})")]
+    Locked {
+        /// Its process id, as it wrote it into the lock file.
+        process: String,
+    },
+    /// SQLite failed.
+    #[error("the journal {file} failed: {cause}", file = file.display())]
+    Sqlite {
+        /// The journal's file.
+        file: PathBuf,
+        /// Why.
+        cause: rusqlite::Error,
+    },
+    /// A newer Tidemill wrote it.
+    #[error("the journal {file} was written by a newer Tidemill (version {found} of its tables, {SCHEMA_VERSION} is known here)", file = file.display())]
+    Newer {
+        /// The journal's file.
+        file: PathBuf,
+        /// The version found.
+        found: i64,
+    },
+    /// A record can't be read.
+    #[error("the journal {file} holds a record that can't be read: {cause}", file = file.display())]
+    Record {
+        /// The journal's file.
+        file: PathBuf,
+        /// Why.
+        cause: serde_json::Error,
+    },
+}
+
+/// The journal of a pipe. Calls are short and synchronous.
+#[derive(Debug)]
+pub struct Journal {
+    file: PathBuf,
+    connection: Mutex<Connection>,
+}
+
+impl Journal {
+    /// Opens the journal in a pipe's state folder, or makes it.
+    pub fn open(state: &Path) -> Result<Self, JournalError> {
+        std::fs::create_dir_all(state).map_err(|cause| JournalError::Folder { folder: state.to_owned(), cause })?;
+        let file = state.join("journal.sqlite");
+        let failed = |cause| JournalError::Sqlite { file: file.clone(), cause };
+        let connection = Connection::open(&file).map_err(failed)?;
+        // Other processes read while one writes: `status` beside a running resync.
+        connection.busy_timeout(Duration::from_secs(30)).map_err(failed)?;
+        connection.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
+        connection.pragma_update(None, "synchronous", "full").map_err(failed)?;
+        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+        if found > SCHEMA_VERSION {
+            return Err(JournalError::Newer { file, found });
+        }
+        connection.execute_batch(include_str!("schema.sql")).map_err(failed)?;
+        connection.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
+        Ok(Self { file, connection: Mutex::new(connection) })
+    }
+
+    /// Opens the journal if there is one: a pipe that never ran has none.
+    pub fn open_existing(state: &Path) -> Result<Option<Self>, JournalError> {
+        if state.join("journal.sqlite").exists() { Self::open(state).map(Some) } else { Ok(None) }
+    }
+
+    /// Writes a resync's first record, with its tables.
+    pub fn begin(&self, resync: &ResyncRecord, tables: &[TableRecord]) -> Result<(), JournalError> {
+        self.write(&resync.id, "begin", |tx| {
+            tx.execute(
+                "INSERT INTO resyncs (id, number, record) VALUES (?1, (SELECT coalesce(max(number), 0) + 1 FROM resyncs), ?2)",
+                params![resync.id, json(resync)?],
+            )?;
+            for (ordinal, table) in tables.iter().enumerate() {
+                tx.execute(
+                    "INSERT INTO tables (resync, source, ordinal, record) VALUES (?1, ?2, ?3, ?4)",
+                    params![resync.id, table.source.to_string(), ordinal as i64, json(table)?],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes a resync's record; `step` says what was done or is about to be.
+    pub fn update_resync(&self, resync: &ResyncRecord, step: &str) -> Result<(), JournalError> {
+        self.write(&resync.id, step, |tx| {
+            tx.execute("UPDATE resyncs SET record = ?2 WHERE id = ?1", params![resync.id, json(resync)?])?;
+            Ok(())
+        })
+    }
+
+    /// Writes a table's record; `step` says what was done or is about to be.
+    pub fn update_table(&self, resync: &str, table: &TableRecord, step: &str) -> Result<(), JournalError> {
+        self.write(resync, &format!("{step} {}", table.source), |tx| {
+            update_table(tx, resync, table)
+        })
+    }
+
+    /// Writes a table's chunks in place of any that it had, together with its record.
+    pub fn plan_chunks(&self, resync: &str, table: &TableRecord, chunks: &[Chunk]) -> Result<(), JournalError> {
+        let source = table.source.to_string();
+        self.write(resync, &format!("chunks planned {source}"), |tx| {
+            tx.execute("DELETE FROM chunks WHERE resync = ?1 AND source = ?2", params![resync, source])?;
+            for chunk in chunks {
+                let record = ChunkRecord { chunk: chunk.clone(), result: None };
+                tx.execute(
+                    "INSERT INTO chunks (resync, source, number, record) VALUES (?1, ?2, ?3, ?4)",
+                    params![resync, source, chunk.number, json(&record)?],
+                )?;
+            }
+            update_table(tx, resync, table)
+        })
+    }
+
+    /// Writes that a chunk is done.
+    pub fn chunk_done(&self, resync: &str, chunk: &Chunk, result: ChunkResult) -> Result<(), JournalError> {
+        let source = chunk.table.to_string();
+        let record = ChunkRecord { chunk: chunk.clone(), result: Some(result) };
+        self.write(resync, &format!("chunk {} done {source}", chunk.number), |tx| {
+            tx.execute(
+                "UPDATE chunks SET record = ?4 WHERE resync = ?1 AND source = ?2 AND number = ?3",
+                params![resync, source, chunk.number, json(&record)?],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// The last resync, over or not.
+    pub fn last_resync(&self) -> Result<Option<ResyncRecord>, JournalError> {
+        Ok(self.records("SELECT record FROM resyncs ORDER BY number DESC LIMIT 1", &[])?.pop())
+    }
+
+    /// All resyncs, the last first.
+    pub fn resyncs(&self) -> Result<Vec<ResyncRecord>, JournalError> {
+        self.records("SELECT record FROM resyncs ORDER BY number DESC", &[])
+    }
+
+    /// A resync's tables, in the pipe's order.
+    pub fn tables(&self, resync: &str) -> Result<Vec<TableRecord>, JournalError> {
+        self.records("SELECT record FROM tables WHERE resync = ?1 ORDER BY ordinal", &[resync])
+    }
+
+    /// A table's chunks, in order.
+    pub fn chunks(&self, resync: &str, source: &TableName) -> Result<Vec<ChunkRecord>, JournalError> {
+        self.records(
+            "SELECT record FROM chunks WHERE resync = ?1 AND source = ?2 ORDER BY number",
+            &[resync, &source.to_string()],
+        )
+    }
+
+    /// Asks the process at work on a resync to pause at the next batch boundary.
+    pub fn request_pause(&self, resync: &str) -> Result<(), JournalError> {
+        self.write(resync, "pause requested", |tx| {
+            tx.execute("INSERT OR REPLACE INTO requests (resync, request) VALUES (?1, 'pause')", params![resync])?;
+            Ok(())
+        })
+    }
+
+    /// Whether a pause was asked for.
+    pub fn pause_requested(&self, resync: &str) -> Result<bool, JournalError> {
+        let found = self
+            .connection()
+            .query_row("SELECT 1 FROM requests WHERE resync = ?1", params![resync], |_| Ok(()))
+            .optional()
+            .map_err(|cause| self.failed(cause))?;
+        Ok(found.is_some())
+    }
+
+    /// Forgets what was asked for, once it was done or a person has decided otherwise.
+    pub fn clear_request(&self, resync: &str) -> Result<(), JournalError> {
+        self.write(resync, "request cleared", |tx| {
+            tx.execute("DELETE FROM requests WHERE resync = ?1", params![resync])?;
+            Ok(())
+        })
+    }
+
+    /// The one way to write: a transaction, with the step's line, between two places where a test may end the process.
+    fn write(
+        &self,
+        resync: &str,
+        step: &str,
+        change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), JournalError> {
+        crash::point("before", step);
+        let mut connection = self.connection();
+        let written = (|| {
+            let tx = connection.transaction()?;
+            change(&tx)?;
+            tx.execute(
+                "INSERT INTO steps (resync, at, step) VALUES (?1, ?2, ?3)",
+                params![resync, Timestamp::now().to_string(), step],
+            )?;
+            tx.commit()
+        })();
+        written.map_err(|cause| self.failed(cause))?;
+        tracing::debug!(resync, step, "journalled");
+        crash::point("after", step);
+        Ok(())
+    }
+
+    fn records<T: serde::de::DeserializeOwned>(&self, sql: &str, keys: &[&str]) -> Result<Vec<T>, JournalError> {
+        let connection = self.connection();
+        let texts = (|| {
+            let mut statement = connection.prepare(sql)?;
+            let rows = statement.query_map(rusqlite::params_from_iter(keys), |row| row.get::<_, String>(0))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        })();
+        let texts = texts.map_err(|cause| self.failed(cause))?;
+        let parse = |text: &String| serde_json::from_str(text);
+        texts.iter().map(parse).collect::<Result<_, _>>().map_err(|cause| JournalError::Record { file: self.file.clone(), cause })
+    }
+
+    /// A panic while the lock was held leaves no half-made change behind: SQLite rolls it back.
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failed(&self, cause: rusqlite::Error) -> JournalError {
+        JournalError::Sqlite { file: self.file.clone(), cause }
+    }
+}
+
+fn update_table(tx: &Transaction<'_>, resync: &str, table: &TableRecord) -> rusqlite::Result<()> {
+    tx.execute(
+        "UPDATE tables SET record = ?3 WHERE resync = ?1 AND source = ?2",
+        params![resync, table.source.to_string(), json(table)?],
+    )?;
+    Ok(())
+}
+
+fn json<T: serde::Serialize>(record: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(record).map_err(|cause| rusqlite::Error::ToSqlConversionFailure(Box::new(cause)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{KeyValue, Ledger};
+
+    fn table() -> TableRecord {
+        TableRecord {
+            source: TableName::new("shop", "orders"),
+            destination: "orders".to_owned(),
+            state: TableState::Waiting,
+            fingerprint: "f".to_owned(),
+            plugins: Vec::new(),
+            attempt: 0,
+            estimated_rows: 10,
+            original: None,
+            shadow: None,
+            original_rows: None,
+            carried_over: None,
+            approved: false,
+            reason: None,
+            began: None,
+            loaded: None,
+            keep_old_until: None,
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_there_for_the_next_process() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let resync = ResyncRecord::new(Kind::Resync);
+        let chunk = Chunk {
+            table: table().source,
+            number: 1,
+            after: Some(vec![KeyValue::Int(i128::from(u64::MAX)), KeyValue::Bytes(vec![0, 255])]),
+            upto: None,
+            estimated_rows: 5,
+        };
+        let result = ChunkResult { ledger: Ledger { read: 5, written: 4, filtered: 1, rejected: 0 }, bytes: 9, digest: None };
+        {
+            let journal = Journal::open(folder.path()).expect("a new journal");
+            journal.begin(&resync, &[table()]).expect("begun");
+            let whole = Chunk { number: 0, ..chunk.clone() };
+            journal.plan_chunks(&resync.id, &table(), &[whole, chunk.clone()]).expect("planned");
+            journal.chunk_done(&resync.id, &chunk, result.clone()).expect("done");
+            journal.request_pause(&resync.id).expect("asked");
+        }
+        let journal = Journal::open_existing(folder.path()).expect("readable").expect("there");
+        assert_eq!(journal.last_resync().expect("readable").map(|r| r.id), Some(resync.id.clone()));
+        let chunks = journal.chunks(&resync.id, &chunk.table).expect("readable");
+        assert_eq!(chunks.iter().map(|c| c.result.clone()).collect::<Vec<_>>(), [None, Some(result)]);
+        assert_eq!(chunks[1].chunk, chunk);
+        assert!(journal.pause_requested(&resync.id).expect("readable"));
+        journal.clear_request(&resync.id).expect("cleared");
+        assert!(!journal.pause_requested(&resync.id).expect("readable"));
+    }
+
+    #[test]
+    fn a_newer_journal_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let journal = Journal::open(folder.path()).expect("a new journal");
+        journal.connection().pragma_update(None, "user_version", 99).expect("set");
+        let error = Journal::open(folder.path()).expect_err("it is newer").to_string();
+        assert!(error.contains("newer Tidemill (version 99"), "{error}");
+    }
+}

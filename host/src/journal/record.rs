@@ -1,0 +1,224 @@
+//! The records: a resync, its tables, their chunks.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::schema::{Chunk, Ledger, Position, TableName};
+
+/// Where a resync is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Schemas, plugins and bindings are looked at; the `_resync` tables are created.
+    Setup,
+    /// Chunks are loaded.
+    Snapshot,
+    /// The copy is verified, soft-deleted rows are carried over, tables are swapped.
+    Resync,
+    /// Done.
+    Completed,
+    /// Stopped at a batch boundary; `resume` goes on.
+    Paused,
+    /// Stopped by an error; `resume` goes on, `abort` drops the shadow tables.
+    Failed,
+    /// Given up by `abort`.
+    Aborted,
+    /// Undone by `rollback`.
+    RolledBack,
+}
+
+impl Phase {
+    /// Whether nothing is left to do: another resync may begin.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Completed | Self::Aborted | Self::RolledBack)
+    }
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Setup => "Setup",
+            Self::Snapshot => "Snapshot",
+            Self::Resync => "Resync",
+            Self::Completed => "Completed",
+            Self::Paused => "Paused",
+            Self::Failed => "Failed",
+            Self::Aborted => "Aborted",
+            Self::RolledBack => "Rolled back",
+        })
+    }
+}
+
+/// What a resync was started as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The pipe's first load.
+    Load,
+    /// A rebuild of tables.
+    Resync,
+}
+
+/// A resync.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ResyncRecord {
+    /// Its id, a UUID of version 7: ids sort by time.
+    pub id: String,
+    /// What it was started as.
+    pub kind: Kind,
+    /// Where it is.
+    pub phase: Phase,
+    /// The phase that Paused or Failed interrupted.
+    pub interrupted: Option<Phase>,
+    /// When it was started.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// Where in the binlog the snapshot was taken; none if the source doesn't tell.
+    pub position: Option<Position>,
+    /// Whether all the readers saw the tables at that one position.
+    pub consistent: bool,
+    /// The same as a sentence.
+    pub consistency: Option<String>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+impl ResyncRecord {
+    /// A resync that begins now.
+    pub fn new(kind: Kind) -> Self {
+        Self {
+            id: Uuid::now_v7().to_string(),
+            kind,
+            phase: Phase::Setup,
+            interrupted: None,
+            started: Timestamp::now(),
+            ended: None,
+            position: None,
+            consistent: false,
+            consistency: None,
+            error: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// The phase that is at work, or would be once it is resumed.
+    pub fn working_phase(&self) -> Phase {
+        self.interrupted.unwrap_or(self.phase)
+    }
+}
+
+/// How far a table is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableState {
+    /// Its chunks are not planned yet.
+    Waiting,
+    /// Chunks are planned, some may be done.
+    Loading,
+    /// All chunks are done.
+    Loaded,
+    /// The copy is proved.
+    Verified,
+    /// The soft-deleted rows have moved over.
+    Carried,
+    /// It waits for `approve`.
+    NeedsApproval,
+    /// Its swap may have been sent.
+    Swapping,
+    /// The new table bears the original's name.
+    Swapped,
+    /// The table failed; others may go on.
+    Failed,
+    /// `rollback` may have been sent.
+    RollingBack,
+    /// The old table is back.
+    RolledBack,
+}
+
+impl std::fmt::Display for TableState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Waiting => "waiting",
+            Self::Loading => "loading",
+            Self::Loaded => "loaded",
+            Self::Verified => "verified",
+            Self::Carried => "carried over",
+            Self::NeedsApproval => "needs approval",
+            Self::Swapping => "swapping",
+            Self::Swapped => "swapped",
+            Self::Failed => "failed",
+            Self::RollingBack => "rolling back",
+            Self::RolledBack => "rolled back",
+        })
+    }
+}
+
+/// A plugin as a table's load used it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedPlugin {
+    /// As the pipe names it.
+    pub plugin: String,
+    /// The digest of its file, SHA-256 in hexadecimal.
+    pub digest: String,
+}
+
+/// A table of a resync.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TableRecord {
+    /// The source table.
+    pub source: TableName,
+    /// The destination table.
+    pub destination: String,
+    /// How far it is.
+    pub state: TableState,
+    /// What the load depends on: the source's schema, the chain of transforms and the destination's table. A restart that finds another one starts over.
+    pub fingerprint: String,
+    /// The plugins of its transforms.
+    pub plugins: Vec<PinnedPlugin>,
+    /// How many times its shadow was emptied: part of each insert's token.
+    pub attempt: u32,
+    /// The source's estimate of rows.
+    pub estimated_rows: u64,
+    /// The original's UUID before the swap; none if there was no original.
+    pub original: Option<Uuid>,
+    /// The shadow's UUID.
+    pub shadow: Option<Uuid>,
+    /// Visible rows of the original before the swap.
+    pub original_rows: Option<u64>,
+    /// Soft-deleted rows that were carried over.
+    pub carried_over: Option<u64>,
+    /// Whether a person approved the swap.
+    pub approved: bool,
+    /// Why it failed or waits.
+    pub reason: Option<String>,
+    /// When its first chunk was begun.
+    pub began: Option<Timestamp>,
+    /// When its last chunk was done.
+    pub loaded: Option<Timestamp>,
+    /// Until when the old table is kept; none if there is none, or it is gone.
+    pub keep_old_until: Option<Timestamp>,
+}
+
+/// What is known of a chunk that is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkResult {
+    /// What became of its rows.
+    pub ledger: Ledger,
+    /// Bytes sent, as Arrow.
+    pub bytes: u64,
+    /// The digests of the columns that were sent, if the pipe verifies in full: an opaque document of the destination.
+    pub digest: Option<serde_json::Value>,
+}
+
+/// A chunk, to do or done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ChunkRecord {
+    /// The range.
+    pub chunk: Chunk,
+    /// What came out; none: it is still to do.
+    pub result: Option<ChunkResult>,
+}

@@ -304,3 +304,25 @@ impl Progress for Silent {
     fn table(&self, _statistics: &TableStatistics) {}
     fn note(&self, _message: &str) {}
 }
+
+/// By how much a number of rows changes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct PercentChange(f64);
+
+impl PercentChange {
+    /// From `before`, which is not 0, to `after`.
+    pub(super) fn between(before: u64, after: u64) -> Self {
+        Self((after as f64 - before as f64) / before as f64)
+    }
+
+    /// The change as a share: -0.5 for a half that is gone.
+    pub(super) fn share(self) -> f64 {
+        self.0
+    }
+}
+
+impl std::fmt::Display for PercentChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:+.1}%", self.0 * 100.0)
+    }
+}

@@ -1,0 +1,203 @@
+//! The state machine: from whatever phase the journal holds to the end, a pause, a gate or an error.
+
+use std::sync::Arc;
+
+use super::binding::BoundTable;
+use super::error::Error;
+use super::load::{self, Loaded};
+use super::report::{Outcome, PercentChange};
+use super::session::Session;
+use super::work::Work;
+use super::{setup, swap, verify};
+use crate::journal::{Phase, TableRecord, TableState};
+use crate::pipe::OnTableError;
+use crate::schema::TableName;
+
+/// What is left to do after a phase.
+enum Next {
+    Phase(Phase),
+    NeedsApproval,
+}
+
+/// Drives a resync to its end. An error is journalled as Failed before it is returned.
+pub(super) async fn drive(session: &Arc<Session>, work: &Arc<Work>, tables: Vec<BoundTable>) -> Result<Outcome, Error> {
+    let driven = run(session, work, tables).await;
+    if let Err(error) = &driven {
+        let message = error.to_string();
+        work.update("failed", |resync| resync.error = Some(message.clone()))?;
+        work.enter(Phase::Failed)?;
+    }
+    driven
+}
+
+async fn run(session: &Arc<Session>, work: &Arc<Work>, tables: Vec<BoundTable>) -> Result<Outcome, Error> {
+    work.journal.clear_request(&work.id())?;
+    take_up(work, &tables)?;
+    loop {
+        let next = match work.resync().phase {
+            Phase::Setup => {
+                setup::create_shadows(session, work, &tables).await?;
+                Next::Phase(Phase::Snapshot)
+            }
+            Phase::Snapshot => match load::load(session, work, &tables).await? {
+                Loaded::All => Next::Phase(Phase::Resync),
+                Loaded::Paused => Next::Phase(Phase::Paused),
+            },
+            Phase::Resync => resync(session, work, &tables).await?,
+            Phase::Paused => return Ok(Outcome::Paused(work.summary()?)),
+            Phase::Completed | Phase::Failed | Phase::Aborted | Phase::RolledBack => {
+                return Ok(Outcome::Completed(work.summary()?));
+            }
+        };
+        match next {
+            Next::Phase(phase) => work.enter(phase)?,
+            Next::NeedsApproval => return Ok(Outcome::NeedsApproval(work.summary()?)),
+        }
+    }
+}
+
+/// Back to the phase that was interrupted; to Setup, if what the shadows' content depends on has changed since.
+fn take_up(work: &Work, tables: &[BoundTable]) -> Result<(), Error> {
+    let resync = work.resync();
+    let mut phase = resync.working_phase();
+    let changed = |table: &&BoundTable| work.table(&table.mapping.source).fingerprint != table.fingerprint(&work.pipe);
+    if let (Phase::Snapshot, Some(table)) = (phase, tables.iter().find(changed)) {
+        work.note(format!(
+            "the schema, the transforms or the settings of {} have changed since the load began, so it begins again",
+            table.mapping.source
+        ))?;
+        phase = Phase::Setup;
+    }
+    if resync.phase != phase {
+        work.enter(phase)?;
+    }
+    Ok(())
+}
+
+/// The Resync phase: verify all, carry over, then swap pair by pair. No pair is swapped before all are verified.
+async fn resync(session: &Arc<Session>, work: &Work, tables: &[BoundTable]) -> Result<Next, Error> {
+    for table in tables {
+        if let Err(error) = prove(session, work, table).await {
+            let reason = error.to_string();
+            work.update_table(&table.mapping.source, "failed", |record| {
+                record.state = TableState::Failed;
+                record.reason = Some(reason);
+            })?;
+            let skip = work.pipe.swap.on_table_error == OnTableError::Continue && matches!(error, Error::Verification { .. });
+            if !skip {
+                return Err(error);
+            }
+            work.note(format!("{error}"))?;
+        }
+    }
+    if waits_for_approval(work)? {
+        return Ok(Next::NeedsApproval);
+    }
+    for table in tables {
+        let source = &table.mapping.source;
+        if matches!(work.table(source).state, TableState::Carried | TableState::NeedsApproval | TableState::Swapping) {
+            swap::swap(&session.destination, work, source).await?;
+        }
+    }
+    let swapped = |table: &TableRecord| table.state == TableState::Swapped;
+    if !work.tables().iter().any(swapped) {
+        return Err(Error::Verification { table: "any table".to_owned(), reason: "none was verified".to_owned() });
+    }
+    Ok(Next::Phase(Phase::Completed))
+}
+
+/// Verifies a table and moves its soft-deleted rows over, as far as that isn't done.
+async fn prove(session: &Arc<Session>, work: &Work, table: &BoundTable) -> Result<(), Error> {
+    let source = &table.mapping.source;
+    if matches!(work.table(source).state, TableState::Loaded | TableState::Failed) {
+        verify::verify(session, work, table).await?;
+        work.update_table(source, "verified", |record| {
+            record.state = TableState::Verified;
+            record.reason = None;
+        })?;
+    }
+    if work.table(source).state == TableState::Verified {
+        carry_over(session, work, table).await?;
+    }
+    Ok(())
+}
+
+/// Moves the soft-deleted rows of the original over, and counts its visible rows for the gate.
+async fn carry_over(session: &Arc<Session>, work: &Work, table: &BoundTable) -> Result<(), Error> {
+    let (source, name) = (&table.mapping.source, &table.target.name);
+    let destination = &session.destination;
+    let original = session.retried("look at the original", async || destination.live_table(name).await).await?;
+    let (mut carried, mut rows) = (None, None);
+    if let Some(original) = &original {
+        rows = Some(session.retried("count the original", async || destination.live_rows(original, &table.target.metadata).await).await?);
+        let moved = session.retried("carry rows over", async || destination.carry_over(&table.target, original).await).await?;
+        if let Some(note) = &moved.note {
+            work.note(format!("{name}: {note}"))?;
+        }
+        carried = Some(moved.rows);
+    }
+    work.update_table(source, "carried over", |record| {
+        record.state = TableState::Carried;
+        record.original = original.as_ref().map(|original| original.uuid);
+        record.carried_over = carried;
+        record.original_rows = rows;
+    })?;
+    Ok(())
+}
+
+/// The gate: a table that differs from its original by more than the pipe allows waits for a person.
+fn waits_for_approval(work: &Work) -> Result<bool, Error> {
+    let mut waits = false;
+    for table in work.tables() {
+        if !matches!(table.state, TableState::Carried | TableState::NeedsApproval) || table.approved {
+            continue;
+        }
+        let rows = written(work, &table.source)?;
+        let Some(reason) = gate(&work.pipe, table.original_rows, rows) else { continue };
+        waits = true;
+        work.update_table(&table.source, "waits for approval", |record| {
+            record.state = TableState::NeedsApproval;
+            record.reason = Some(reason);
+        })?;
+    }
+    Ok(waits)
+}
+
+/// Why a table may not be swapped without approval, if so.
+fn gate(pipe: &crate::pipe::Pipe, original_rows: Option<u64>, rows: u64) -> Option<String> {
+    let before = original_rows.filter(|&rows| rows > 0)?;
+    let change = PercentChange::between(before, rows);
+    let (limit, name) = match change.share() {
+        share if share < -pipe.swap.max_shrink => (pipe.swap.max_shrink, "max_shrink"),
+        share if pipe.swap.max_growth.is_some_and(|limit| share > limit) => (pipe.swap.max_growth?, "max_growth"),
+        _ => return None,
+    };
+    Some(format!("{before} rows become {rows} ({change}), and swap.{name} is {:.0}%", limit * 100.0))
+}
+
+fn written(work: &Work, source: &TableName) -> Result<u64, Error> {
+    Ok(super::statistics::ledger(&work.journal.chunks(&work.id(), source)?).written)
+}
+
+/// Approves the tables that wait.
+pub(super) fn approve(work: &Work) -> Result<(), Error> {
+    for table in work.tables().iter().filter(|table| table.state == TableState::NeedsApproval) {
+        work.update_table(&table.source, "approved", |record| {
+            record.approved = true;
+            record.reason = None;
+        })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_said_with_its_sign() {
+        for (before, after, text) in [(1000, 500, "-50.0%"), (1000, 1001, "+0.1%"), (1, 3, "+200.0%")] {
+            assert_eq!(PercentChange::between(before, after).to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What changes nothing: `check`, `plan`, `preview`, and the look at a source that `init` takes.
+
+use arrow::array::{Array, RecordBatch};
+use arrow::util::display::array_value_to_string;
+
+use super::binding::BoundTable;
+use super::error::Error;
+use super::report::{
+    CheckReport, ColumnPlan, Finding, Plan, Preview, PreviewAfter, PreviewRow, SchemaChange, Severity, TablePlan, TransformPlan,
+};
+use super::session::Session;
+use super::setup;
+use crate::destination::LiveTable;
+use crate::pipe::Pipe;
+use crate::schema::TableName;
+use crate::source::TableRead;
+use crate::transform::Chain;
+
+/// Looks at everything that can be looked at.
+pub(super) async fn check(session: &Session) -> Result<CheckReport, Error> {
+    let tables = setup::bind(session, &[]).await?;
+    Ok(CheckReport {
+        pipe: session.pipe.name.clone(),
+        source: session.source.server().to_string(),
+        destination: format!("ClickHouse {}", session.destination.version()),
+        tables: tables.iter().map(|table| table.mapping.source.to_string()).collect(),
+        findings: findings(session, &tables).await?,
+    })
+}
+
+/// The findings of all rooms, the worst first.
+async fn findings(session: &Session, tables: &[BoundTable]) -> Result<Vec<Finding>, Error> {
+    let sources: Vec<_> = tables.iter().map(|table| table.source.clone()).collect();
+    let mut findings = session.source.findings(&sources).await?;
+    findings.extend(session.destination.findings().await?);
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    Ok(findings)
+}
+
+/// Works out what a resync of these tables (all, if there are none) would do.
+pub(super) async fn plan(session: &Session, tables: &[TableName]) -> Result<Plan, Error> {
+    let bound = setup::bind(session, tables).await?;
+    let mut plans = Vec::with_capacity(bound.len());
+    for table in &bound {
+        plans.push(plan_table(session, table).await?);
+    }
+    Ok(Plan {
+        pipe: session.pipe.name.clone(),
+        verify: session.pipe.verify,
+        tables: plans,
+        findings: findings(session, &bound).await?,
+    })
+}
+
+async fn plan_table(session: &Session, table: &BoundTable) -> Result<TablePlan, Error> {
+    let original = session.destination.live_table(&table.target.name).await?;
+    let ddl = session.destination.plan_ddl(&table.target, original.as_ref());
+    let chunks = session.source.chunks(&table.source, session.pipe.snapshot.chunk_rows).await?;
+    let original_rows = match &original {
+        Some(original) => Some(session.destination.live_rows(original, &table.target.metadata).await?),
+        None => None,
+    };
+    let read = table.chain.input_columns();
+    let source_columns = table.source.columns.iter().enumerate().map(|(i, column)| ColumnPlan {
+        name: column.name.clone(),
+        mysql_type: column.mysql_type.name(),
+        nullable: column.nullable,
+        read: read.contains(&i),
+    });
+    Ok(TablePlan {
+        source: table.source.name.to_string(),
+        destination: table.target.name.clone(),
+        original_exists: original.is_some(),
+        source_columns: source_columns.collect(),
+        key: table.source.key_names().into_iter().map(str::to_owned).collect(),
+        transforms: transforms(&table.chain),
+        changes: original.as_ref().map(|original| changes(original, table)).unwrap_or_default(),
+        ddl: ddl.create,
+        kept: ddl.kept.into_iter().map(|kept| kept.what).collect(),
+        lost: ddl.lost.into_iter().map(|lost| (lost.what, lost.reason)).collect(),
+        dependents: original.iter().flat_map(LiveTable::dependents).collect(),
+        chunks: chunks.len() as u64,
+        estimated_rows: table.source.estimated_rows,
+        estimated_bytes: table.source.estimated_bytes,
+        original_rows,
+    })
+}
+
+fn transforms(chain: &Chain) -> Vec<TransformPlan> {
+    let plan = |step: crate::transform::StepBinding| TransformPlan {
+        plugin: step.plugin,
+        version: step.version,
+        digest: step.digest,
+        reads: step.reads,
+        computes: step.computes,
+        renames: step.renames,
+        drops: step.drops,
+        filters: step.filters,
+    };
+    chain.describe().into_iter().map(plan).collect()
+}
+
+/// How the new columns and the sorting key differ from the original's.
+fn changes(original: &LiveTable, table: &BoundTable) -> Vec<SchemaChange> {
+    let target = &table.target;
+    let mut changes = Vec::new();
+    for column in &target.columns {
+        let new_type = column.clickhouse_type.clone();
+        match original.columns.iter().find(|old| old.name == column.name) {
+            None => changes.push(SchemaChange::Added { column: column.name.clone(), new_type }),
+            Some(old) if old.data_type != new_type => {
+                changes.push(SchemaChange::Retyped { column: column.name.clone(), old_type: old.data_type.clone(), new_type });
+            }
+            Some(_) => {}
+        }
+    }
+    let is_new = |name: &str| target.column(name).is_some() || target.metadata.all().contains(&name);
+    for old in original.columns.iter().filter(|old| !is_new(&old.name) && old.default_expression.is_empty()) {
+        changes.push(SchemaChange::Dropped { column: old.name.clone(), old_type: old.data_type.clone() });
+    }
+    let plain = |text: &str| text.replace(['`', ' '], "");
+    let new_order = target.order_by.join(", ");
+    if plain(&new_order) != plain(&original.sorting_key) {
+        changes.push(SchemaChange::Reordered { old_order: original.sorting_key.clone(), new_order });
+    }
+    changes
+}
+
+/// Reads some rows of a table and puts them through its transforms, each row by itself so that its fate is known.
+pub(super) async fn preview(session: &Session, table: &TableName, rows: usize) -> Result<Preview, Error> {
+    let mut bound = setup::bind(session, std::slice::from_ref(table)).await?;
+    let Some(table) = bound.pop() else { return Err(setup::unknown_table(&session.pipe, table)) };
+    let read = TableRead::new(&table.source, table.chain.input_columns());
+    let mut reader = session.source.reader().await?;
+    tokio::task::block_in_place(|| {
+        let batch = reader.read_first(&read, rows)?;
+        let mut chain = table.chain.instance();
+        let mut previewed = Vec::with_capacity(batch.num_rows());
+        for row in 0..batch.num_rows() {
+            let applied = chain.apply(batch.slice(row, 1), &"preview")?;
+            let after = match applied.rejected.first() {
+                Some(rejected) => PreviewAfter::Rejected(format!("{}: {}", rejected.plugin, rejected.reason)),
+                None if applied.batch.num_rows() == 0 => PreviewAfter::Filtered,
+                None => PreviewAfter::Row(texts(&applied.batch, 0)),
+            };
+            previewed.push(PreviewRow { before: texts(&batch, row), after });
+        }
+        Ok(Preview {
+            source: table.source.name.to_string(),
+            columns_before: names(&batch.schema()),
+            columns_after: names(table.chain.output()),
+            rows: previewed,
+        })
+    })
+}
+
+fn names(schema: &arrow::datatypes::Schema) -> Vec<String> {
+    schema.fields().iter().map(|field| field.name().clone()).collect()
+}
+
+/// A row's values as text; none for NULL.
+fn texts(batch: &RecordBatch, row: usize) -> Vec<Option<String>> {
+    let text = |column: &std::sync::Arc<dyn Array>| {
+        // Values that Arrow can't print, such as a TIME beyond a day, are shown by their number.
+        column.is_valid(row).then(|| array_value_to_string(column, row).unwrap_or_else(|error| error.to_string()))
+    };
+    batch.columns().iter().map(text).collect()
+}
+
+/// The pipe's plugins whose files differ from what its last load used.
+pub(super) fn drift(pipe: &Pipe, journalled: &[crate::journal::TableRecord]) -> Vec<String> {
+    let mut drift = Vec::new();
+    for mapping in &pipe.tables {
+        let Some(record) = journalled.iter().find(|record| record.source == mapping.source) else {
+            drift.push(format!("{} is new since the last load", mapping.source));
+            continue;
+        };
+        let plugins = |names: Vec<&str>| names.join(", ");
+        let now: Vec<&str> = mapping.transforms.iter().map(|transform| transform.plugin.as_str()).collect();
+        let then: Vec<&str> = record.plugins.iter().map(|plugin| plugin.plugin.as_str()).collect();
+        if now != then {
+            drift.push(format!("{}: transforms were [{}], now [{}]", mapping.source, plugins(then), plugins(now)));
+            continue;
+        }
+        for pinned in &record.plugins {
+            let path = crate::transform::resolve(&pinned.plugin, &pipe.folder);
+            match path.and_then(|path| crate::transform::digest_of(&path)) {
+                Ok(digest) if digest == pinned.digest => {}
+                Ok(_) => drift.push(format!("{}: the plugin `{}` has changed since the last load", mapping.source, pinned.plugin)),
+                Err(error) => drift.push(format!("{}: {error}", mapping.source)),
+            }
+        }
+    }
+    drift
+}
+
+/// A finding of a room, in the lifecycle's words.
+pub(super) fn finding(severity: Severity, subject: impl Into<String>, message: impl Into<String>) -> Finding {
+    Finding { severity, subject: subject.into(), message: message.into() }
+}

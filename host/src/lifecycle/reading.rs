@@ -1,0 +1,215 @@
+//! The reading side of a load: a thread of its own, because the wire and the plugins are synchronous. It reads a chunk,
+//! puts each batch through the chain, and hands blocks to its writer.
+
+use std::ops::ControlFlow;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use arrow::array::{Array, RecordBatch};
+use arrow::util::display::array_value_to_string;
+use tokio::sync::mpsc::Sender;
+
+use super::error::Error;
+use super::load::{LoadTable, Shared, Task};
+use super::writing::Job;
+use crate::destination::Digest;
+use crate::journal::ChunkResult;
+use crate::pipe::VerifyMode;
+use crate::schema::Ledger;
+use crate::source::{ReadLimits, Reader};
+use crate::transform::{Applied, ChainInstance};
+
+/// A block of ClickHouse has at most this many rows; from 1,048,449 on it cuts an insert in two.
+const BLOCK_ROWS: usize = 1_000_000;
+
+/// Reads chunks until there are none, the load is stopped, or the connection is lost.
+pub(super) fn read(shared: &Shared, mut reader: Reader, jobs: &Sender<Job>) {
+    let mut instance: Option<(std::sync::Arc<LoadTable>, ChainInstance)> = None;
+    while let Some(task) = shared.next() {
+        let (_, chain) = match instance.take() {
+            Some(kept) if std::sync::Arc::ptr_eq(&kept.0, &task.table) => instance.insert(kept),
+            _ => instance.insert((task.table.clone(), task.table.bound.chain.instance())),
+        };
+        let mut assembly = Assembly { shared, task: &task, chain, jobs, batches: Vec::new(), rows: 0, bytes: 0, sequence: 0, result: Totals::default(), failure: None };
+        let ended = read_chunk(&mut reader, &mut assembly);
+        match ended {
+            Ok(()) => {}
+            Err(Ended::Stopped) => return,
+            Err(Ended::Failed(error)) => return shared.fail(error),
+            Err(Ended::Lost(error)) => {
+                tracing::warn!(table = %task.chunk.table, chunk = task.chunk.number, %error, "a connection to the source was lost");
+                // The writer puts the chunk back once it has seen all of its blocks. Should it be gone, the load has failed already.
+                let _ = jobs.blocking_send(Job::Lost { task });
+                return;
+            }
+        }
+    }
+}
+
+/// Why a chunk was not read to its end.
+enum Ended {
+    /// The load is stopped, or the writer is gone.
+    Stopped,
+    /// The connection to the source was lost; another may do the chunk.
+    Lost(Error),
+    /// It can't be done.
+    Failed(Error),
+}
+
+fn read_chunk(reader: &mut Reader, assembly: &mut Assembly<'_>) -> Result<(), Ended> {
+    let task = assembly.task;
+    let settings = &assembly.shared.work.pipe.snapshot;
+    let limits = ReadLimits { batch_rows: settings.batch_rows, batch_bytes: settings.batch_bytes };
+    let read = reader.read(&task.table.read, &task.chunk, limits, &mut |batch| assembly.take(batch));
+    if let Some(ended) = assembly.failure.take() {
+        return Err(ended);
+    }
+    match read {
+        Ok(_) => assembly.finish(),
+        Err(error) if error.connection_lost() => Err(Ended::Lost(error.into())),
+        Err(error) => Err(Ended::Failed(error.into())),
+    }
+}
+
+#[derive(Default)]
+struct Totals {
+    ledger: Ledger,
+    bytes: u64,
+    digest: Option<Digest>,
+}
+
+/// Gathers a chunk's batches into blocks.
+struct Assembly<'a> {
+    shared: &'a Shared,
+    task: &'a Task,
+    chain: &'a mut ChainInstance,
+    jobs: &'a Sender<Job>,
+    batches: Vec<RecordBatch>,
+    rows: usize,
+    bytes: usize,
+    sequence: u32,
+    result: Totals,
+    failure: Option<Ended>,
+}
+
+impl Assembly<'_> {
+    /// Takes a batch from the source, or says that reading must stop; why stands in `failure`.
+    fn take(&mut self, batch: RecordBatch) -> ControlFlow<()> {
+        match self.transform(batch) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(ended) => {
+                self.failure = Some(ended);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    fn transform(&mut self, batch: RecordBatch) -> Result<(), Ended> {
+        if self.shared.is_stopped() {
+            return Err(Ended::Stopped);
+        }
+        let read = batch.num_rows();
+        if let Some(pace) = &self.shared.pace {
+            pace.wait(read);
+        }
+        let applied = self.chain.apply(batch.clone(), &self.task.chunk.number).map_err(|cause| Ended::Failed(cause.into()))?;
+        if let Some(rejected) = self.first_rejected(&batch, &applied) {
+            return Err(Ended::Failed(rejected));
+        }
+        let ledger = Ledger { read: read as u64, written: applied.batch.num_rows() as u64, filtered: applied.filtered_rows, rejected: 0 };
+        self.result.ledger += ledger;
+        self.task.table.count(ledger);
+        if applied.batch.num_rows() == 0 {
+            return Ok(());
+        }
+        if self.shared.work.pipe.verify == VerifyMode::Full {
+            let digest = self.result.digest.get_or_insert_with(|| Digest::new(applied.batch.num_columns()));
+            digest.add(&applied.batch, self.task.table.bound.chain.output_key());
+        }
+        let bytes = batch_bytes(&applied.batch);
+        if self.bytes + bytes > self.shared.work.pipe.snapshot.block_bytes || self.rows + applied.batch.num_rows() > BLOCK_ROWS {
+            self.flush()?;
+        }
+        self.bytes += bytes;
+        self.rows += applied.batch.num_rows();
+        self.batches.push(applied.batch);
+        Ok(())
+    }
+
+    /// A rejected row stops the resync.
+    fn first_rejected(&self, batch: &RecordBatch, applied: &Applied) -> Option<Error> {
+        let rejected = applied.rejected.first()?;
+        let source = &self.task.table.bound.source;
+        let key = source.key_names().into_iter().map(|name| {
+            let value = batch.column_by_name(name).and_then(|column| array_value_to_string(column, rejected.row).ok());
+            format!("{name} = {}", value.unwrap_or_else(|| "?".to_owned()))
+        });
+        Some(Error::Rejected {
+            plugin: rejected.plugin.clone(),
+            table: source.name.to_string(),
+            chunk: self.task.chunk.number,
+            key: key.collect::<Vec<_>>().join(", "),
+            reason: rejected.reason.clone(),
+        })
+    }
+
+    /// Hands what was gathered to the writer, as one block.
+    fn flush(&mut self) -> Result<(), Ended> {
+        if self.batches.is_empty() {
+            return Ok(());
+        }
+        let batches = std::mem::take(&mut self.batches);
+        let encoded = self.shared.session.destination.encode(&self.task.table.bound.target, &batches);
+        let block = encoded.map_err(|cause| Ended::Failed(cause.into()))?;
+        self.result.bytes += self.bytes as u64;
+        (self.rows, self.bytes) = (0, 0);
+        let job = Job::Block { task: self.task.clone(), sequence: self.sequence, block };
+        self.sequence += 1;
+        self.send(job)
+    }
+
+    /// Hands over the last block and the chunk's ledger.
+    fn finish(&mut self) -> Result<(), Ended> {
+        self.flush()?;
+        let totals = std::mem::take(&mut self.result);
+        let digest = totals.digest.map(serde_json::to_value).transpose();
+        let digest = digest.map_err(|cause| Ended::Failed(Error::Worker(format!("a digest: {cause}"))))?;
+        let result = ChunkResult { ledger: totals.ledger, bytes: totals.bytes, digest };
+        self.send(Job::Done { task: self.task.clone(), result })
+    }
+
+    /// A writer that is gone has said why.
+    fn send(&self, job: Job) -> Result<(), Ended> {
+        self.jobs.blocking_send(job).map_err(|_| Ended::Stopped)
+    }
+}
+
+/// The memory of a batch's values, in bytes; of a slice, only its part.
+fn batch_bytes(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(column.get_array_memory_size())).sum()
+}
+
+/// A ceiling for the rows read a second, shared by all the readers.
+#[derive(Debug)]
+pub(super) struct Pace {
+    rows_per_second: u64,
+    free_at: Mutex<Instant>,
+}
+
+impl Pace {
+    pub(super) fn new(rows_per_second: u64) -> Self {
+        Self { rows_per_second, free_at: Mutex::new(Instant::now()) }
+    }
+
+    /// Sleeps until these rows fit under the ceiling.
+    fn wait(&self, rows: usize) {
+        let cost = Duration::from_secs_f64(rows as f64 / self.rows_per_second as f64);
+        let until = {
+            let mut free_at = self.free_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let start = (*free_at).max(Instant::now());
+            *free_at = start + cost;
+            start
+        };
+        std::thread::sleep(until.saturating_duration_since(Instant::now()));
+    }
+}

@@ -1,0 +1,74 @@
+//! What a run has open: the source, the destination (an embedded one is started and stopped here) and the plugins' runtime.
+
+use super::error::Error;
+use super::retry;
+use crate::destination::embedded::Embedded;
+use crate::destination::{Destination, DestinationError};
+use crate::pipe::{DestinationServer, Pipe};
+use crate::source::Source;
+use crate::transform::{Runtime, RuntimeSettings};
+
+/// The destination, and the embedded server behind it if there is one.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    pub(super) destination: Destination,
+    embedded: Option<Embedded>,
+}
+
+impl Outlet {
+    /// Connects to the pipe's destination. A server that just restarts is waited for.
+    pub(super) async fn open(pipe: &Pipe) -> Result<Self, Error> {
+        let settings = &pipe.destination;
+        let (url, embedded) = match &settings.server {
+            DestinationServer::Url(url) => (url.clone(), None),
+            DestinationServer::Embedded { port } => {
+                let embedded = Embedded::start(&pipe.state.join("clickhouse"), *port).await?;
+                (embedded.url().clone(), Some(embedded))
+            }
+        };
+        let destination = Destination::connect(settings, &url).await?;
+        Ok(Self { destination, embedded })
+    }
+
+    /// Stops the embedded server, if there is one, and waits for its end.
+    pub(super) async fn close(self) -> Result<(), DestinationError> {
+        match self.embedded {
+            Some(embedded) => embedded.stop().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// All that a load needs.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) pipe: Pipe,
+    pub(super) source: Source,
+    pub(super) destination: Destination,
+    pub(super) runtime: Runtime,
+    outlet: Outlet,
+}
+
+impl Session {
+    /// Opens both ends. An address or a password that is wrong is told at once; only a lost connection is tried again.
+    pub(super) async fn open(pipe: &Pipe) -> Result<Self, Error> {
+        let source = Source::connect(&pipe.source).await?;
+        let runtime = Runtime::new(RuntimeSettings::default())?;
+        let outlet = Outlet::open(pipe).await?;
+        Ok(Self { pipe: pipe.clone(), source, destination: outlet.destination.clone(), runtime, outlet })
+    }
+
+    /// Does something at the destination, again while its error may pass.
+    pub(super) async fn retried<T>(
+        &self,
+        what: &str,
+        attempt: impl AsyncFnMut() -> Result<T, DestinationError>,
+    ) -> Result<T, DestinationError> {
+        retry::SERVER.run(what, DestinationError::is_transient, attempt).await
+    }
+
+    /// Lets go of both ends.
+    pub(super) async fn close(self) -> Result<(), DestinationError> {
+        self.outlet.close().await
+    }
+}

@@ -1,0 +1,87 @@
+//! The Setup phase: everything that can be checked before a byte moves, then the `_resync` tables.
+
+use std::sync::Arc;
+
+use super::binding::BoundTable;
+use super::error::Error;
+use super::session::Session;
+use super::work::Work;
+use crate::destination::LiveTable;
+use crate::journal::{TableRecord, TableState};
+use crate::pipe::Pipe;
+use crate::schema::TableName;
+
+/// The mappings of these source tables, or of all if there are none; bound, in the pipe's order.
+pub(super) async fn bind(session: &Session, tables: &[TableName]) -> Result<Vec<BoundTable>, Error> {
+    if let Some(unknown) = tables.iter().find(|name| session.pipe.table(name).is_none()) {
+        return Err(unknown_table(&session.pipe, unknown));
+    }
+    let mut bound = Vec::new();
+    for mapping in session.pipe.tables.iter().filter(|mapping| tables.is_empty() || tables.contains(&mapping.source)) {
+        bound.push(BoundTable::bind(session, mapping).await?);
+    }
+    Ok(bound)
+}
+
+/// The error for a table that isn't in the pipe.
+pub(super) fn unknown_table(pipe: &Pipe, name: &TableName) -> Error {
+    let known: Vec<String> = pipe.tables.iter().map(|mapping| mapping.source.to_string()).collect();
+    Error::Nothing {
+        reason: format!("{name} is not a table of the pipe `{}`", pipe.name),
+        suggestion: format!("its tables are {}", known.join(", ")),
+    }
+}
+
+/// The first records of the tables of a resync.
+pub(super) fn records(pipe: &Pipe, tables: &[BoundTable]) -> Vec<TableRecord> {
+    let record = |table: &BoundTable| TableRecord {
+        source: table.mapping.source.clone(),
+        destination: table.target.name.clone(),
+        state: TableState::Waiting,
+        fingerprint: table.fingerprint(pipe),
+        plugins: table.plugins.clone(),
+        attempt: 0,
+        estimated_rows: table.source.estimated_rows,
+        original: None,
+        shadow: None,
+        original_rows: None,
+        carried_over: None,
+        approved: false,
+        reason: None,
+        began: None,
+        loaded: None,
+        keep_old_until: None,
+    };
+    tables.iter().map(record).collect()
+}
+
+/// Creates, or replaces, the shadow of each table. Done again after a crash it begins from nothing.
+pub(super) async fn create_shadows(session: &Arc<Session>, work: &Work, tables: &[BoundTable]) -> Result<(), Error> {
+    session.retried("create the database", async || session.destination.create_database().await).await?;
+    for table in tables {
+        let name = &table.target.name;
+        let original = session.retried("look at the original", async || session.destination.live_table(name).await).await?;
+        let ddl = session.destination.plan_ddl(&table.target, original.as_ref());
+        for lost in &ddl.lost {
+            work.note(format!("{name}: {} is not kept: {}", lost.what, lost.reason))?;
+        }
+        for dependent in original.iter().flat_map(LiveTable::dependents) {
+            work.note(format!("{name}: {dependent}"))?;
+        }
+        work.update_table(&table.mapping.source, "creates the shadow of", |record| {
+            record.attempt += 1;
+            record.fingerprint = table.fingerprint(&work.pipe);
+            record.plugins.clone_from(&table.plugins);
+        })?;
+        let shadow = session.retried("create a shadow", async || session.destination.create_shadow(&ddl).await).await?;
+        work.update_table(&table.mapping.source, "created the shadow of", |record| {
+            record.state = TableState::Waiting;
+            record.original = original.as_ref().map(|original| original.uuid);
+            record.shadow = Some(shadow);
+            record.began = None;
+            record.loaded = None;
+            record.reason = None;
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! The writing side of a load: inserts its reader's blocks one after the other, and journals a chunk once all of it is acknowledged.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc::Receiver;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::error::Error;
+use super::load::{self, Shared, Task};
+use crate::destination::Block;
+use crate::journal::{ChunkResult, TableState};
+
+/// What a reader hands to its writer, in order.
+pub(super) enum Job {
+    /// A block of a chunk.
+    Block {
+        /// The chunk.
+        task: Task,
+        /// The block's number in the chunk, from 0.
+        sequence: u32,
+        /// What to insert.
+        block: Block,
+    },
+    /// The chunk was read to its end.
+    Done {
+        /// The chunk.
+        task: Task,
+        /// Its ledger.
+        result: ChunkResult,
+    },
+    /// The reader has lost its connection in the middle of the chunk, and is gone.
+    Lost {
+        /// The chunk.
+        task: Task,
+    },
+}
+
+/// Does the jobs of one reader. An error ends the load; the reader then finds the channel closed.
+pub(super) async fn write(shared: Arc<Shared>, mut inbox: Receiver<Job>) {
+    while let Some(job) = inbox.recv().await {
+        let done = match job {
+            Job::Block { task, sequence, block } => insert(&shared, &task, sequence, &block).await,
+            Job::Done { task, result } => done(&shared, &task, result),
+            Job::Lost { task } => lost(&shared, task).await,
+        };
+        if let Err(error) = done {
+            return shared.fail(error);
+        }
+    }
+}
+
+async fn insert(shared: &Shared, task: &Task, sequence: u32, block: &Block) -> Result<(), Error> {
+    let (work, session) = (&shared.work, &shared.session);
+    let record = work.table(&task.chunk.table);
+    if record.began.is_none() {
+        work.update_table(&task.chunk.table, "first insert into", |table| table.began = Some(Timestamp::now()))?;
+    }
+    let mut token = Xxh3::new();
+    for part in [work.id().as_str(), &task.chunk.table.to_string(), &task.table.bound.chain.fingerprint()] {
+        token.update(part.as_bytes());
+        token.update(&[0]);
+    }
+    token.update(&record.attempt.to_le_bytes());
+    token.update(&task.chunk.number.to_le_bytes());
+    token.update(&sequence.to_le_bytes());
+    token.update(&block.content_hash().to_le_bytes());
+    let token = format!("{:032x}", token.digest128());
+    let target = &task.table.bound.target;
+    session.retried("insert a block", async || session.destination.insert(target, block, &token).await).await?;
+    Ok(())
+}
+
+fn done(shared: &Shared, task: &Task, result: ChunkResult) -> Result<(), Error> {
+    let work = &shared.work;
+    work.journal.chunk_done(&work.id(), &task.chunk, result)?;
+    if task.table.chunks_left.fetch_sub(1, Ordering::Relaxed) == 1 {
+        work.update_table(&task.chunk.table, "loaded", |table| {
+            table.state = TableState::Loaded;
+            table.began.get_or_insert_with(Timestamp::now);
+            table.loaded = Some(Timestamp::now());
+        })?;
+    }
+    Ok(())
+}
+
+/// Puts a chunk back for another reader. A table without a key is emptied first: its rows come in no order, so its blocks
+/// can't be told from those of the next attempt.
+async fn lost(shared: &Shared, task: Task) -> Result<(), Error> {
+    if !task.table.bound.is_keyed() {
+        load::empty(&shared.session, &shared.work, &task.table.bound, false).await?;
+    }
+    shared.put_back(task);
+    Ok(())
+}

@@ -7,3 +7,4 @@ pub mod journal;
 pub mod lifecycle;
 pub mod pipe;
 pub mod schema;
+pub mod transform;

@@ -1,0 +1,52 @@
+//! Transforms: plugins, which are WebAssembly components of the contract in `wit/transform.wit`, at work on Arrow batches.
+//!
+//! The way in: [`resolve`] finds a plugin's file, [`Runtime::load`] compiles and checks it, [`Chain::bind`] shows it (and the ones after it) a
+//! table, [`Chain::instance`] gives a worker its own sandbox, and [`ChainInstance::apply`] sends batches through.
+//!
+//! What is promised:
+//! - A plugin is given only the columns that it reads, and gives back only those that it computes. Everything else passes by reference, and
+//!   is filtered natively, once a step.
+//! - A plugin is hostile until proven otherwise: whatever it answers, however long it takes and however much memory it wants, the host gets checked
+//!   Arrow arrays or a [`TransformError`] that names plugin, table, chunk and reason. The next call gets a fresh instance.
+//! - A plugin has no files, no network, no clock, no randomness: the same batch gives the same answer.
+//!
+//! Everything here is synchronous and blocks its thread for as long as the guest runs: call it from worker threads of your own.
+//! What a pipe, a chunk or a destination is, this module doesn't know; Arrow is its only language.
+
+mod apply;
+mod binding;
+pub mod build;
+mod cache;
+mod chain;
+mod contract;
+mod error;
+mod instance;
+mod lift;
+mod limits;
+mod lower;
+mod plan;
+mod plugin;
+mod resolve;
+mod runtime;
+mod types;
+mod warm;
+
+use std::path::PathBuf;
+
+pub use apply::{Applied, ChainInstance, Rejected};
+pub use binding::TableShape;
+pub use cache::default_cache_dir;
+pub use chain::{Chain, Step, StepBinding};
+pub use error::{LimitKind, Refusal, Site, TransformError, Violation};
+pub use limits::Limits;
+pub use plan::Lineage;
+pub use plugin::Plugin;
+pub use resolve::{PLUGIN_PATH, resolve};
+pub use runtime::{Runtime, RuntimeSettings};
+
+/// This user's folder for what can be made again: `$XDG_CACHE_HOME/tidemill`, or `~/.cache/tidemill`.
+fn user_cache_dir() -> Option<PathBuf> {
+    let given = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let cache = given.or_else(|| Some(std::env::home_dir()?.join(".cache")))?;
+    Some(cache.join("tidemill"))
+}

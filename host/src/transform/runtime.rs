@@ -1,0 +1,173 @@
+//! The engine, once a process: how guests are compiled, what they may use of WebAssembly, and the room for their instances.
+//!
+//! Guests are deterministic: NaNs are canonical, relaxed SIMD is not relaxed, and there are no threads and no shared memory. With no imports but
+//! the log, the same batch gives the same answer, which is what makes loading a chunk twice harmless.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use super::cache::CodeCache;
+use super::error::{TransformError, quote};
+use super::instance::link_log;
+use super::limits::{Guest, start_ticker};
+use super::plugin::{self, Plugin};
+use super::warm::WarmInstances;
+
+/// Largest plugin file, in bytes. A Python plugin takes 18 MB.
+const FILE_BYTES: u64 = 256 << 20;
+
+/// How the engine is set up.
+#[derive(Clone, Debug)]
+pub struct RuntimeSettings {
+    /// The folder of the compiled code, made if it is missing; without one every load compiles. See [`super::default_cache_dir`].
+    pub cache_dir: Option<PathBuf>,
+    /// Instances at one time: at least tables in parallel × chunks in parallel × transforms of a table. 256 by default. Address space is
+    /// reserved for all of them, memory is not.
+    pub max_instances: u32,
+}
+
+impl Default for RuntimeSettings {
+    fn default() -> Self {
+        Self { cache_dir: None, max_instances: 256 }
+    }
+}
+
+/// The WebAssembly engine with its clock, its compiled-code cache and its pool of instances. Make one a process; a clone is the same one.
+#[derive(Clone)]
+pub struct Runtime {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    linker: Linker<Guest>,
+    cache: Option<CodeCache>,
+    warm: Arc<WarmInstances>,
+    /// Plugins in use, by file and digest.
+    loaded: Mutex<HashMap<(PathBuf, String), Weak<Plugin>>>,
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("cache", &self.inner.cache).finish_non_exhaustive()
+    }
+}
+
+impl Runtime {
+    /// Starts the engine and its clock. A cache folder that can't be used is said in the log, and costs time only.
+    pub fn new(settings: RuntimeSettings) -> Result<Self, TransformError> {
+        let failed = |reason: String| TransformError::Engine { reason };
+        let engine = start_engine(settings.max_instances).map_err(|cause| failed(format!("{cause:#}")))?;
+        start_ticker(&engine).map_err(|cause| failed(format!("its clock thread: {cause}")))?;
+        let mut linker = Linker::new(&engine);
+        link_log(&mut linker).map_err(|cause| failed(format!("{cause:#}")))?;
+        let cache = settings.cache_dir.and_then(|dir| match CodeCache::open(&dir, &engine) {
+            Ok(cache) => Some(cache),
+            Err(reason) => {
+                tracing::warn!(folder = %dir.display(), reason, "compiled plugins are not kept");
+                None
+            }
+        });
+        Ok(Self { inner: Arc::new(Inner { linker, cache, warm: Arc::default(), loaded: Mutex::default() }) })
+    }
+
+    /// Loads a plugin: reads the file, compiles it (or takes its compiled code from the cache), checks that it is a plugin, and asks it to describe
+    /// itself. A file that is in use already is shared.
+    pub fn load(&self, path: &Path) -> Result<Arc<Plugin>, TransformError> {
+        self.load_bytes(path, &read(path)?)
+    }
+
+    /// [`Runtime::load`] for bytes that are, or will be, in this file.
+    pub(super) fn load_bytes(&self, path: &Path, bytes: &[u8]) -> Result<Arc<Plugin>, TransformError> {
+        let digest = hex::encode(Sha256::digest(bytes));
+        let key = (path.to_owned(), digest.clone());
+        if let Some(plugin) = self.loaded().get(&key).and_then(Weak::upgrade) {
+            return Ok(plugin);
+        }
+        plugin::check_kind(path, bytes)?;
+        let component = self.compile(path, bytes, &digest)?;
+        let plugin = Arc::new(Plugin::link(path, bytes, digest, &component, &self.inner.linker)?);
+        let mut loaded = self.loaded();
+        loaded.retain(|_, plugin| plugin.strong_count() > 0);
+        loaded.insert(key, Arc::downgrade(&plugin));
+        Ok(plugin)
+    }
+
+    /// The process's idle instances.
+    pub(super) fn warm(&self) -> Arc<WarmInstances> {
+        self.inner.warm.clone()
+    }
+
+    fn loaded(&self) -> std::sync::MutexGuard<'_, HashMap<(PathBuf, String), Weak<Plugin>>> {
+        // A map of weak pointers is whole after every statement, whoever panicked.
+        self.inner.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn compile(&self, path: &Path, bytes: &[u8], digest: &str) -> Result<Component, TransformError> {
+        let engine = self.inner.linker.engine();
+        if let Some(component) = self.inner.cache.as_ref().and_then(|cache| cache.load(engine, digest)) {
+            return Ok(component);
+        }
+        let started = std::time::Instant::now();
+        let component = Component::from_binary(engine, bytes)
+            .map_err(|cause| TransformError::Invalid { path: path.to_owned(), reason: quote(&format!("{cause:#}")) })?;
+        tracing::debug!(plugin = %path.display(), elapsed = ?started.elapsed(), "compiled");
+        if let Some(cache) = &self.inner.cache {
+            cache.store(&component, digest);
+        }
+        Ok(component)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TransformError> {
+    let unreadable = |source| TransformError::Unreadable { path: path.to_owned(), source };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > FILE_BYTES {
+        return Err(TransformError::NotAComponent { path: path.to_owned(), found: format!("it has {size} bytes, and a plugin at most {FILE_BYTES}") });
+    }
+    std::fs::read(path).map_err(unreadable)
+}
+
+/// The engine with its pool; where a pool's address space can't be had (`ulimit -v`), with instances made one by one.
+fn start_engine(max_instances: u32) -> wasmtime::Result<Engine> {
+    let mut config = engine_config();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(max_instances)));
+    Engine::new(&config).or_else(|cause| {
+        tracing::warn!(reason = %format!("{cause:#}"), "no pool of plugin instances: they are made one by one");
+        Engine::new(&engine_config())
+    })
+}
+
+fn engine_config() -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .epoch_interruption(true)
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        .wasm_threads(false)
+        .shared_memory(false)
+        .concurrency_support(false)
+        // A crash is told by the panic's text; frames of a stripped plugin say nothing.
+        .wasm_backtrace_max_frames(None);
+    config
+}
+
+fn pool(instances: u32) -> PoolingAllocationConfig {
+    // Components of interpreted languages are made of several modules.
+    let modules = instances.saturating_mul(4);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(modules)
+        .total_memories(instances)
+        .total_tables(modules)
+        .max_tables_per_module(8)
+        .table_elements(20_000)
+        .max_component_instance_size(4 << 20)
+        .max_core_instance_size(4 << 20);
+    pool
+}

@@ -10,7 +10,7 @@ use crate::journal::PinnedPlugin;
 use crate::pipe::{LimitSettings, Pipe, PipeError, TableMapping};
 use crate::schema::{Engine, SourceTable, TargetTable, target::target_columns};
 use crate::source::SourceError;
-use crate::transform::{Chain, Lineage, Limits, Step, TableShape, resolve};
+use crate::transform::{Chain, Lineage, Limits, Step, TableShape, TransformError, resolve};
 
 /// A table mapping with all that a load needs.
 #[derive(Clone, Debug)]
@@ -87,13 +87,26 @@ fn chain(session: &Session, mapping: &TableMapping, source: &SourceTable) -> Res
         key: source.key.clone(),
     };
     let chain = Chain::bind(&session.runtime, &shape, &steps).map_err(|cause| {
-        let key = match cause.step().and_then(|step| mapping.transforms.get(step)) {
-            Some(transform) => format!("{}.config{}", transform.key, cause.config_path()),
+        // The first step that can't be bound after those before it.
+        let at_fault = (0..steps.len()).find(|&last| Chain::bind(&session.runtime, &shape, &steps[..=last]).is_err());
+        let key = match at_fault {
+            Some(step) => format!("{}.config{}", mapping.transforms[step].key, config_path(&cause)),
             None => mapping.key.clone(),
         };
         Error::Transform { location: Some(pipe.locate(&key)), cause }
     })?;
     Ok((chain, plugins))
+}
+
+/// Where in a configuration an error is, as the end of a pipe file's key: `.columns[0].method` for `/columns/0/method`.
+fn config_path(cause: &TransformError) -> String {
+    let TransformError::Config { violations, .. } = cause else { return String::new() };
+    let pointer = violations.first().map_or("", |violation| violation.path.as_str());
+    let part = |part: &str| match part.parse::<usize>() {
+        Ok(index) => format!("[{index}]"),
+        Err(_) => format!(".{part}"),
+    };
+    pointer.split('/').filter(|text| !text.is_empty()).map(part).collect()
 }
 
 /// The limits of a transform: the pipe's where it states them, else the defaults.
@@ -115,8 +128,8 @@ fn design(session: &Session, mapping: &TableMapping, source: &SourceTable, chain
         .lineage()
         .iter()
         .map(|lineage| match lineage {
-            Lineage::Passed { column } => {
-                let column = &source.columns[*column];
+            Lineage::Passed { source: position } => {
+                let column = &source.columns[*position];
                 Some((&column.mysql_type, column.comment.as_str()))
             }
             Lineage::Computed { .. } => None,

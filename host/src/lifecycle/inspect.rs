@@ -92,9 +92,9 @@ fn transforms(chain: &Chain) -> Vec<TransformPlan> {
         version: step.version,
         digest: step.digest,
         reads: step.reads,
-        computes: step.computes,
-        renames: step.renames,
-        drops: step.drops,
+        computes: step.computed.into_iter().map(|(name, _)| name).collect(),
+        renames: step.passed.into_iter().filter(|(from, to)| from != to).collect(),
+        drops: step.dropped,
         filters: step.filters,
     };
     chain.describe().into_iter().map(plan).collect()
@@ -192,9 +192,4 @@ pub(super) fn drift(pipe: &Pipe, journalled: &[crate::journal::TableRecord]) -> 
         }
     }
     drift
-}
-
-/// A finding of a room, in the lifecycle's words.
-pub(super) fn finding(severity: Severity, subject: impl Into<String>, message: impl Into<String>) -> Finding {
-    Finding { severity, subject: subject.into(), message: message.into() }
 }

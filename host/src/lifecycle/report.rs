@@ -6,30 +6,8 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::journal::{Kind, Phase};
 use crate::pipe::VerifyMode;
+pub use crate::schema::finding::{Finding, Severity};
 use crate::schema::{Ledger, Position};
-
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Good to know.
-    Info,
-    /// It works, with the loss that the message names.
-    Warning,
-    /// It can't work.
-    Error,
-}
-
-/// Something that `check` or `plan` found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
-    /// How bad it is.
-    pub severity: Severity,
-    /// What it is about: `source`, `destination`, a table, a plugin.
-    pub subject: String,
-    /// What was found and what to do.
-    pub message: String,
-}
 
 /// The answer of `check`.
 #[derive(Clone, Debug, Serialize)]

@@ -6,7 +6,7 @@ use crate::destination::embedded::Embedded;
 use crate::destination::{Destination, DestinationError};
 use crate::pipe::{DestinationServer, Pipe};
 use crate::source::Source;
-use crate::transform::{Runtime, RuntimeSettings};
+use crate::transform::{Runtime, RuntimeSettings, default_cache_dir};
 
 /// The destination, and the embedded server behind it if there is one.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Session {
     /// Opens both ends. An address or a password that is wrong is told at once; only a lost connection is tried again.
     pub(super) async fn open(pipe: &Pipe) -> Result<Self, Error> {
         let source = Source::connect(&pipe.source).await?;
-        let runtime = Runtime::new(RuntimeSettings::default())?;
+        let runtime = Runtime::new(RuntimeSettings { cache_dir: default_cache_dir(), ..RuntimeSettings::default() })?;
         let outlet = Outlet::open(pipe).await?;
         Ok(Self { pipe: pipe.clone(), source, destination: outlet.destination.clone(), runtime, outlet })
     }

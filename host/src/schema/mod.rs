@@ -5,6 +5,7 @@
 //! types stands in one table: [`mysql_type`].
 
 pub mod chunk;
+pub mod finding;
 pub mod mysql_type;
 pub mod position;
 pub mod table;

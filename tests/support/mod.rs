@@ -1,0 +1,38 @@
+//! What the end-to-end tests have in common: real servers, a world of databases for each test, and a vocabulary to say what
+//! is given and what is expected.
+
+pub mod clickhouse;
+pub mod mysql;
+pub mod proxy;
+pub mod servers;
+pub mod world;
+
+pub use clickhouse::ClickHouse;
+pub use mysql::{Flavor, MySql};
+pub use proxy::Proxy;
+pub use world::World;
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The repository's root.
+pub fn root() -> &'static Path {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the repository"))
+}
+
+/// The binary under test.
+pub fn tidemill() -> &'static str {
+    env!("CARGO_BIN_EXE_tidemill")
+}
+
+/// A name that no other test, process or run has.
+pub fn unique(prefix: &str) -> String {
+    format!("{prefix}_{}", &uuid::Uuid::new_v4().simple().to_string()[..12])
+}
+
+/// The runtime of a test: tests are plain functions, so that their steps read as commands.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| tokio::runtime::Runtime::new().expect("a runtime")).block_on(future)
+}

@@ -1,0 +1,53 @@
+//! The servers that all tests share: started by the scripts in `tests/provision` by whoever needs one first, and left running for
+//! the others. `tests/run` stops them at the end.
+
+use std::collections::HashMap;
+use std::process::Command;
+
+use super::root;
+
+/// What a server's environment file says of it.
+#[derive(Clone, Debug)]
+pub struct Server(HashMap<String, String>);
+
+impl Server {
+    /// A value of the file.
+    pub fn get(&self, key: &str) -> &str {
+        self.0.get(key).unwrap_or_else(|| panic!("the server has no `{key}`"))
+    }
+
+    /// A port of the file.
+    pub fn port(&self, key: &str) -> u16 {
+        self.get(key).parse().expect("a port")
+    }
+
+    /// The id of the server's process.
+    pub fn process(&self) -> i32 {
+        let text = std::fs::read_to_string(self.get("pid_file")).expect("the server's pid file");
+        text.trim().parse().expect("a process id")
+    }
+}
+
+/// Starts a server of `tests/provision`, unless it is running.
+pub fn start(script: &str, name: &str) -> Server {
+    let output = Command::new(root().join("tests/provision").join(script))
+        .args(["start", name])
+        .env("TIDEMILL_BIN", super::tidemill())
+        .output()
+        .expect("the script can be run");
+    assert!(output.status.success(), "{script} start {name}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    Server(text.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect())
+}
+
+/// Stops a server of `tests/provision`.
+pub fn stop(script: &str, name: &str) {
+    let status = Command::new(root().join("tests/provision").join(script)).args(["stop", name]).status();
+    assert!(status.expect("the script can be run").success(), "{script} stop {name}");
+}
+
+/// Ends a process at once, as a crash would.
+pub fn kill(process: i32) {
+    let process = rustix::process::Pid::from_raw(process).expect("a process id");
+    rustix::process::kill_process(process, rustix::process::Signal::KILL).expect("it was running");
+}

@@ -1,0 +1,174 @@
+//! A test's world: a MySQL database, a ClickHouse database, a pipe between them, and the command line.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+use super::{ClickHouse, Flavor, MySql, root, tidemill};
+
+/// A source, a destination and a pipe file.
+#[derive(Debug)]
+pub struct World {
+    /// The source.
+    pub mysql: MySql,
+    /// The destination.
+    pub clickhouse: ClickHouse,
+    folder: tempfile::TempDir,
+    source_port: u16,
+    destination_port: u16,
+    settings: String,
+    tables: String,
+}
+
+/// What a command answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its exit code; none if it was killed.
+    pub code: Option<i32>,
+    /// The JSON envelope; null if it printed none.
+    pub json: Value,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Answer {
+    /// Expects success.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self:#?}");
+        self
+    }
+
+    /// Expects an exit code and words of the error's message.
+    #[track_caller]
+    pub fn fails(self, code: i32, words: &[&str]) -> Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        let message = self.message();
+        for word in words {
+            assert!(message.contains(word), "`{word}` is not in: {message}");
+        }
+        self
+    }
+
+    /// The error's message.
+    pub fn message(&self) -> String {
+        self.json["error"]["message"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl World {
+    /// Empty databases on the shared servers.
+    pub fn new(flavor: Flavor) -> Self {
+        Self::of(MySql::new(flavor), ClickHouse::new())
+    }
+
+    /// A world of these two.
+    pub fn of(mysql: MySql, clickhouse: ClickHouse) -> Self {
+        let (source_port, destination_port) = (mysql.port(), clickhouse.http_port);
+        let folder = tempfile::tempdir().expect("a folder");
+        Self { mysql, clickhouse, folder, source_port, destination_port, settings: String::new(), tables: String::new() }
+    }
+
+    /// Reaches the source through another port: a proxy's.
+    pub fn source_through(mut self, port: u16) -> Self {
+        self.source_port = port;
+        self
+    }
+
+    /// Reaches the destination through another port: a proxy's.
+    pub fn destination_through(mut self, port: u16) -> Self {
+        self.destination_port = port;
+        self
+    }
+
+    /// Adds sections to the pipe file, in TOML.
+    pub fn settings(mut self, toml: &str) -> Self {
+        self.settings.push_str(toml);
+        self
+    }
+
+    /// Adds a table mapping, and what stands below it, in TOML.
+    pub fn table(mut self, name: &str, toml: &str) -> Self {
+        self.add_table(name, toml);
+        self
+    }
+
+    /// Adds a table mapping, and what stands below it, in TOML.
+    pub fn add_table(&mut self, name: &str, toml: &str) {
+        let database = &self.mysql.database;
+        self.tables.push_str(&format!("\n[[table]]\nsource = \"{database}.{name}\"\n{toml}\n"));
+    }
+
+    /// Forgets the table mappings.
+    pub fn clear_tables(&mut self) {
+        self.tables.clear();
+    }
+
+    /// The folder of the pipe file.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Writes the pipe file.
+    pub fn write_pipe(&self) -> PathBuf {
+        let text = format!(
+            "name = \"test\"\n\n[source]\nport = {}\nuser = \"root\"\n\n[destination]\nurl = \"http://127.0.0.1:{}\"\ndatabase = \"{}\"\n\n{}\n{}",
+            self.source_port, self.destination_port, self.clickhouse.database, self.settings, self.tables
+        );
+        let path = self.folder.path().join("pipe.toml");
+        std::fs::write(&path, text).expect("the folder is writable");
+        path
+    }
+
+    /// The command, not started yet; the pipe file is as the world describes it.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(tidemill());
+        command
+            .arg("--pipe")
+            .arg(self.write_pipe())
+            .args(["--output", "json"])
+            .args(arguments)
+            .env("TIDEMILL_PLUGIN_PATH", root().join("target/plugins"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn tidemill(&self, arguments: &[&str]) -> Answer {
+        answer(self.command(arguments).output().expect("the binary runs"))
+    }
+
+    /// Starts a command.
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().expect("the binary runs")
+    }
+
+    /// Whether the destination's table has, under `FINAL`, exactly the rows of the source's; both queries give text columns in one order.
+    #[track_caller]
+    pub fn assert_same_rows(&self, source_query: &str, destination_query: &str) {
+        let source = self.mysql.rows(source_query);
+        let lines = source.iter().map(|row| {
+            let cells = row.iter().map(|cell| cell.clone().unwrap_or_else(|| "\\N".to_owned()));
+            cells.collect::<Vec<_>>().join("\t")
+        });
+        let expected = lines.collect::<Vec<_>>();
+        let text = self.clickhouse.query(destination_query);
+        let found: Vec<&str> = if text.is_empty() { Vec::new() } else { text.split('\n').collect() };
+        assert_eq!(found.len(), expected.len(), "rows of {destination_query}");
+        if let Some(i) = (0..found.len()).find(|&i| found[i] != expected[i]) {
+            panic!("row {i} differs: expected `{}`, found `{}`", expected[i], found[i]);
+        }
+    }
+}
+
+/// A command's answer.
+pub fn answer(output: Output) -> Answer {
+    Answer {
+        code: output.status.code(),
+        json: serde_json::from_slice(&output.stdout).unwrap_or(Value::Null),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}

@@ -1,0 +1,15 @@
+//! The end-to-end tests: the binary, on real MySQL, MariaDB and ClickHouse, with real plugins. `tests/run` runs them all.
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod crashes;
+mod faults;
+mod gates;
+mod hostile;
+mod keeping;
+mod large;
+mod resync;
+mod shop;

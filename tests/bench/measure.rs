@@ -1,0 +1,73 @@
+//! Wall time, CPU seconds by process, and peak memory.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The servers' processes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Processes {
+    pub(crate) mysql: i32,
+    pub(crate) clickhouse: i32,
+}
+
+/// What a command cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    pub(crate) wall: Duration,
+    /// CPU seconds of the servers while it ran.
+    pub(crate) mysql_cpu: f64,
+    pub(crate) clickhouse_cpu: f64,
+    /// CPU seconds of the command itself.
+    pub(crate) client_cpu: f64,
+    pub(crate) client_peak_mib: f64,
+}
+
+impl Processes {
+    /// Runs a command to its end.
+    pub(crate) fn measure(&self, command: &mut Command) -> Measured {
+        let (mysql, clickhouse) = (cpu_seconds(self.mysql), cpu_seconds(self.clickhouse));
+        let began = Instant::now();
+        let mut child = command.stdout(Stdio::null()).spawn().expect("it runs");
+        let (mut client_cpu, mut client_peak_mib) = (0.0_f64, 0.0_f64);
+        let status = loop {
+            if let Some(status) = child.try_wait().expect("it ran") {
+                break status;
+            }
+            client_cpu = client_cpu.max(cpu_seconds(child.id() as i32));
+            client_peak_mib = client_peak_mib.max(peak_mib(child.id()));
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let wall = began.elapsed();
+        assert!(status.success(), "{command:?} failed");
+        Measured {
+            wall,
+            mysql_cpu: cpu_seconds(self.mysql) - mysql,
+            clickhouse_cpu: cpu_seconds(self.clickhouse) - clickhouse,
+            client_cpu,
+            client_peak_mib,
+        }
+    }
+}
+
+/// The measurement whose wall time is the median.
+pub(crate) fn median(measured: &[Measured]) -> Measured {
+    let mut sorted = measured.to_vec();
+    sorted.sort_by_key(|m| m.wall);
+    sorted[sorted.len() / 2]
+}
+
+/// User and system time that a process has used; of all its threads.
+fn cpu_seconds(process: i32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The name, in brackets, may hold spaces. After it, the 12th and 13th fields are utime and stime, in hundredths of a second.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_ascii_whitespace().collect();
+    let ticks = |i: usize| fields.get(i).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+/// The highest resident memory so far.
+fn peak_mib(process: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let high = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    high.and_then(|text| text.trim().trim_end_matches(" kB").parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}

@@ -4,7 +4,10 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, BooleanBufferBuilder, RecordBatch, RecordBatchOptions, new_empty_array};
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, BooleanBufferBuilder, RecordBatch, RecordBatchOptions,
+    new_empty_array,
+};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::FilterBuilder;
 use arrow::error::ArrowError;
@@ -61,13 +64,19 @@ impl Rows {
     /// For each row its number in the first batch. Worked out only where a row has to be named, which is rare.
     fn origins(&self) -> Vec<usize> {
         let first = self.masks.first().map_or(self.count, BooleanBuffer::len);
-        self.masks.iter().fold((0..first).collect(), |origins: Vec<usize>, mask| mask.set_indices().map(|row| origins[row]).collect())
+        self.masks
+            .iter()
+            .fold((0..first).collect(), |origins: Vec<usize>, mask| {
+                mask.set_indices().map(|row| origins[row]).collect()
+            })
     }
 }
 
 impl std::fmt::Debug for ChainInstance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ChainInstance").field("table", &self.bound.table.to_string()).finish_non_exhaustive()
+        f.debug_struct("ChainInstance")
+            .field("table", &self.bound.table.to_string())
+            .finish_non_exhaustive()
     }
 }
 
@@ -80,22 +89,44 @@ impl ChainInstance {
     /// Sends a batch with the columns of [`super::Chain::input`] through the chain. `chunk` names it in errors.
     ///
     /// After an error the batch is lost and nothing else is: the next call works on fresh instances.
-    pub fn apply(&mut self, batch: RecordBatch, chunk: &dyn Display) -> Result<Applied, TransformError> {
+    pub fn apply(
+        &mut self,
+        batch: RecordBatch,
+        chunk: &dyn Display,
+    ) -> Result<Applied, TransformError> {
         check_batch(&self.bound, &batch, chunk)?;
         let before = batch.num_rows();
         let mut rejected = Vec::new();
-        let mut rows = Rows { count: before, columns: batch.columns().to_vec(), masks: Vec::new() };
+        let mut rows = Rows {
+            count: before,
+            columns: batch.columns().to_vec(),
+            masks: Vec::new(),
+        };
         drop(batch);
-        for ((step, plan), place) in self.bound.steps.iter().zip(&self.bound.plan.steps).zip(&mut self.instances) {
-            let site = Site { chunk: Some(chunk.to_string()), ..step.site.clone() };
+        for ((step, plan), place) in self
+            .bound
+            .steps
+            .iter()
+            .zip(&self.bound.plan.steps)
+            .zip(&mut self.instances)
+        {
+            let site = Site {
+                chunk: Some(chunk.to_string()),
+                ..step.site.clone()
+            };
             rows = apply_step(step, plan, place, rows, &site, &mut rejected)?;
         }
         rejected.sort_by_key(|rejection| rejection.row);
         let filtered_rows = (before - rows.count - rejected.len()) as u64;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.count));
-        let batch = RecordBatch::try_new_with_options(self.bound.output.clone(), rows.columns, &options)
-            .map_err(|cause| mismatch(&self.bound, chunk, cause.to_string()))?;
-        Ok(Applied { batch, filtered_rows, rejected })
+        let batch =
+            RecordBatch::try_new_with_options(self.bound.output.clone(), rows.columns, &options)
+                .map_err(|cause| mismatch(&self.bound, chunk, cause.to_string()))?;
+        Ok(Applied {
+            batch,
+            filtered_rows,
+            rejected,
+        })
     }
 }
 
@@ -110,27 +141,65 @@ impl Drop for ChainInstance {
 }
 
 fn mismatch(bound: &Bound, chunk: &dyn Display, reason: String) -> TransformError {
-    TransformError::Batch { table: bound.table.to_string(), chunk: chunk.to_string(), reason }
+    TransformError::Batch {
+        table: bound.table.to_string(),
+        chunk: chunk.to_string(),
+        reason,
+    }
 }
 
 /// The batch must have the columns that the chain was bound to, and a number of rows that the contract can say.
-fn check_batch(bound: &Bound, batch: &RecordBatch, chunk: &dyn Display) -> Result<(), TransformError> {
+fn check_batch(
+    bound: &Bound,
+    batch: &RecordBatch,
+    chunk: &dyn Display,
+) -> Result<(), TransformError> {
     if u32::try_from(batch.num_rows()).is_err() {
-        return Err(mismatch(bound, chunk, format!("it has {} rows", batch.num_rows())));
+        return Err(mismatch(
+            bound,
+            chunk,
+            format!("it has {} rows", batch.num_rows()),
+        ));
     }
     let schema = batch.schema_ref();
     if Arc::ptr_eq(schema, &bound.input) {
         return Ok(());
     }
     if schema.fields().len() != bound.input.fields().len() {
-        return Err(mismatch(bound, chunk, format!("it has {} columns and should have {}", schema.fields().len(), bound.input.fields().len())));
+        return Err(mismatch(
+            bound,
+            chunk,
+            format!(
+                "it has {} columns and should have {}",
+                schema.fields().len(),
+                bound.input.fields().len()
+            ),
+        ));
     }
-    for ((is, should), column) in schema.fields().iter().zip(bound.input.fields()).zip(batch.columns()) {
+    for ((is, should), column) in schema
+        .fields()
+        .iter()
+        .zip(bound.input.fields())
+        .zip(batch.columns())
+    {
         if is.data_type() != should.data_type() {
-            return Err(mismatch(bound, chunk, format!("its column `{}` is {} and should be {}", should.name(), is.data_type(), should.data_type())));
+            return Err(mismatch(
+                bound,
+                chunk,
+                format!(
+                    "its column `{}` is {} and should be {}",
+                    should.name(),
+                    is.data_type(),
+                    should.data_type()
+                ),
+            ));
         }
         if !should.is_nullable() && column.null_count() > 0 {
-            return Err(mismatch(bound, chunk, format!("its column `{}` holds nulls and should not", should.name())));
+            return Err(mismatch(
+                bound,
+                chunk,
+                format!("its column `{}` holds nulls and should not", should.name()),
+            ));
         }
     }
     Ok(())
@@ -145,26 +214,55 @@ fn apply_step(
     rejected: &mut Vec<Rejected>,
 ) -> Result<Rows, TransformError> {
     if rows.count == 0 {
-        let computed: Vec<ArrayRef> = step.binding.computed.iter().map(|field| new_empty_array(field.data_type())).collect();
-        return Ok(Rows { columns: arrange(plan, &rows.columns, &computed), ..rows });
+        let computed: Vec<ArrayRef> = step
+            .binding
+            .computed
+            .iter()
+            .map(|field| new_empty_array(field.data_type()))
+            .collect();
+        return Ok(Rows {
+            columns: arrange(plan, &rows.columns, &computed),
+            ..rows
+        });
     }
     let output = call(step, plan, place, &rows, site)?;
     let columns = arrange(plan, &rows.columns, &output.columns);
     if !output.rejected.is_empty() {
         let origins = rows.origins();
-        let named = output.rejected.iter().map(|(row, reason)| Rejected { row: origins[*row], plugin: site.plugin.clone(), reason: reason.clone() });
+        let named = output.rejected.iter().map(|(row, reason)| Rejected {
+            row: origins[*row],
+            plugin: site.plugin.clone(),
+            reason: reason.clone(),
+        });
         rejected.extend(named);
     }
     match mask(&output, rows.count) {
         None => Ok(Rows { columns, ..rows }),
-        Some(mask) => keep(columns, mask, rows.masks).map_err(|cause| TransformError::Breach { site: Box::new(site.clone()), reason: cause.to_string() }),
+        Some(mask) => keep(columns, mask, rows.masks).map_err(|cause| TransformError::Breach {
+            site: Box::new(site.clone()),
+            reason: cause.to_string(),
+        }),
     }
 }
 
 /// Calls the plugin. Where anything but an orderly refusal comes back, its instance is gone.
-fn call(step: &BoundStep, plan: &StepPlan, place: &mut Option<Instance>, rows: &Rows, site: &Site) -> Result<Output, TransformError> {
-    let breach = |reason| TransformError::Breach { site: Box::new(site.clone()), reason };
-    let lowered = plan.reads.iter().map(|&column| LoweredColumn::new(&rows.columns[column])).collect::<Result<Vec<_>, _>>().map_err(breach)?;
+fn call(
+    step: &BoundStep,
+    plan: &StepPlan,
+    place: &mut Option<Instance>,
+    rows: &Rows,
+    site: &Site,
+) -> Result<Output, TransformError> {
+    let breach = |reason| TransformError::Breach {
+        site: Box::new(site.clone()),
+        reason,
+    };
+    let lowered = plan
+        .reads
+        .iter()
+        .map(|&column| LoweredColumn::new(&rows.columns[column]))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(breach)?;
     let lent: Vec<_> = lowered.iter().map(LoweredColumn::lend).collect();
     let mut instance = match place.take() {
         Some(instance) if instance.batches < BATCHES_OF_AN_INSTANCE => instance,
@@ -173,7 +271,9 @@ fn call(step: &BoundStep, plan: &StepPlan, place: &mut Option<Instance>, rows: &
     let answer = instance.process(site, rows.count as u32, &lent);
     match answer {
         Ok(untrusted) => {
-            let output = untrusted.check(&step.binding.computed, step.binding.filters, rows.count).map_err(breach)?;
+            let output = untrusted
+                .check(&step.binding.computed, step.binding.filters, rows.count)
+                .map_err(breach)?;
             *place = Some(instance);
             Ok(output)
         }
@@ -206,7 +306,9 @@ fn mask(output: &Output, rows: usize) -> Option<BooleanBuffer> {
                 Some(keep) => builder.append_buffer(keep),
                 None => builder.append_n(rows, true),
             }
-            rejected.iter().for_each(|(row, _)| builder.set_bit(*row, false));
+            rejected
+                .iter()
+                .for_each(|(row, _)| builder.set_bit(*row, false));
             builder.finish()
         }
     };
@@ -214,10 +316,23 @@ fn mask(output: &Output, rows: usize) -> Option<BooleanBuffer> {
 }
 
 /// Takes the rows out of all columns.
-fn keep(columns: Vec<ArrayRef>, mask: BooleanBuffer, mut masks: Vec<BooleanBuffer>) -> Result<Rows, ArrowError> {
+fn keep(
+    columns: Vec<ArrayRef>,
+    mask: BooleanBuffer,
+    mut masks: Vec<BooleanBuffer>,
+) -> Result<Rows, ArrowError> {
     let count = mask.count_set_bits();
-    let predicate = FilterBuilder::new(&BooleanArray::new(mask.clone(), None)).optimize().build();
-    let columns = columns.iter().map(|column| predicate.filter(column)).collect::<Result<_, _>>()?;
+    let predicate = FilterBuilder::new(&BooleanArray::new(mask.clone(), None))
+        .optimize()
+        .build();
+    let columns = columns
+        .iter()
+        .map(|column| predicate.filter(column))
+        .collect::<Result<_, _>>()?;
     masks.push(mask);
-    Ok(Rows { columns, count, masks })
+    Ok(Rows {
+        columns,
+        count,
+        masks,
+    })
 }

@@ -45,10 +45,14 @@ pub enum BuildError {
     #[error("`{}` is no Rust crate: it has no `Cargo.toml`; for other languages encode the component with the language's own tool", .0.display())]
     NoCrate(PathBuf),
     /// No standard library for the target.
-    #[error("Rust has no standard library for `{TARGET}` here: install it with `rustup target add {TARGET}`, or, where rustup can't download, with `tests/provision/wasm-target` of Tidemill's repository")]
+    #[error(
+        "Rust has no standard library for `{TARGET}` here: install it with `rustup target add {TARGET}`, or, where rustup can't download, with `tests/provision/wasm-target` of Tidemill's repository"
+    )]
     NoTarget,
     /// A program could not be run.
-    #[error("`{program}` can't be run: {source}; Rust is needed to build a plugin from a crate (https://rustup.rs)")]
+    #[error(
+        "`{program}` can't be run: {source}; Rust is needed to build a plugin from a crate (https://rustup.rs)"
+    )]
     Program {
         /// The program.
         program: String,
@@ -66,10 +70,14 @@ pub enum BuildError {
         messages: String,
     },
     /// The crate has no library for a plugin.
-    #[error("the crate `{0}` makes no WebAssembly module: its `Cargo.toml` needs `[lib]` with `crate-type = [\"cdylib\"]`")]
+    #[error(
+        "the crate `{0}` makes no WebAssembly module: its `Cargo.toml` needs `[lib]` with `crate-type = [\"cdylib\"]`"
+    )]
     NoModule(String),
     /// The module is no plugin.
-    #[error("the module of `{package}` can't be made a component: {reason}; does the crate export a plugin (`tidemill_sdk::export!`)?")]
+    #[error(
+        "the module of `{package}` can't be made a component: {reason}; does the crate export a plugin (`tidemill_sdk::export!`)?"
+    )]
     Encode {
         /// The crate's name.
         package: String,
@@ -102,19 +110,37 @@ pub fn build(runtime: &Runtime, dir: &Path, out: Option<&Path>) -> Result<Built,
     let component = encode(&module, &package)?;
     let path = out.map_or_else(|| package.default_out(), Path::to_owned);
     let plugin = runtime.load_bytes(&path, &component)?;
-    let failed = |source| BuildError::File { path: path.clone(), source };
+    let failed = |source| BuildError::File {
+        path: path.clone(),
+        source,
+    };
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
     write_whole(&path, &[&component]).map_err(failed)?;
     let (size_bytes, digest) = (component.len() as u64, plugin.digest().to_owned());
-    Ok(Built { path, size_bytes, digest, duration: started.elapsed(), plugin })
+    Ok(Built {
+        path,
+        size_bytes,
+        digest,
+        duration: started.elapsed(),
+        plugin,
+    })
 }
 
 fn encode(module: &Path, package: &Package) -> Result<Vec<u8>, BuildError> {
-    let bytes = std::fs::read(module).map_err(|source| BuildError::File { path: module.to_owned(), source })?;
-    let encoded = ComponentEncoder::default().validate(true).module(&bytes).and_then(|mut encoder| encoder.encode());
-    encoded.map_err(|cause| BuildError::Encode { package: package.name.clone(), reason: format!("{cause:#}") })
+    let bytes = std::fs::read(module).map_err(|source| BuildError::File {
+        path: module.to_owned(),
+        source,
+    })?;
+    let encoded = ComponentEncoder::default()
+        .validate(true)
+        .module(&bytes)
+        .and_then(|mut encoder| encoder.encode());
+    encoded.map_err(|cause| BuildError::Encode {
+        package: package.name.clone(),
+        reason: format!("{cause:#}"),
+    })
 }
 
 /// A cargo and a rustc that can build for the target.
@@ -165,16 +191,22 @@ impl Toolchain {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let mut ask = Command::new(&rustc);
-        ask.args(["--print", "target-libdir", "--target", TARGET]).current_dir(dir);
+        ask.args(["--print", "target-libdir", "--target", TARGET])
+            .current_dir(dir);
         if let Ok(answer) = run(&mut ask) {
             let folder = PathBuf::from(String::from_utf8_lossy(&answer.stdout).trim());
             if answer.status.success() && has_files(&folder) {
                 return Ok(Self { cargo, rustc: None });
             }
         }
-        let private = super::user_cache_dir().map(|dir| dir.join("wasm-toolchain")).filter(|dir| dir.join("cargo").is_file());
+        let private = super::user_cache_dir()
+            .map(|dir| dir.join("wasm-toolchain"))
+            .filter(|dir| dir.join("cargo").is_file());
         match private {
-            Some(dir) => Ok(Self { cargo: dir.join("cargo").into(), rustc: Some(dir.join("rustc").into()) }),
+            Some(dir) => Ok(Self {
+                cargo: dir.join("cargo").into(),
+                rustc: Some(dir.join("rustc").into()),
+            }),
             None => Err(BuildError::NoTarget),
         }
     }
@@ -189,23 +221,58 @@ impl Toolchain {
     }
 
     fn package(&self, dir: &Path) -> Result<Package, BuildError> {
-        let unreadable = |messages: String| BuildError::Cargo { command: "metadata", dir: dir.to_owned(), messages };
-        let answer = run(self.cargo(dir).args(["metadata", "--format-version", "1", "--no-deps"]))?;
+        let unreadable = |messages: String| BuildError::Cargo {
+            command: "metadata",
+            dir: dir.to_owned(),
+            messages,
+        };
+        let answer = run(self
+            .cargo(dir)
+            .args(["metadata", "--format-version", "1", "--no-deps"]))?;
         if !answer.status.success() {
             return Err(unreadable(last_lines(&answer.stderr)));
         }
-        let metadata: Metadata = serde_json::from_slice(&answer.stdout).map_err(|cause| unreadable(cause.to_string()))?;
-        let manifest = dir.join("Cargo.toml").canonicalize().map_err(|source| BuildError::File { path: dir.join("Cargo.toml"), source })?;
-        let is_this = |package: &MetadataPackage| package.manifest_path.canonicalize().is_ok_and(|path| path == manifest);
-        let package = metadata.packages.into_iter().find(is_this).ok_or_else(|| unreadable("`Cargo.toml` names no package".to_owned()))?;
-        Ok(Package { name: package.name, manifest, target_dir: metadata.target_directory })
+        let metadata: Metadata = serde_json::from_slice(&answer.stdout)
+            .map_err(|cause| unreadable(cause.to_string()))?;
+        let manifest =
+            dir.join("Cargo.toml")
+                .canonicalize()
+                .map_err(|source| BuildError::File {
+                    path: dir.join("Cargo.toml"),
+                    source,
+                })?;
+        let is_this = |package: &MetadataPackage| {
+            package
+                .manifest_path
+                .canonicalize()
+                .is_ok_and(|path| path == manifest)
+        };
+        let package = metadata
+            .packages
+            .into_iter()
+            .find(is_this)
+            .ok_or_else(|| unreadable("`Cargo.toml` names no package".to_owned()))?;
+        Ok(Package {
+            name: package.name,
+            manifest,
+            target_dir: metadata.target_directory,
+        })
     }
 
     /// Builds the crate; the core module's file.
     fn compile(&self, dir: &Path, package: &Package) -> Result<PathBuf, BuildError> {
         let mut command = self.cargo(dir);
         command
-            .args(["build", "--release", "--lib", "--target", TARGET, "--message-format", "json-render-diagnostics", "--manifest-path"])
+            .args([
+                "build",
+                "--release",
+                "--lib",
+                "--target",
+                TARGET,
+                "--message-format",
+                "json-render-diagnostics",
+                "--manifest-path",
+            ])
             .arg(&package.manifest)
             .arg("--target-dir")
             .arg(package.target_dir.join("plugin-build"))
@@ -220,18 +287,33 @@ impl Toolchain {
             .env("CARGO_PROFILE_RELEASE_STRIP", "true");
         let answer = run(&mut command)?;
         if !answer.status.success() {
-            return Err(BuildError::Cargo { command: "build", dir: dir.to_owned(), messages: last_lines(&answer.stderr) });
+            return Err(BuildError::Cargo {
+                command: "build",
+                dir: dir.to_owned(),
+                messages: last_lines(&answer.stderr),
+            });
         }
-        module_of(&answer.stdout, &package.manifest).ok_or_else(|| BuildError::NoModule(package.name.clone()))
+        module_of(&answer.stdout, &package.manifest)
+            .ok_or_else(|| BuildError::NoModule(package.name.clone()))
     }
 }
 
 /// The `.wasm` file among a build's messages that comes from this manifest.
 fn module_of(messages: &[u8], manifest: &Path) -> Option<PathBuf> {
-    let messages = messages.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Message>(line).ok());
-    let of_this = |message: &Message| message.reason == "compiler-artifact" && message.manifest_path.as_deref() == Some(manifest);
-    let is_module = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "wasm");
-    messages.filter(of_this).flat_map(|message| message.filenames).find(is_module)
+    let messages = messages
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<Message>(line).ok());
+    let of_this = |message: &Message| {
+        message.reason == "compiler-artifact" && message.manifest_path.as_deref() == Some(manifest)
+    };
+    let is_module = |file: &PathBuf| {
+        file.extension()
+            .is_some_and(|extension| extension == "wasm")
+    };
+    messages
+        .filter(of_this)
+        .flat_map(|message| message.filenames)
+        .find(is_module)
 }
 
 fn has_files(folder: &Path) -> bool {
@@ -239,7 +321,10 @@ fn has_files(folder: &Path) -> bool {
 }
 
 fn run(command: &mut Command) -> Result<Output, BuildError> {
-    command.output().map_err(|source| BuildError::Program { program: command.get_program().to_string_lossy().into_owned(), source })
+    command.output().map_err(|source| BuildError::Program {
+        program: command.get_program().to_string_lossy().into_owned(),
+        source,
+    })
 }
 
 fn last_lines(messages: &[u8]) -> String {
@@ -258,7 +343,10 @@ mod tests {
 not json
 {"reason":"compiler-artifact","manifest_path":"/b/Cargo.toml","filenames":["/t/libb.rlib","/t/b.wasm"]}
 {"reason":"build-finished","success":true}"#;
-        assert_eq!(module_of(messages, Path::new("/b/Cargo.toml")), Some(PathBuf::from("/t/b.wasm")));
+        assert_eq!(
+            module_of(messages, Path::new("/b/Cargo.toml")),
+            Some(PathBuf::from("/t/b.wasm"))
+        );
         assert_eq!(module_of(messages, Path::new("/c/Cargo.toml")), None);
     }
 }

@@ -40,7 +40,9 @@ impl CodeCache {
             fs::create_dir_all(parent).map_err(|cause| cause.to_string())?;
         }
         match DirBuilder::new().mode(0o700).create(dir) {
-            Err(cause) if cause.kind() != std::io::ErrorKind::AlreadyExists => return Err(cause.to_string()),
+            Err(cause) if cause.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(cause.to_string());
+            }
             _ => {}
         }
         let folder = fs::symlink_metadata(dir).map_err(|cause| cause.to_string())?;
@@ -50,7 +52,10 @@ impl CodeCache {
         let mut hasher = HashInput(Sha256::new());
         env!("CARGO_PKG_VERSION").hash(&mut hasher);
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        Ok(Self { dir: dir.to_owned(), engine: hasher.0.finalize().into() })
+        Ok(Self {
+            dir: dir.to_owned(),
+            engine: hasher.0.finalize().into(),
+        })
     }
 
     /// The compiled code of the plugin with this digest, if it is there and sound.
@@ -70,17 +75,21 @@ impl CodeCache {
 
     /// Keeps a component's compiled code: whole or not at all.
     pub(super) fn store(&self, component: &Component, plugin: &str) {
-        let written = component.serialize().map_err(|cause| cause.to_string()).and_then(|code| {
-            let seal = self.seal(plugin, &code);
-            write_whole(&self.path(plugin), &[&seal, &code]).map_err(|cause| cause.to_string())
-        });
+        let written = component
+            .serialize()
+            .map_err(|cause| cause.to_string())
+            .and_then(|code| {
+                let seal = self.seal(plugin, &code);
+                write_whole(&self.path(plugin), &[&seal, &code]).map_err(|cause| cause.to_string())
+            });
         if let Err(reason) = written {
             tracing::warn!(folder = %self.dir.display(), reason, "compiled code is not kept");
         }
     }
 
     fn path(&self, plugin: &str) -> PathBuf {
-        self.dir.join(format!("{plugin}-{}.cwasm", hex::encode(&self.engine[..8])))
+        self.dir
+            .join(format!("{plugin}-{}.cwasm", hex::encode(&self.engine[..8])))
     }
 
     fn seal(&self, plugin: &str, code: &[u8]) -> [u8; 32] {
@@ -112,9 +121,17 @@ fn read_private(path: &Path) -> Option<Vec<u8>> {
 /// Writes a file beside its name and renames it, so that a reader sees all of it or nothing.
 pub(super) fn write_whole(path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let beside = path.with_extension(format!("{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+    let beside = path.with_extension(format!(
+        "{}-{}.tmp",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    ));
     let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&beside)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o644)
+            .open(&beside)?;
         parts.iter().try_for_each(|part| file.write_all(part))?;
         file.sync_all()?;
         fs::rename(&beside, path)
@@ -132,7 +149,10 @@ impl Hasher for HashInput {
 
     fn finish(&self) -> u64 {
         let digest: [u8; 32] = self.0.clone().finalize().into();
-        digest.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+        digest
+            .iter()
+            .take(8)
+            .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
     }
 }
 
@@ -148,7 +168,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let engine = Engine::default();
         let cache = CodeCache::open(&home.path().join("compiled"), &engine).unwrap();
-        let component = Component::from_binary(&engine, &wat::parse_str("(component)").unwrap()).unwrap();
+        let component =
+            Component::from_binary(&engine, &wat::parse_str("(component)").unwrap()).unwrap();
         cache.store(&component, PLUGIN);
         (home, engine, cache)
     }
@@ -167,16 +188,25 @@ mod tests {
         let whole = fs::read(cache.path(PLUGIN)).unwrap();
         for length in [0, 31, 32, whole.len() / 2, whole.len() - 1] {
             fs::write(cache.path(PLUGIN), &whole[..length]).unwrap();
-            assert!(cache.load(&engine, PLUGIN).is_none(), "cut to {length} bytes");
+            assert!(
+                cache.load(&engine, PLUGIN).is_none(),
+                "cut to {length} bytes"
+            );
         }
         for position in [0, 31, 32, whole.len() / 2, whole.len() - 1] {
             let mut changed = whole.clone();
             changed[position] ^= 1;
             fs::write(cache.path(PLUGIN), changed).unwrap();
-            assert!(cache.load(&engine, PLUGIN).is_none(), "changed at {position}");
+            assert!(
+                cache.load(&engine, PLUGIN).is_none(),
+                "changed at {position}"
+            );
         }
         fs::write(cache.path("00fe"), &whole).unwrap();
-        assert!(cache.load(&engine, "00fe").is_none(), "another plugin's code");
+        assert!(
+            cache.load(&engine, "00fe").is_none(),
+            "another plugin's code"
+        );
     }
 
     #[test]

@@ -81,28 +81,57 @@ pub struct StepBinding {
 
 impl std::fmt::Debug for Chain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Chain").field("table", &self.inner.table.to_string()).field("steps", &self.describe()).finish_non_exhaustive()
+        f.debug_struct("Chain")
+            .field("table", &self.inner.table.to_string())
+            .field("steps", &self.describe())
+            .finish_non_exhaustive()
     }
 }
 
 impl Chain {
     /// Binds plugins to a table, in order. Checks every configuration against the plugin's JSON Schema, asks every plugin for its binding, and checks
     /// that. No step at all is the identity.
-    pub fn bind(runtime: &Runtime, table: &TableShape, steps: &[Step]) -> Result<Self, TransformError> {
+    pub fn bind(
+        runtime: &Runtime,
+        table: &TableShape,
+        steps: &[Step],
+    ) -> Result<Self, TransformError> {
         check_key(table)?;
         let mut bound: Vec<BoundStep> = Vec::with_capacity(steps.len());
         for step in steps {
-            let shape = bound.last().map_or_else(|| table.clone(), BoundStep::output_table);
+            let shape = bound
+                .last()
+                .map_or_else(|| table.clone(), BoundStep::output_table);
             bound.push(BoundStep::bind(runtime, step, shape)?);
         }
         let bindings: Vec<&Binding> = bound.iter().map(|step| &step.binding).collect();
         let width = table.schema.fields().len();
         let plan = Plan::new(width, &bindings);
-        let input = Schema::new(plan.input.iter().map(|&column| table.schema.fields()[column].clone()).collect::<arrow::datatypes::Fields>());
-        let last = bound.last().map_or_else(|| table.clone(), BoundStep::output_table);
-        let lineage = lineage(width, bound.iter().map(|step| (step.plugin.name(), &step.binding)));
-        let inner = Bound { table: table.clone(), plan, input: Arc::new(input), output: last.schema, output_key: last.key, lineage, steps: bound };
-        Ok(Self { inner: Arc::new(inner) })
+        let input = Schema::new(
+            plan.input
+                .iter()
+                .map(|&column| table.schema.fields()[column].clone())
+                .collect::<arrow::datatypes::Fields>(),
+        );
+        let last = bound
+            .last()
+            .map_or_else(|| table.clone(), BoundStep::output_table);
+        let lineage = lineage(
+            width,
+            bound.iter().map(|step| (step.plugin.name(), &step.binding)),
+        );
+        let inner = Bound {
+            table: table.clone(),
+            plan,
+            input: Arc::new(input),
+            output: last.schema,
+            output_key: last.key,
+            lineage,
+            steps: bound,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The columns that a batch must have: those of the table that are read or passed on, in the table's order. Never empty, so that rows can be counted.
@@ -177,13 +206,29 @@ fn check_key(table: &TableShape) -> Result<(), TransformError> {
 impl BoundStep {
     fn bind(runtime: &Runtime, step: &Step, table: TableShape) -> Result<Self, TransformError> {
         let plugin = step.plugin.clone();
-        let site = Site { plugin: plugin.name().to_owned(), table: Some(table.to_string()), chunk: None };
+        let site = Site {
+            plugin: plugin.name().to_owned(),
+            table: Some(table.to_string()),
+            chunk: None,
+        };
         if let Err(violations) = plugin.check_config(&step.config) {
-            return Err(TransformError::Config { site: Box::new(site), violations });
+            return Err(TransformError::Config {
+                site: Box::new(site),
+                violations,
+            });
         }
         let config = canonical(&step.config).to_string();
         let (_, binding) = bound_instance(&plugin, &step.limits, &table, &config, &site)?;
-        Ok(Self { id: StepId::next(), warm: runtime.warm(), plugin, config, limits: step.limits.clone(), table, site, binding })
+        Ok(Self {
+            id: StepId::next(),
+            warm: runtime.warm(),
+            plugin,
+            config,
+            limits: step.limits.clone(),
+            table,
+            site,
+            binding,
+        })
     }
 
     /// A warm instance, if there is one.
@@ -198,36 +243,64 @@ impl BoundStep {
 
     /// A fresh instance, bound as the first one was.
     pub(super) fn fresh_instance(&self, site: &Site) -> Result<Instance, TransformError> {
-        let (instance, binding) = bound_instance(&self.plugin, &self.limits, &self.table, &self.config, site)?;
+        let (instance, binding) =
+            bound_instance(&self.plugin, &self.limits, &self.table, &self.config, site)?;
         if binding != self.binding {
-            let reason = "it answered `bind` differently for the same table and configuration".to_owned();
-            return Err(TransformError::Breach { site: Box::new(site.clone()), reason });
+            let reason =
+                "it answered `bind` differently for the same table and configuration".to_owned();
+            return Err(TransformError::Breach {
+                site: Box::new(site.clone()),
+                reason,
+            });
         }
         Ok(instance)
     }
 
     /// The table that the next step sees.
     fn output_table(&self) -> TableShape {
-        TableShape { schema: self.binding.schema.clone(), key: self.binding.key.clone(), ..self.table.clone() }
+        TableShape {
+            schema: self.binding.schema.clone(),
+            key: self.binding.key.clone(),
+            ..self.table.clone()
+        }
     }
 
     fn describe(&self) -> StepBinding {
         let source = |column: usize| self.table.schema.field(column).name().clone();
         let passes = || {
-            self.binding.columns.iter().zip(self.binding.schema.fields()).filter_map(|(column, field)| match column {
-                OutColumn::Pass(position) => Some((*position, field.name().clone())),
-                OutColumn::Computed(_) => None,
-            })
+            self.binding
+                .columns
+                .iter()
+                .zip(self.binding.schema.fields())
+                .filter_map(|(column, field)| match column {
+                    OutColumn::Pass(position) => Some((*position, field.name().clone())),
+                    OutColumn::Computed(_) => None,
+                })
         };
         let is_passed = |column: &usize| passes().any(|(position, _)| position == *column);
         StepBinding {
             plugin: self.plugin.name().to_owned(),
             version: self.plugin.version().to_owned(),
             digest: self.plugin.digest().to_owned(),
-            reads: self.binding.reads.iter().map(|&column| source(column)).collect(),
-            computed: self.binding.computed.iter().map(|field| (field.name().clone(), field.data_type().to_string())).collect(),
-            passed: passes().map(|(position, name)| (source(position), name)).collect(),
-            dropped: (0..self.table.schema.fields().len()).filter(|column| !is_passed(column)).map(source).collect(),
+            reads: self
+                .binding
+                .reads
+                .iter()
+                .map(|&column| source(column))
+                .collect(),
+            computed: self
+                .binding
+                .computed
+                .iter()
+                .map(|field| (field.name().clone(), field.data_type().to_string()))
+                .collect(),
+            passed: passes()
+                .map(|(position, name)| (source(position), name))
+                .collect(),
+            dropped: (0..self.table.schema.fields().len())
+                .filter(|column| !is_passed(column))
+                .map(source)
+                .collect(),
             filters: self.binding.filters,
         }
     }
@@ -239,7 +312,13 @@ impl Drop for BoundStep {
     }
 }
 
-fn bound_instance(plugin: &Plugin, limits: &Limits, table: &TableShape, config: &str, site: &Site) -> Result<(Instance, Binding), TransformError> {
+fn bound_instance(
+    plugin: &Plugin,
+    limits: &Limits,
+    table: &TableShape,
+    config: &str,
+    site: &Site,
+) -> Result<(Instance, Binding), TransformError> {
     let mut instance = plugin.instance(limits, site)?;
     let raw = table.with_contract_form(site, |form| instance.bind(site, form, config))??;
     let binding = Binding::check(raw, table, site)?;
@@ -252,7 +331,10 @@ fn canonical(config: &serde_json::Value) -> serde_json::Value {
     match config {
         Value::Array(items) => items.iter().map(canonical).collect(),
         Value::Object(members) => {
-            let mut members: Vec<_> = members.iter().map(|(key, value)| (key.clone(), canonical(value))).collect();
+            let mut members: Vec<_> = members
+                .iter()
+                .map(|(key, value)| (key.clone(), canonical(value)))
+                .collect();
             members.sort_by(|a, b| a.0.cmp(&b.0));
             members.into_iter().collect()
         }
@@ -267,7 +349,10 @@ mod tests {
     #[test]
     fn a_configuration_s_spelling_does_not_matter() {
         let parse = |text: &str| canonical(&serde_json::from_str(text).unwrap()).to_string();
-        assert_eq!(parse(r#"{"b": [{"y": 1, "x": null}], "a": 2}"#), parse(r#"{"a":2,"b":[{"x":null,"y":1}]}"#));
+        assert_eq!(
+            parse(r#"{"b": [{"y": 1, "x": null}], "a": 2}"#),
+            parse(r#"{"a":2,"b":[{"x":null,"y":1}]}"#)
+        );
         assert_ne!(parse("[1,2]"), parse("[2,1]"));
     }
 }

@@ -222,10 +222,21 @@ impl<T: 'static> Prepared<T> {
     /// Finds the functions; an error names what is missing.
     pub(super) fn new(pre: InstancePre<T>) -> wasmtime::Result<Self> {
         let component = pre.component();
-        let interface = component.get_export_index(None, TRANSFORM).ok_or_else(|| missing(TRANSFORM))?;
-        let find = |name: &str| component.get_export_index(Some(&interface), name).ok_or_else(|| missing(name));
+        let interface = component
+            .get_export_index(None, TRANSFORM)
+            .ok_or_else(|| missing(TRANSFORM))?;
+        let find = |name: &str| {
+            component
+                .get_export_index(Some(&interface), name)
+                .ok_or_else(|| missing(name))
+        };
         let (describe, bind, process) = (find("describe")?, find("bind")?, find("process")?);
-        Ok(Self { pre, describe, bind, process })
+        Ok(Self {
+            pre,
+            describe,
+            bind,
+            process,
+        })
     }
 
     /// A new store's engine.
@@ -236,11 +247,23 @@ impl<T: 'static> Prepared<T> {
     /// Makes an instance, and compares its functions' types with the contract's.
     pub(super) fn instantiate(&self, store: &mut Store<T>) -> wasmtime::Result<Exports> {
         let instance = self.pre.instantiate(&mut *store)?;
-        let mut find = |index, name| instance.get_func(&mut *store, index).ok_or_else(|| missing(name));
-        let exports = Exports { describe: find(&self.describe, "describe")?, bind: find(&self.bind, "bind")?, process: find(&self.process, "process")? };
+        let mut find = |index, name| {
+            instance
+                .get_func(&mut *store, index)
+                .ok_or_else(|| missing(name))
+        };
+        let exports = Exports {
+            describe: find(&self.describe, "describe")?,
+            bind: find(&self.bind, "bind")?,
+            process: find(&self.process, "process")?,
+        };
         exports.describe.typed::<(), (RawDescription,)>(&*store)?;
-        exports.bind.typed::<(Table<'_>, &str), (Result<RawBinding, RawError>,)>(&*store)?;
-        exports.process.typed::<(u32, &[Column<'_>]), (Result<RawOutput, RawError>,)>(&*store)?;
+        exports
+            .bind
+            .typed::<(Table<'_>, &str), (Result<RawBinding, RawError>,)>(&*store)?;
+        exports
+            .process
+            .typed::<(u32, &[Column<'_>]), (Result<RawOutput, RawError>,)>(&*store)?;
         Ok(exports)
     }
 }
@@ -250,15 +273,40 @@ fn missing(name: &str) -> wasmtime::Error {
 }
 
 impl Exports {
-    pub(super) fn describe(&self, mut store: impl AsContextMut) -> wasmtime::Result<RawDescription> {
-        Ok(self.describe.typed::<(), (RawDescription,)>(&store)?.call(&mut store, ())?.0)
+    pub(super) fn describe(
+        &self,
+        mut store: impl AsContextMut,
+    ) -> wasmtime::Result<RawDescription> {
+        Ok(self
+            .describe
+            .typed::<(), (RawDescription,)>(&store)?
+            .call(&mut store, ())?
+            .0)
     }
 
-    pub(super) fn bind(&self, mut store: impl AsContextMut, table: Table<'_>, config: &str) -> wasmtime::Result<Result<RawBinding, RawError>> {
-        Ok(self.bind.typed::<(Table<'_>, &str), (Result<RawBinding, RawError>,)>(&store)?.call(&mut store, (table, config))?.0)
+    pub(super) fn bind(
+        &self,
+        mut store: impl AsContextMut,
+        table: Table<'_>,
+        config: &str,
+    ) -> wasmtime::Result<Result<RawBinding, RawError>> {
+        Ok(self
+            .bind
+            .typed::<(Table<'_>, &str), (Result<RawBinding, RawError>,)>(&store)?
+            .call(&mut store, (table, config))?
+            .0)
     }
 
-    pub(super) fn process(&self, mut store: impl AsContextMut, rows: u32, columns: &[Column<'_>]) -> wasmtime::Result<Result<RawOutput, RawError>> {
-        Ok(self.process.typed::<(u32, &[Column<'_>]), (Result<RawOutput, RawError>,)>(&store)?.call(&mut store, (rows, columns))?.0)
+    pub(super) fn process(
+        &self,
+        mut store: impl AsContextMut,
+        rows: u32,
+        columns: &[Column<'_>],
+    ) -> wasmtime::Result<Result<RawOutput, RawError>> {
+        Ok(self
+            .process
+            .typed::<(u32, &[Column<'_>]), (Result<RawOutput, RawError>,)>(&store)?
+            .call(&mut store, (rows, columns))?
+            .0)
     }
 }

@@ -45,7 +45,11 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = if self.path.is_empty() { "/" } else { &self.path };
+        let path = if self.path.is_empty() {
+            "/"
+        } else {
+            &self.path
+        };
         write!(f, "at `{path}`: {}", self.reason)
     }
 }
@@ -216,7 +220,9 @@ pub enum TransformError {
         reason: String,
     },
     /// A key column would not survive.
-    #[error("{site}: the key column `{column}` {reason}; pass it on, or compute a column of the same name")]
+    #[error(
+        "{site}: the key column `{column}` {reason}; pass it on, or compute a column of the same name"
+    )]
     Key {
         /// Where.
         site: Box<Site>,
@@ -226,7 +232,9 @@ pub enum TransformError {
         reason: String,
     },
     /// A column of a type that the contract doesn't know.
-    #[error("{site}: the column `{column}` has the type {data_type}, which plugins can't be given; leave the column out of the table's mapping")]
+    #[error(
+        "{site}: the column `{column}` has the type {data_type}, which plugins can't be given; leave the column out of the table's mapping"
+    )]
     UnsupportedType {
         /// Where.
         site: Box<Site>,
@@ -236,7 +244,9 @@ pub enum TransformError {
         data_type: String,
     },
     /// The plugin's answer violates the contract.
-    #[error("{site}: it broke the contract: {reason}; this is the plugin's fault, and nothing of the batch was used")]
+    #[error(
+        "{site}: it broke the contract: {reason}; this is the plugin's fault, and nothing of the batch was used"
+    )]
     Breach {
         /// Where.
         site: Box<Site>,
@@ -264,7 +274,9 @@ pub enum TransformError {
         reason: String,
     },
     /// The batch isn't what the chain was bound to.
-    #[error("table `{table}`, chunk {chunk}: the batch doesn't fit the chain of transforms: {reason}")]
+    #[error(
+        "table `{table}`, chunk {chunk}: the batch doesn't fit the chain of transforms: {reason}"
+    )]
     Batch {
         /// The table.
         table: String,
@@ -276,6 +288,17 @@ pub enum TransformError {
 }
 
 impl TransformError {
+    /// Whether the same call may succeed later. A plugin's answer depends on its batch alone, so only the want of a free instance passes.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::Limit {
+                kind: LimitKind::Instances,
+                ..
+            }
+        )
+    }
+
     /// Where it happened, for errors of a plugin at work.
     pub fn site(&self) -> Option<&Site> {
         match self {
@@ -295,7 +318,10 @@ impl TransformError {
 /// A guest's words, fit to be shown: no control characters, and no longer than [`QUOTE_BYTES`].
 pub(super) fn quote(text: &str) -> String {
     let cut = text.floor_char_boundary(QUOTE_BYTES);
-    let mut quoted: String = text[..cut].chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut quoted: String = text[..cut]
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     if cut < text.len() {
         quoted.push('…');
     }
@@ -304,7 +330,11 @@ pub(super) fn quote(text: &str) -> String {
 
 /// Items joined by `; `.
 fn list<T: Listed>(items: &[T]) -> String {
-    items.iter().map(Listed::listed).collect::<Vec<_>>().join("; ")
+    items
+        .iter()
+        .map(Listed::listed)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 trait Listed {
@@ -336,8 +366,17 @@ mod tests {
 
     #[test]
     fn a_limit_says_its_name_value_request_and_setting() {
-        let site = Box::new(Site { plugin: "mask".into(), table: Some("shop.orders".into()), chunk: Some("7".into()) });
-        let error = TransformError::Limit { site, kind: LimitKind::Memory, limit: "64.0 MiB".into(), asked: "it asked for 65.0 MiB".into() };
+        let site = Box::new(Site {
+            plugin: "mask".into(),
+            table: Some("shop.orders".into()),
+            chunk: Some("7".into()),
+        });
+        let error = TransformError::Limit {
+            site,
+            kind: LimitKind::Memory,
+            limit: "64.0 MiB".into(),
+            asked: "it asked for 65.0 MiB".into(),
+        };
         assert_eq!(
             error.to_string(),
             "plugin `mask`, table `shop.orders`, chunk 7: it ran into its memory limit of 64.0 MiB: it asked for 65.0 MiB; the setting is `limits.memory`"

@@ -8,12 +8,14 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, BooleanArray, FixedSizeBinaryArray, Float32Array, ListArray, PrimitiveArray, StringArray,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, BooleanArray, FixedSizeBinaryArray,
+    Float32Array, ListArray, PrimitiveArray, StringArray,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, MutableBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
-    ArrowNativeType, DataType, Date32Type, Decimal128Type, Decimal256Type, Field, FieldRef, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    ArrowNativeType, DataType, Date32Type, Decimal128Type, Decimal256Type, Field, FieldRef,
+    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Time64MicrosecondType,
+    TimeUnit, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 
 use super::contract::{RawColumn, RawOutput};
@@ -45,31 +47,64 @@ impl UntrustedOutput {
     }
 
     /// Checks the whole answer to a batch of so many rows against the binding's computed columns.
-    pub(super) fn check(self, computed: &[FieldRef], filters: bool, rows: usize) -> Result<Output, String> {
-        let RawOutput { columns, keep, rejected } = self.0;
+    pub(super) fn check(
+        self,
+        computed: &[FieldRef],
+        filters: bool,
+        rows: usize,
+    ) -> Result<Output, String> {
+        let RawOutput {
+            columns,
+            keep,
+            rejected,
+        } = self.0;
         if columns.len() != computed.len() {
-            return Err(format!("it returned {} columns, and its binding declares {} as computed", columns.len(), computed.len()));
+            return Err(format!(
+                "it returned {} columns, and its binding declares {} as computed",
+                columns.len(),
+                computed.len()
+            ));
         }
         if keep.is_some() && !filters {
-            return Err("it returned a bitmap of rows to keep, and its binding says that it doesn't filter".to_owned());
+            return Err(
+                "it returned a bitmap of rows to keep, and its binding says that it doesn't filter"
+                    .to_owned(),
+            );
         }
-        let keep = keep.map(|bytes| bits(bytes, rows)).transpose().map_err(|reason| format!("the bitmap of rows to keep {reason}"))?;
+        let keep = keep
+            .map(|bytes| bits(bytes, rows))
+            .transpose()
+            .map_err(|reason| format!("the bitmap of rows to keep {reason}"))?;
         let rejected = check_rejections(rejected.into_iter().map(|r| (r.row, r.reason)), rows)?;
         let columns = columns
             .into_iter()
             .zip(computed)
-            .map(|(column, field)| UntrustedColumn(column).check(field, rows).map_err(|reason| format!("the column `{}` {reason}", field.name())))
+            .map(|(column, field)| {
+                UntrustedColumn(column)
+                    .check(field, rows)
+                    .map_err(|reason| format!("the column `{}` {reason}", field.name()))
+            })
             .collect::<Result<_, _>>()?;
-        Ok(Output { columns, keep, rejected })
+        Ok(Output {
+            columns,
+            keep,
+            rejected,
+        })
     }
 }
 
-fn check_rejections(rejections: impl ExactSizeIterator<Item = (u32, String)>, rows: usize) -> Result<Vec<(usize, String)>, String> {
+fn check_rejections(
+    rejections: impl ExactSizeIterator<Item = (u32, String)>,
+    rows: usize,
+) -> Result<Vec<(usize, String)>, String> {
     if rejections.len() == 0 {
         return Ok(Vec::new());
     }
     if rejections.len() > rows {
-        return Err(format!("it rejected {} rows of a batch of {rows}", rejections.len()));
+        return Err(format!(
+            "it rejected {} rows of a batch of {rows}",
+            rejections.len()
+        ));
     }
     let mut seen = vec![false; rows];
     let mut checked = Vec::with_capacity(rejections.len());
@@ -88,15 +123,26 @@ fn check_rejections(rejections: impl ExactSizeIterator<Item = (u32, String)>, ro
 impl UntrustedColumn {
     /// The array, as long as the batch and of the field's type; or what is wrong with it, to follow the column's name.
     fn check(self, field: &Field, rows: usize) -> Result<ArrayRef, String> {
-        let RawColumn { validity, offsets, mut data } = self.0;
+        let RawColumn {
+            validity,
+            offsets,
+            mut data,
+        } = self.0;
         let nulls = check_validity(validity, field, rows)?;
-        let has_offsets = matches!(field.data_type(), DataType::Utf8 | DataType::Binary | DataType::List(_));
+        let has_offsets = matches!(
+            field.data_type(),
+            DataType::Utf8 | DataType::Binary | DataType::List(_)
+        );
         if !has_offsets && !offsets.is_empty() {
-            return Err(format!("has {} bytes of offsets, and its type has none", offsets.len()));
+            return Err(format!(
+                "has {} bytes of offsets, and its type has none",
+                offsets.len()
+            ));
         }
         let array: ArrayRef = match field.data_type() {
             DataType::Boolean => {
-                let values = bits(data, rows).map_err(|reason| format!("has a bitmap of values that {reason}"))?;
+                let values = bits(data, rows)
+                    .map_err(|reason| format!("has a bitmap of values that {reason}"))?;
                 Arc::new(BooleanArray::new(values, nulls))
             }
             DataType::Int8 => primitive::<Int8Type>(data, nulls, rows)?,
@@ -111,46 +157,81 @@ impl UntrustedColumn {
             DataType::Float64 => primitive::<Float64Type>(data, nulls, rows)?,
             DataType::Date32 => primitive::<Date32Type>(data, nulls, rows)?,
             DataType::Decimal128(precision, scale) => {
-                let decimals = primitive::<Decimal128Type>(data, nulls, rows)?.as_primitive::<Decimal128Type>().clone();
-                let decimals = decimals.with_precision_and_scale(*precision, *scale).map_err(|cause| cause.to_string())?;
-                decimals.validate_decimal_precision(*precision).map_err(|_| too_precise(*precision))?;
+                let decimals = primitive::<Decimal128Type>(data, nulls, rows)?
+                    .as_primitive::<Decimal128Type>()
+                    .clone();
+                let decimals = decimals
+                    .with_precision_and_scale(*precision, *scale)
+                    .map_err(|cause| cause.to_string())?;
+                decimals
+                    .validate_decimal_precision(*precision)
+                    .map_err(|_| too_precise(*precision))?;
                 Arc::new(decimals)
             }
             DataType::Decimal256(precision, scale) => {
-                let decimals = primitive::<Decimal256Type>(data, nulls, rows)?.as_primitive::<Decimal256Type>().clone();
-                let decimals = decimals.with_precision_and_scale(*precision, *scale).map_err(|cause| cause.to_string())?;
-                decimals.validate_decimal_precision(*precision).map_err(|_| too_precise(*precision))?;
+                let decimals = primitive::<Decimal256Type>(data, nulls, rows)?
+                    .as_primitive::<Decimal256Type>()
+                    .clone();
+                let decimals = decimals
+                    .with_precision_and_scale(*precision, *scale)
+                    .map_err(|cause| cause.to_string())?;
+                decimals
+                    .validate_decimal_precision(*precision)
+                    .map_err(|_| too_precise(*precision))?;
                 Arc::new(decimals)
             }
-            DataType::Time64(TimeUnit::Microsecond) => check_times(primitive::<Time64MicrosecondType>(data, nulls, rows)?)?,
+            DataType::Time64(TimeUnit::Microsecond) => {
+                check_times(primitive::<Time64MicrosecondType>(data, nulls, rows)?)?
+            }
             DataType::Timestamp(TimeUnit::Microsecond, zone) => {
-                let instants = primitive::<TimestampMicrosecondType>(data, nulls, rows)?.as_primitive::<TimestampMicrosecondType>().clone();
+                let instants = primitive::<TimestampMicrosecondType>(data, nulls, rows)?
+                    .as_primitive::<TimestampMicrosecondType>()
+                    .clone();
                 Arc::new(instants.with_timezone_opt(zone.clone()))
             }
             DataType::Utf8 => {
                 let offsets = check_offsets(offsets, rows, data.len(), "bytes")?;
                 data.truncate(offsets[rows].as_usize());
-                let text = StringArray::try_new(offsets, data.into(), nulls).map_err(|_| "holds text that is not valid UTF-8".to_owned())?;
+                let text = StringArray::try_new(offsets, data.into(), nulls)
+                    .map_err(|_| "holds text that is not valid UTF-8".to_owned())?;
                 Arc::new(text)
             }
             DataType::Binary => {
                 let offsets = check_offsets(offsets, rows, data.len(), "bytes")?;
                 data.truncate(offsets[rows].as_usize());
-                Arc::new(BinaryArray::try_new(offsets, data.into(), nulls).map_err(|cause| cause.to_string())?)
+                Arc::new(
+                    BinaryArray::try_new(offsets, data.into(), nulls)
+                        .map_err(|cause| cause.to_string())?,
+                )
             }
             DataType::FixedSizeBinary(width) => {
-                check_length(&data, rows, usize::try_from(*width).map_err(|_| "has a negative width".to_owned())?)?;
-                Arc::new(FixedSizeBinaryArray::try_new_with_len(*width, data.into(), nulls, rows).map_err(|cause| cause.to_string())?)
+                check_length(
+                    &data,
+                    rows,
+                    usize::try_from(*width).map_err(|_| "has a negative width".to_owned())?,
+                )?;
+                Arc::new(
+                    FixedSizeBinaryArray::try_new_with_len(*width, data.into(), nulls, rows)
+                        .map_err(|cause| cause.to_string())?,
+                )
             }
             DataType::List(item) => {
                 let elements = data.len() / size_of::<f32>();
                 check_length(&data, elements, size_of::<f32>())?;
                 let offsets = check_offsets(offsets, rows, elements, "elements")?;
                 data.truncate(offsets[rows].as_usize() * size_of::<f32>());
-                let floats = Float32Array::try_new(scalars::<f32>(data), None).map_err(|cause| cause.to_string())?;
-                Arc::new(ListArray::try_new(item.clone(), offsets, Arc::new(floats), nulls).map_err(|cause| cause.to_string())?)
+                let floats = Float32Array::try_new(scalars::<f32>(data), None)
+                    .map_err(|cause| cause.to_string())?;
+                Arc::new(
+                    ListArray::try_new(item.clone(), offsets, Arc::new(floats), nulls)
+                        .map_err(|cause| cause.to_string())?,
+                )
             }
-            other => return Err(format!("has the type {other}, which a plugin can't compute")),
+            other => {
+                return Err(format!(
+                    "has the type {other}, which a plugin can't compute"
+                ));
+            }
         };
         Ok(array)
     }
@@ -160,12 +241,22 @@ fn too_precise(precision: u8) -> String {
     format!("holds a decimal of more than {precision} digits")
 }
 
-fn check_validity(validity: Option<Vec<u8>>, field: &Field, rows: usize) -> Result<Option<NullBuffer>, String> {
-    let Some(bytes) = validity else { return Ok(None) };
-    let nulls = NullBuffer::new(bits(bytes, rows).map_err(|reason| format!("has a validity bitmap that {reason}"))?);
+fn check_validity(
+    validity: Option<Vec<u8>>,
+    field: &Field,
+    rows: usize,
+) -> Result<Option<NullBuffer>, String> {
+    let Some(bytes) = validity else {
+        return Ok(None);
+    };
+    let nulls = NullBuffer::new(
+        bits(bytes, rows).map_err(|reason| format!("has a validity bitmap that {reason}"))?,
+    );
     match nulls.null_count() {
         0 => Ok(None),
-        count if !field.is_nullable() => Err(format!("has {count} nulls, and its binding declares it as never null")),
+        count if !field.is_nullable() => Err(format!(
+            "has {count} nulls, and its binding declares it as never null"
+        )),
         _ => Ok(Some(nulls)),
     }
 }
@@ -174,7 +265,10 @@ fn check_validity(validity: Option<Vec<u8>>, field: &Field, rows: usize) -> Resu
 fn bits(mut bytes: Vec<u8>, rows: usize) -> Result<BooleanBuffer, String> {
     let needed = rows.div_ceil(8);
     if bytes.len() != needed {
-        return Err(format!("has {} bytes, and {rows} rows take {needed}", bytes.len()));
+        return Err(format!(
+            "has {} bytes, and {rows} rows take {needed}",
+            bytes.len()
+        ));
     }
     if let (Some(last), used @ 1..) = (bytes.last_mut(), rows % 8) {
         *last &= !(u8::MAX << used);
@@ -185,13 +279,21 @@ fn bits(mut bytes: Vec<u8>, rows: usize) -> Result<BooleanBuffer, String> {
 fn check_length(data: &[u8], rows: usize, width: usize) -> Result<(), String> {
     match rows.checked_mul(width) {
         Some(needed) if needed == data.len() => Ok(()),
-        _ => Err(format!("has {} bytes of data, and {rows} values of {width} bytes don't take that many", data.len())),
+        _ => Err(format!(
+            "has {} bytes of data, and {rows} values of {width} bytes don't take that many",
+            data.len()
+        )),
     }
 }
 
-fn primitive<T: ArrowPrimitiveType>(data: Vec<u8>, nulls: Option<NullBuffer>, rows: usize) -> Result<ArrayRef, String> {
+fn primitive<T: ArrowPrimitiveType>(
+    data: Vec<u8>,
+    nulls: Option<NullBuffer>,
+    rows: usize,
+) -> Result<ArrayRef, String> {
     check_length(&data, rows, size_of::<T::Native>())?;
-    let array = PrimitiveArray::<T>::try_new(scalars(data), nulls).map_err(|cause| cause.to_string())?;
+    let array =
+        PrimitiveArray::<T>::try_new(scalars(data), nulls).map_err(|cause| cause.to_string())?;
     Ok(Arc::new(array))
 }
 
@@ -209,32 +311,54 @@ fn scalars<T: ArrowNativeType>(data: Vec<u8>) -> ScalarBuffer<T> {
 
 /// Rows + 1 offsets: the first 0, none smaller than the one before it, the last within the data. What lies behind the last is cut off by
 /// the caller: bytes that no row shows shall not travel on.
-fn check_offsets(bytes: Vec<u8>, rows: usize, available: usize, unit: &str) -> Result<OffsetBuffer<i32>, String> {
-    let needed = rows.checked_add(1).and_then(|count| count.checked_mul(size_of::<i32>()));
+fn check_offsets(
+    bytes: Vec<u8>,
+    rows: usize,
+    available: usize,
+    unit: &str,
+) -> Result<OffsetBuffer<i32>, String> {
+    let needed = rows
+        .checked_add(1)
+        .and_then(|count| count.checked_mul(size_of::<i32>()));
     if needed != Some(bytes.len()) {
-        return Err(format!("has {} bytes of offsets, and {rows} rows take {} offsets of 4 bytes", bytes.len(), rows + 1));
+        return Err(format!(
+            "has {} bytes of offsets, and {rows} rows take {} offsets of 4 bytes",
+            bytes.len(),
+            rows + 1
+        ));
     }
     let offsets = scalars::<i32>(bytes);
     if offsets[0] != 0 {
-        return Err(format!("has offsets that begin with {} and not with 0", offsets[0]));
+        return Err(format!(
+            "has offsets that begin with {} and not with 0",
+            offsets[0]
+        ));
     }
     // Without a branch in the loop, so that it is vectorised; the row is looked for only when there is one to name.
-    let monotone = offsets.windows(2).fold(true, |so_far, pair| so_far & (pair[0] <= pair[1]));
+    let monotone = offsets
+        .windows(2)
+        .fold(true, |so_far, pair| so_far & (pair[0] <= pair[1]));
     if !monotone {
-        let row = offsets.windows(2).position(|pair| pair[0] > pair[1]).unwrap_or(0);
+        let row = offsets
+            .windows(2)
+            .position(|pair| pair[0] > pair[1])
+            .unwrap_or(0);
         return Err(format!("has offsets that go backwards at row {row}"));
     }
     // Monotone from 0: none is negative.
     let last = offsets[rows].as_usize();
     if last > available {
-        return Err(format!("has offsets up to {last}, and there are {available} {unit} of data"));
+        return Err(format!(
+            "has offsets up to {last}, and there are {available} {unit} of data"
+        ));
     }
     Ok(OffsetBuffer::new(offsets))
 }
 
 fn check_times(array: ArrayRef) -> Result<ArrayRef, String> {
     let times = array.as_primitive::<Time64MicrosecondType>();
-    let out_of_range = |row: &usize| times.is_valid(*row) && !TIME_RANGE_US.contains(&times.value(*row));
+    let out_of_range =
+        |row: &usize| times.is_valid(*row) && !TIME_RANGE_US.contains(&times.value(*row));
     match (0..times.len()).find(out_of_range) {
         Some(row) => Err(format!("holds a time beyond 838:59:59.999999 at row {row}")),
         None => Ok(array),

@@ -32,7 +32,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory_bytes: 64 << 20, batch_deadline: Duration::from_secs(10), output_bytes: 64 << 20, log_lines: 100 }
+        Self {
+            memory_bytes: 64 << 20,
+            batch_deadline: Duration::from_secs(10),
+            output_bytes: 64 << 20,
+            log_lines: 100,
+        }
     }
 }
 
@@ -40,7 +45,10 @@ impl Limits {
     /// The deadline in epochs. One more than the quotient, because the current epoch is already partly over.
     pub(super) fn deadline_ticks(&self) -> u64 {
         let ticks = self.batch_deadline.as_nanos().div_ceil(TICK.as_nanos());
-        u64::try_from(ticks).unwrap_or(u64::MAX / 4).min(u64::MAX / 4) + 1
+        u64::try_from(ticks)
+            .unwrap_or(u64::MAX / 4)
+            .min(u64::MAX / 4)
+            + 1
     }
 
     pub(super) fn memory_text(&self) -> String {
@@ -62,7 +70,10 @@ pub(super) fn start_ticker(engine: &Engine) -> std::io::Result<()> {
             std::thread::sleep(TICK);
         }
     };
-    std::thread::Builder::new().name("plugin-clock".to_owned()).spawn(tick).map(drop)
+    std::thread::Builder::new()
+        .name("plugin-clock".to_owned())
+        .spawn(tick)
+        .map(drop)
 }
 
 /// What the host keeps for an instance: its use of memory, and its log.
@@ -100,7 +111,12 @@ impl Guest {
     /// After a call: says how many lines were dropped.
     pub(super) fn end_call(&mut self) {
         if self.log_dropped > 0 {
-            tracing::warn!(plugin = &*self.plugin, dropped = self.log_dropped, limit = self.log_limit, "the plugin logs too much: lines were dropped; the setting is `limits.log_lines`");
+            tracing::warn!(
+                plugin = &*self.plugin,
+                dropped = self.log_dropped,
+                limit = self.log_limit,
+                "the plugin logs too much: lines were dropped; the setting is `limits.log_lines`"
+            );
             self.log_dropped = 0;
         }
     }
@@ -152,11 +168,21 @@ impl Guest {
 }
 
 impl ResourceLimiter for Guest {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         self.grow(desired.saturating_sub(current))
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         Ok(desired <= TABLE_ELEMENTS)
     }
 }
@@ -167,7 +193,13 @@ mod tests {
 
     #[test]
     fn memory_is_counted_over_all_memories() {
-        let mut guest = Guest::new("p".into(), &Limits { memory_bytes: 3 << 16, ..Limits::default() });
+        let mut guest = Guest::new(
+            "p".into(),
+            &Limits {
+                memory_bytes: 3 << 16,
+                ..Limits::default()
+            },
+        );
         assert!(guest.memory_growing(0, 1 << 16, None).unwrap());
         assert!(guest.memory_growing(0, 2 << 16, None).unwrap());
         assert!(guest.memory_growing(1 << 16, 2 << 16, None).is_err());
@@ -176,17 +208,32 @@ mod tests {
 
     #[test]
     fn log_lines_beyond_the_limit_are_dropped_but_the_last_error_is_known() {
-        let mut guest = Guest::new("p".into(), &Limits { log_lines: 1, ..Limits::default() });
+        let mut guest = Guest::new(
+            "p".into(),
+            &Limits {
+                log_lines: 1,
+                ..Limits::default()
+            },
+        );
         guest.begin_call();
         guest.log(Level::Info, "one".into());
         guest.log(Level::Info, "two".into());
         guest.log(Level::Error, "panicked at 'why'".into());
-        assert_eq!((guest.log_lines, guest.log_dropped, guest.last_error()), (1, 2, Some("panicked at 'why'")));
+        assert_eq!(
+            (guest.log_lines, guest.log_dropped, guest.last_error()),
+            (1, 2, Some("panicked at 'why'"))
+        );
     }
 
     #[test]
     fn a_deadline_is_never_shorter_than_asked() {
-        let ticks = |deadline| Limits { batch_deadline: deadline, ..Limits::default() }.deadline_ticks();
+        let ticks = |deadline| {
+            Limits {
+                batch_deadline: deadline,
+                ..Limits::default()
+            }
+            .deadline_ticks()
+        };
         assert_eq!(ticks(Duration::ZERO), 1);
         assert_eq!(ticks(Duration::from_millis(200)), 21);
         assert_eq!(ticks(Duration::from_millis(201)), 22);

@@ -13,7 +13,9 @@ use arrow::datatypes::{DataType, Float32Type};
 use super::contract::Column;
 
 #[cfg(target_endian = "big")]
-compile_error!("the contract's buffers are little-endian and are lent from Arrow's memory without conversion");
+compile_error!(
+    "the contract's buffers are little-endian and are lent from Arrow's memory without conversion"
+);
 
 /// A column in the contract's form, holding Arrow's buffers for as long as they are lent.
 #[derive(Debug)]
@@ -28,13 +30,22 @@ impl LoweredColumn {
     pub(super) fn new(array: &ArrayRef) -> Result<Self, String> {
         let (offsets, data) = match array.data_type() {
             DataType::Boolean => (empty(), bitmap(array.as_boolean().values())),
-            DataType::Utf8 => bytes(array.as_string::<i32>().offsets(), array.as_string::<i32>().values()),
-            DataType::Binary => bytes(array.as_binary::<i32>().offsets(), array.as_binary::<i32>().values()),
+            DataType::Utf8 => bytes(
+                array.as_string::<i32>().offsets(),
+                array.as_string::<i32>().values(),
+            ),
+            DataType::Binary => bytes(
+                array.as_binary::<i32>().offsets(),
+                array.as_binary::<i32>().values(),
+            ),
             DataType::List(_) => float_list(array)?,
-            DataType::FixedSizeBinary(width) => (empty(), fixed(array, usize::try_from(*width).unwrap_or(0))),
+            DataType::FixedSizeBinary(width) => {
+                (empty(), fixed(array, usize::try_from(*width).unwrap_or(0)))
+            }
             DataType::Dictionary(..) => {
                 let dictionary = array.as_any_dictionary();
-                let plain = take(dictionary.values(), dictionary.keys(), None).map_err(|cause| cause.to_string())?;
+                let plain = take(dictionary.values(), dictionary.keys(), None)
+                    .map_err(|cause| cause.to_string())?;
                 return Self::new(&plain);
             }
             other => match other.primitive_width() {
@@ -42,13 +53,24 @@ impl LoweredColumn {
                 None => return Err(format!("the type {other} can't be given to a plugin")),
             },
         };
-        let validity = array.nulls().filter(|nulls| nulls.null_count() > 0).map(|nulls| bitmap(nulls.inner()));
-        Ok(Self { validity, offsets, data })
+        let validity = array
+            .nulls()
+            .filter(|nulls| nulls.null_count() > 0)
+            .map(|nulls| bitmap(nulls.inner()));
+        Ok(Self {
+            validity,
+            offsets,
+            data,
+        })
     }
 
     /// The column as a call's argument.
     pub(super) fn lend(&self) -> Column<'_> {
-        Column { validity: self.validity.as_deref(), offsets: &self.offsets, data: &self.data }
+        Column {
+            validity: self.validity.as_deref(),
+            offsets: &self.offsets,
+            data: &self.data,
+        }
     }
 }
 
@@ -82,14 +104,19 @@ fn bitmap(bits: &BooleanBuffer) -> Buffer {
 /// Offsets that begin at 0, and the bytes that they span.
 fn bytes(offsets: &OffsetBuffer<i32>, values: &Buffer) -> (Buffer, Buffer) {
     let (first, last) = span(offsets);
-    (rebased(offsets), values.slice_with_length(first, last - first))
+    (
+        rebased(offsets),
+        values.slice_with_length(first, last - first),
+    )
 }
 
 fn float_list(array: &ArrayRef) -> Result<(Buffer, Buffer), String> {
     let list = array.as_list::<i32>();
     let (first, last) = span(list.offsets());
     let elements = list.values().slice(first, last - first);
-    let floats = elements.as_primitive_opt::<Float32Type>().ok_or("only lists of 32-bit floats can be given to a plugin")?;
+    let floats = elements
+        .as_primitive_opt::<Float32Type>()
+        .ok_or("only lists of 32-bit floats can be given to a plugin")?;
     if floats.null_count() > 0 {
         return Err("a list holds null elements, which plugins can't be given".to_owned());
     }
@@ -104,7 +131,11 @@ fn span<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>) -> (usize, usize) {
 fn rebased(offsets: &OffsetBuffer<i32>) -> Buffer {
     match offsets[0] {
         0 => offsets.inner().inner().clone(),
-        first => offsets.iter().map(|offset| offset - first).collect::<Vec<i32>>().into(),
+        first => offsets
+            .iter()
+            .map(|offset| offset - first)
+            .collect::<Vec<i32>>()
+            .into(),
     }
 }
 
@@ -112,7 +143,9 @@ fn rebased(offsets: &OffsetBuffer<i32>) -> Buffer {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{BinaryArray, BooleanArray, Int64Array, StringArray, StringDictionaryBuilder};
+    use arrow::array::{
+        BinaryArray, BooleanArray, Int64Array, StringArray, StringDictionaryBuilder,
+    };
     use arrow::datatypes::Int16Type;
 
     use super::*;
@@ -130,14 +163,22 @@ mod tests {
         assert_eq!(column.data.len(), 16);
 
         let text = StringArray::from(vec!["a", "bc"]);
-        let (offsets, data) = (text.offsets().inner().inner().as_ptr(), text.values().as_ptr());
+        let (offsets, data) = (
+            text.offsets().inner().inner().as_ptr(),
+            text.values().as_ptr(),
+        );
         let column = lowered(text);
-        assert_eq!((column.offsets.as_ptr(), column.data.as_ptr()), (offsets, data));
+        assert_eq!(
+            (column.offsets.as_ptr(), column.data.as_ptr()),
+            (offsets, data)
+        );
     }
 
     #[test]
     fn a_slice_begins_at_offset_zero() {
-        let column = lowered(StringArray::from(vec![Some("zero"), Some("one"), None, Some("three")]).slice(1, 3));
+        let column = lowered(
+            StringArray::from(vec![Some("zero"), Some("one"), None, Some("three")]).slice(1, 3),
+        );
         assert_eq!(column.offsets.typed_data::<i32>(), [0, 3, 3, 8]);
         assert_eq!(&*column.data, b"onethree");
         assert_eq!(column.validity.as_deref(), Some(&[0b101][..]));
@@ -153,7 +194,11 @@ mod tests {
 
     #[test]
     fn validity_is_left_out_where_the_slice_has_no_nulls() {
-        assert!(lowered(BinaryArray::from(vec![None, Some(&b"x"[..])]).slice(1, 1)).validity.is_none());
+        assert!(
+            lowered(BinaryArray::from(vec![None, Some(&b"x"[..])]).slice(1, 1))
+                .validity
+                .is_none()
+        );
     }
 
     #[test]

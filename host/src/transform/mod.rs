@@ -46,7 +46,14 @@ pub use runtime::{Runtime, RuntimeSettings};
 
 /// This user's folder for what can be made again: `$XDG_CACHE_HOME/tidemill`, or `~/.cache/tidemill`.
 fn user_cache_dir() -> Option<PathBuf> {
-    let given = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let given = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|dir| dir.is_absolute());
     let cache = given.or_else(|| Some(std::env::home_dir()?.join(".cache")))?;
     Some(cache.join("tidemill"))
 }
+
+#[cfg(test)]
+mod scripted;
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,10 @@ impl Plan {
     /// The plan for a chain of bindings on a table of so many columns.
     pub(super) fn new(width: usize, bindings: &[&Binding]) -> Self {
         let Some(last) = bindings.last() else {
-            return Self { input: (0..width).collect(), steps: Vec::new() };
+            return Self {
+                input: (0..width).collect(),
+                steps: Vec::new(),
+            };
         };
         let mut wanted: Vec<usize> = (0..last.columns.len()).collect();
         let mut steps = Vec::with_capacity(bindings.len());
@@ -62,11 +65,17 @@ impl Plan {
                 OutColumn::Pass(source) => OutColumn::Pass(place(source)),
                 computed => computed,
             });
-            steps.push(StepPlan { reads: binding.reads.iter().map(|&column| place(column)).collect(), columns: columns.collect() });
+            steps.push(StepPlan {
+                reads: binding.reads.iter().map(|&column| place(column)).collect(),
+                columns: columns.collect(),
+            });
             wanted = before;
         }
         steps.reverse();
-        Self { input: wanted, steps }
+        Self {
+            input: wanted,
+            steps,
+        }
     }
 }
 
@@ -76,12 +85,24 @@ fn wanted_before(binding: &Binding, wanted: &[usize]) -> Vec<usize> {
         OutColumn::Pass(source) => Some(source),
         OutColumn::Computed(_) => None,
     });
-    binding.reads.iter().copied().chain(passed).collect::<BTreeSet<_>>().into_iter().collect()
+    binding
+        .reads
+        .iter()
+        .copied()
+        .chain(passed)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
 }
 
 /// Where the columns of the last output come from, for a table of so many columns.
-pub(super) fn lineage<'a>(width: usize, steps: impl Iterator<Item = (&'a str, &'a Binding)>) -> Vec<Lineage> {
-    let source: Vec<Lineage> = (0..width).map(|source| Lineage::Passed { source }).collect();
+pub(super) fn lineage<'a>(
+    width: usize,
+    steps: impl Iterator<Item = (&'a str, &'a Binding)>,
+) -> Vec<Lineage> {
+    let source: Vec<Lineage> = (0..width)
+        .map(|source| Lineage::Passed { source })
+        .collect();
     steps.fold(source, |table, (plugin, binding)| {
         let mut from = BTreeSet::new();
         for &column in &binding.reads {
@@ -93,7 +114,10 @@ pub(super) fn lineage<'a>(width: usize, steps: impl Iterator<Item = (&'a str, &'
         let from: Vec<usize> = from.into_iter().collect();
         let origin = |column: &OutColumn| match column {
             OutColumn::Pass(source) => table[*source].clone(),
-            OutColumn::Computed(_) => Lineage::Computed { plugin: plugin.to_owned(), from: from.clone() },
+            OutColumn::Computed(_) => Lineage::Computed {
+                plugin: plugin.to_owned(),
+                from: from.clone(),
+            },
         };
         binding.columns.iter().map(origin).collect()
     })
@@ -109,7 +133,14 @@ mod tests {
     use OutColumn::{Computed, Pass};
 
     fn binding(reads: &[usize], columns: &[OutColumn]) -> Binding {
-        Binding { reads: reads.to_vec(), columns: columns.to_vec(), computed: Vec::new(), schema: Arc::new(Schema::empty()), key: Vec::new(), filters: false }
+        Binding {
+            reads: reads.to_vec(),
+            columns: columns.to_vec(),
+            computed: Vec::new(),
+            schema: Arc::new(Schema::empty()),
+            key: Vec::new(),
+            filters: false,
+        }
     }
 
     #[test]
@@ -124,12 +155,34 @@ mod tests {
         let second = binding(&[3], &[Pass(1), Pass(2), Computed(0)]);
         let plan = Plan::new(6, &[&first, &second]);
         assert_eq!(plan.input, [0, 2, 4]);
-        assert_eq!(plan.steps[0], StepPlan { reads: vec![2], columns: vec![Pass(0), Computed(0), Pass(1)] });
-        assert_eq!(plan.steps[1], StepPlan { reads: vec![2], columns: vec![Pass(0), Pass(1), Computed(0)] });
+        assert_eq!(
+            plan.steps[0],
+            StepPlan {
+                reads: vec![2],
+                columns: vec![Pass(0), Computed(0), Pass(1)]
+            }
+        );
+        assert_eq!(
+            plan.steps[1],
+            StepPlan {
+                reads: vec![2],
+                columns: vec![Pass(0), Pass(1), Computed(0)]
+            }
+        );
 
         let lineage = lineage(6, [("a", &first), ("b", &second)].into_iter());
-        let computed = |plugin: &str, from: &[usize]| Lineage::Computed { plugin: plugin.into(), from: from.to_vec() };
-        assert_eq!(lineage, [Lineage::Passed { source: 0 }, computed("a", &[4]), computed("b", &[2])]);
+        let computed = |plugin: &str, from: &[usize]| Lineage::Computed {
+            plugin: plugin.into(),
+            from: from.to_vec(),
+        };
+        assert_eq!(
+            lineage,
+            [
+                Lineage::Passed { source: 0 },
+                computed("a", &[4]),
+                computed("b", &[2])
+            ]
+        );
     }
 
     #[test]

@@ -40,29 +40,74 @@ pub struct Plugin {
 
 impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Plugin").field("name", &self.name).field("version", &self.version).field("digest", &self.digest).finish_non_exhaustive()
+        f.debug_struct("Plugin")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
     }
 }
 
 impl Plugin {
     /// Links a compiled component and asks it to describe itself.
-    pub(super) fn link(path: &Path, bytes: &[u8], digest: String, component: &Component, linker: &Linker<Guest>) -> Result<Self, TransformError> {
+    pub(super) fn link(
+        path: &Path,
+        bytes: &[u8],
+        digest: String,
+        component: &Component,
+        linker: &Linker<Guest>,
+    ) -> Result<Self, TransformError> {
         let imports = check_interfaces(path, component)?;
-        let shape = |cause: wasmtime::Error| TransformError::ContractShape { path: path.to_owned(), reason: quote(&format!("{cause:#}")) };
-        let pre = contract::Prepared::new(linker.instantiate_pre(component).map_err(shape)?).map_err(shape)?;
+        let shape = |cause: wasmtime::Error| TransformError::ContractShape {
+            path: path.to_owned(),
+            reason: quote(&format!("{cause:#}")),
+        };
+        let pre = contract::Prepared::new(linker.instantiate_pre(component).map_err(shape)?)
+            .map_err(shape)?;
 
-        let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let site = Site { plugin: file, ..Site::default() };
+        let file = path
+            .file_name()
+            .unwrap_or(path.as_os_str())
+            .to_string_lossy()
+            .into_owned();
+        let site = Site {
+            plugin: file,
+            ..Site::default()
+        };
         let mut instance = match Instance::new(&pre, &Limits::default(), &site) {
             // The functions' types are compared when an instance is made: what isn't the contract's is no crash.
-            Err(TransformError::Breach { reason, .. }) => return Err(TransformError::ContractShape { path: path.to_owned(), reason }),
+            Err(TransformError::Breach { reason, .. }) => {
+                return Err(TransformError::ContractShape {
+                    path: path.to_owned(),
+                    reason,
+                });
+            }
             instance => instance?,
         };
         let raw = instance.describe(&site)?;
-        let wrong = |reason| TransformError::Description { path: path.to_owned(), reason };
+        let wrong = |reason| TransformError::Description {
+            path: path.to_owned(),
+            reason,
+        };
         let (config_schema, validator) = check_description(&raw).map_err(wrong)?;
-        let RawDescription { name, version, summary, .. } = raw;
-        Ok(Self { path: path.to_owned(), digest, size_bytes: bytes.len() as u64, imports, name, version, summary, config_schema, validator, pre })
+        let RawDescription {
+            name,
+            version,
+            summary,
+            ..
+        } = raw;
+        Ok(Self {
+            path: path.to_owned(),
+            digest,
+            size_bytes: bytes.len() as u64,
+            imports,
+            name,
+            version,
+            summary,
+            config_schema,
+            validator,
+            pre,
+        })
     }
 
     /// The name that it gives itself.
@@ -116,12 +161,23 @@ impl Plugin {
             .validator
             .iter_errors(config)
             .take(VIOLATIONS)
-            .map(|error| Violation { path: error.instance_path().to_string(), reason: quote(&error.masked_with("the value").to_string()) })
+            .map(|error| Violation {
+                path: error.instance_path().to_string(),
+                reason: quote(&error.masked_with("the value").to_string()),
+            })
             .collect();
-        if violations.is_empty() { Ok(()) } else { Err(violations) }
+        if violations.is_empty() {
+            Ok(())
+        } else {
+            Err(violations)
+        }
     }
 
-    pub(super) fn instance(&self, limits: &Limits, site: &Site) -> Result<Instance, TransformError> {
+    pub(super) fn instance(
+        &self,
+        limits: &Limits,
+        site: &Site,
+    ) -> Result<Instance, TransformError> {
         Instance::new(&self.pre, limits, site)
     }
 }
@@ -131,32 +187,61 @@ pub(super) fn check_kind(path: &Path, bytes: &[u8]) -> Result<(), TransformError
     let found = match bytes {
         [] => "the file is empty".to_owned(),
         [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => return Ok(()),
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => "it is a core module, as compilers write it before it is encoded".to_owned(),
-        [0, b'a', b's', b'm', ..] => "it is WebAssembly of an encoding that this version doesn't know".to_owned(),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
+            "it is a core module, as compilers write it before it is encoded".to_owned()
+        }
+        [0, b'a', b's', b'm', ..] => {
+            "it is WebAssembly of an encoding that this version doesn't know".to_owned()
+        }
         _ => "it doesn't begin like WebAssembly".to_owned(),
     };
-    Err(TransformError::NotAComponent { path: path.to_owned(), found })
+    Err(TransformError::NotAComponent {
+        path: path.to_owned(),
+        found,
+    })
 }
 
 /// Checks imports and exports by name; the imports.
 fn check_interfaces(path: &Path, component: &Component) -> Result<Vec<String>, TransformError> {
     let engine = component.engine();
     let component_type = component.component_type();
-    let exports: Vec<String> = component_type.exports(engine).map(|(name, _)| name.to_owned()).collect();
-    let of_contract = |name: &&String| name.split('@').next().is_some_and(|interface| interface == contract::TRANSFORM_NAME);
+    let exports: Vec<String> = component_type
+        .exports(engine)
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    let of_contract = |name: &&String| {
+        name.split('@')
+            .next()
+            .is_some_and(|interface| interface == contract::TRANSFORM_NAME)
+    };
     match exports.iter().find(of_contract) {
         Some(name) if name == contract::TRANSFORM => {}
-        Some(name) => return Err(TransformError::ContractVersion { path: path.to_owned(), found: quote(name) }),
+        Some(name) => {
+            return Err(TransformError::ContractVersion {
+                path: path.to_owned(),
+                found: quote(name),
+            });
+        }
         None => {
-            let exports = if exports.is_empty() { "nothing".to_owned() } else { format!("`{}`", quote(&exports.join("`, `"))) };
-            return Err(TransformError::NoContract { path: path.to_owned(), exports });
+            let exports = if exports.is_empty() {
+                "nothing".to_owned()
+            } else {
+                format!("`{}`", quote(&exports.join("`, `")))
+            };
+            return Err(TransformError::NoContract {
+                path: path.to_owned(),
+                exports,
+            });
         }
     }
     let mut imports = Vec::new();
     for (name, item) in component_type.imports(engine) {
         let known = name == contract::LOG || name == contract::TYPES;
         if !(known && matches!(item.ty, ComponentItem::ComponentInstance(_))) {
-            return Err(TransformError::ForeignImport { path: path.to_owned(), import: quote(name) });
+            return Err(TransformError::ForeignImport {
+                path: path.to_owned(),
+                import: quote(name),
+            });
         }
         imports.push(name.to_owned());
     }
@@ -167,17 +252,28 @@ fn check_interfaces(path: &Path, component: &Component) -> Result<Vec<String>, T
 fn check_description(raw: &RawDescription) -> Result<(Value, Validator), String> {
     let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if raw.name.is_empty() || raw.name.len() > NAME_BYTES || !raw.name.chars().all(named) {
-        return Err(format!("the name `{}` is not one to {NAME_BYTES} letters, digits, `-`, `_` or `.`", quote(&raw.name)));
+        return Err(format!(
+            "the name `{}` is not one to {NAME_BYTES} letters, digits, `-`, `_` or `.`",
+            quote(&raw.name)
+        ));
     }
-    for (what, text, longest) in [("version", &raw.version, NAME_BYTES), ("summary", &raw.summary, SUMMARY_BYTES)] {
+    for (what, text, longest) in [
+        ("version", &raw.version, NAME_BYTES),
+        ("summary", &raw.summary, SUMMARY_BYTES),
+    ] {
         if text.len() > longest || text.chars().any(char::is_control) {
-            return Err(format!("the {what} is longer than {longest} bytes or has control characters"));
+            return Err(format!(
+                "the {what} is longer than {longest} bytes or has control characters"
+            ));
         }
     }
     if raw.config_schema.len() > SCHEMA_BYTES {
-        return Err(format!("the configuration's JSON Schema is longer than {SCHEMA_BYTES} bytes"));
+        return Err(format!(
+            "the configuration's JSON Schema is longer than {SCHEMA_BYTES} bytes"
+        ));
     }
-    let schema: Value = serde_json::from_str(&raw.config_schema).map_err(|cause| format!("the configuration's schema is not JSON: {cause}"))?;
+    let schema: Value = serde_json::from_str(&raw.config_schema)
+        .map_err(|cause| format!("the configuration's schema is not JSON: {cause}"))?;
     if !schema.is_object() {
         return Err("the configuration's schema is not a JSON object".to_owned());
     }
@@ -185,7 +281,12 @@ fn check_description(raw: &RawDescription) -> Result<(Value, Validator), String>
     let validator = jsonschema::options()
         .with_pattern_options(PatternOptions::regex())
         .build(&schema)
-        .map_err(|cause| format!("the configuration's JSON Schema can't be used: {}", quote(&cause.to_string())))?;
+        .map_err(|cause| {
+            format!(
+                "the configuration's JSON Schema can't be used: {}",
+                quote(&cause.to_string())
+            )
+        })?;
     Ok((schema, validator))
 }
 
@@ -194,19 +295,35 @@ mod tests {
     use super::*;
 
     fn described(schema: &str) -> RawDescription {
-        RawDescription { name: "p".into(), version: "1".into(), summary: String::new(), config_schema: schema.into() }
+        RawDescription {
+            name: "p".into(),
+            version: "1".into(),
+            summary: String::new(),
+            config_schema: schema.into(),
+        }
     }
 
     #[test]
     fn a_schema_that_can_t_be_used_is_refused() {
-        for schema in ["", "[]", "true", r#"{"type": 1}"#, r#"{"$ref": "https://example.com/schema.json"}"#, r#"{"$ref": "file:///etc/passwd"}"#] {
+        for schema in [
+            "",
+            "[]",
+            "true",
+            r#"{"type": 1}"#,
+            r#"{"$ref": "https://example.com/schema.json"}"#,
+            r#"{"$ref": "file:///etc/passwd"}"#,
+        ] {
             assert!(check_description(&described(schema)).is_err(), "{schema}");
         }
     }
 
     #[test]
     fn a_schema_that_refers_to_itself_ends() {
-        for schema in [r##"{"$ref": "#"}"##, r##"{"allOf": [{"$ref": "#"}]}"##, r##"{"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}"##] {
+        for schema in [
+            r##"{"$ref": "#"}"##,
+            r##"{"allOf": [{"$ref": "#"}]}"##,
+            r##"{"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}"##,
+        ] {
             if let Ok((_, validator)) = check_description(&described(schema)) {
                 let _either = validator.is_valid(&serde_json::json!({}));
             }

@@ -33,7 +33,10 @@ pub struct RuntimeSettings {
 
 impl Default for RuntimeSettings {
     fn default() -> Self {
-        Self { cache_dir: None, max_instances: 256 }
+        Self {
+            cache_dir: None,
+            max_instances: 256,
+        }
     }
 }
 
@@ -53,7 +56,9 @@ struct Inner {
 
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runtime").field("cache", &self.inner.cache).finish_non_exhaustive()
+        f.debug_struct("Runtime")
+            .field("cache", &self.inner.cache)
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,7 +66,8 @@ impl Runtime {
     /// Starts the engine and its clock. A cache folder that can't be used is said in the log, and costs time only.
     pub fn new(settings: RuntimeSettings) -> Result<Self, TransformError> {
         let failed = |reason: String| TransformError::Engine { reason };
-        let engine = start_engine(settings.max_instances).map_err(|cause| failed(format!("{cause:#}")))?;
+        let engine =
+            start_engine(settings.max_instances).map_err(|cause| failed(format!("{cause:#}")))?;
         start_ticker(&engine).map_err(|cause| failed(format!("its clock thread: {cause}")))?;
         let mut linker = Linker::new(&engine);
         link_log(&mut linker).map_err(|cause| failed(format!("{cause:#}")))?;
@@ -72,7 +78,14 @@ impl Runtime {
                 None
             }
         });
-        Ok(Self { inner: Arc::new(Inner { linker, cache, warm: Arc::default(), loaded: Mutex::default() }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                linker,
+                cache,
+                warm: Arc::default(),
+                loaded: Mutex::default(),
+            }),
+        })
     }
 
     /// Loads a plugin: reads the file, compiles it (or takes its compiled code from the cache), checks that it is a plugin, and asks it to describe
@@ -82,7 +95,11 @@ impl Runtime {
     }
 
     /// [`Runtime::load`] for bytes that are, or will be, in this file.
-    pub(super) fn load_bytes(&self, path: &Path, bytes: &[u8]) -> Result<Arc<Plugin>, TransformError> {
+    pub(super) fn load_bytes(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+    ) -> Result<Arc<Plugin>, TransformError> {
         let digest = hex::encode(Sha256::digest(bytes));
         let key = (path.to_owned(), digest.clone());
         if let Some(plugin) = self.loaded().get(&key).and_then(Weak::upgrade) {
@@ -90,7 +107,13 @@ impl Runtime {
         }
         plugin::check_kind(path, bytes)?;
         let component = self.compile(path, bytes, &digest)?;
-        let plugin = Arc::new(Plugin::link(path, bytes, digest, &component, &self.inner.linker)?);
+        let plugin = Arc::new(Plugin::link(
+            path,
+            bytes,
+            digest,
+            &component,
+            &self.inner.linker,
+        )?);
         let mut loaded = self.loaded();
         loaded.retain(|_, plugin| plugin.strong_count() > 0);
         loaded.insert(key, Arc::downgrade(&plugin));
@@ -104,17 +127,33 @@ impl Runtime {
 
     fn loaded(&self) -> std::sync::MutexGuard<'_, HashMap<(PathBuf, String), Weak<Plugin>>> {
         // A map of weak pointers is whole after every statement, whoever panicked.
-        self.inner.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .loaded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn compile(&self, path: &Path, bytes: &[u8], digest: &str) -> Result<Component, TransformError> {
+    fn compile(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        digest: &str,
+    ) -> Result<Component, TransformError> {
         let engine = self.inner.linker.engine();
-        if let Some(component) = self.inner.cache.as_ref().and_then(|cache| cache.load(engine, digest)) {
+        if let Some(component) = self
+            .inner
+            .cache
+            .as_ref()
+            .and_then(|cache| cache.load(engine, digest))
+        {
             return Ok(component);
         }
         let started = std::time::Instant::now();
-        let component = Component::from_binary(engine, bytes)
-            .map_err(|cause| TransformError::Invalid { path: path.to_owned(), reason: quote(&format!("{cause:#}")) })?;
+        let component =
+            Component::from_binary(engine, bytes).map_err(|cause| TransformError::Invalid {
+                path: path.to_owned(),
+                reason: quote(&format!("{cause:#}")),
+            })?;
         tracing::debug!(plugin = %path.display(), elapsed = ?started.elapsed(), "compiled");
         if let Some(cache) = &self.inner.cache {
             cache.store(&component, digest);
@@ -124,10 +163,16 @@ impl Runtime {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TransformError> {
-    let unreadable = |source| TransformError::Unreadable { path: path.to_owned(), source };
+    let unreadable = |source| TransformError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
     let size = std::fs::metadata(path).map_err(unreadable)?.len();
     if size > FILE_BYTES {
-        return Err(TransformError::NotAComponent { path: path.to_owned(), found: format!("it has {size} bytes, and a plugin at most {FILE_BYTES}") });
+        return Err(TransformError::NotAComponent {
+            path: path.to_owned(),
+            found: format!("it has {size} bytes, and a plugin at most {FILE_BYTES}"),
+        });
     }
     std::fs::read(path).map_err(unreadable)
 }

@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Field, TimeUnit};
+use arrow::datatypes::{
+    DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Field, TimeUnit,
+};
 
 use super::contract::{self, RawDataType};
 
@@ -27,16 +29,28 @@ pub(super) fn to_contract(data_type: &DataType) -> Option<contract::DataType<'_>
         DataType::UInt64 => contract::DataType::Uint64,
         DataType::Float32 => contract::DataType::Float32,
         DataType::Float64 => contract::DataType::Float64,
-        DataType::Decimal128(precision, scale) => contract::DataType::Decimal128((*precision, *scale)),
-        DataType::Decimal256(precision, scale) => contract::DataType::Decimal256((*precision, *scale)),
+        DataType::Decimal128(precision, scale) => {
+            contract::DataType::Decimal128((*precision, *scale))
+        }
+        DataType::Decimal256(precision, scale) => {
+            contract::DataType::Decimal256((*precision, *scale))
+        }
         DataType::Date32 => contract::DataType::Date32,
         DataType::Time64(TimeUnit::Microsecond) => contract::DataType::Time64Us,
-        DataType::Timestamp(TimeUnit::Microsecond, zone) => contract::DataType::TimestampUs(zone.as_deref()),
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+            contract::DataType::TimestampUs(zone.as_deref())
+        }
         DataType::Utf8 => contract::DataType::Utf8,
         DataType::Binary => contract::DataType::Binary,
-        DataType::FixedSizeBinary(width) => contract::DataType::FixedBinary(u32::try_from(*width).ok()?),
-        DataType::List(item) if item.data_type() == &DataType::Float32 => contract::DataType::Float32List,
-        DataType::Dictionary(_, values) if !matches!(**values, DataType::Dictionary(..)) => return to_contract(values),
+        DataType::FixedSizeBinary(width) => {
+            contract::DataType::FixedBinary(u32::try_from(*width).ok()?)
+        }
+        DataType::List(item) if item.data_type() == &DataType::Float32 => {
+            contract::DataType::Float32List
+        }
+        DataType::Dictionary(_, values) if !matches!(**values, DataType::Dictionary(..)) => {
+            return to_contract(values);
+        }
         _ => return None,
     })
 }
@@ -65,23 +79,46 @@ pub(super) fn to_arrow(data_type: RawDataType) -> Result<DataType, String> {
         }
         RawDataType::Date32 => DataType::Date32,
         RawDataType::Time64Us => DataType::Time64(TimeUnit::Microsecond),
-        RawDataType::TimestampUs(zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.map(check_zone).transpose()?),
+        RawDataType::TimestampUs(zone) => {
+            DataType::Timestamp(TimeUnit::Microsecond, zone.map(check_zone).transpose()?)
+        }
         RawDataType::Utf8 => DataType::Utf8,
         RawDataType::Binary => DataType::Binary,
-        RawDataType::FixedBinary(width) if (1..=FIXED_BINARY_MAX).contains(&width) => DataType::FixedSizeBinary(width as i32),
-        RawDataType::FixedBinary(width) => return Err(format!("fixed-binary of {width} bytes; 1 to {FIXED_BINARY_MAX} are possible")),
-        RawDataType::Float32List => DataType::List(Arc::new(Field::new_list_field(DataType::Float32, false))),
+        RawDataType::FixedBinary(width) if (1..=FIXED_BINARY_MAX).contains(&width) => {
+            DataType::FixedSizeBinary(width as i32)
+        }
+        RawDataType::FixedBinary(width) => {
+            return Err(format!(
+                "fixed-binary of {width} bytes; 1 to {FIXED_BINARY_MAX} are possible"
+            ));
+        }
+        RawDataType::Float32List => {
+            DataType::List(Arc::new(Field::new_list_field(DataType::Float32, false)))
+        }
     })
 }
 
 fn check_decimal(precision: u8, scale: i8, widest: u8) -> Result<(), String> {
-    let fits = (1..=widest).contains(&precision) && u8::try_from(scale).is_ok_and(|scale| scale <= precision);
-    if fits { Ok(()) } else { Err(format!("decimal({precision}, {scale}); a precision of 1 to {widest} and a scale of 0 to the precision are possible")) }
+    let fits = (1..=widest).contains(&precision)
+        && u8::try_from(scale).is_ok_and(|scale| scale <= precision);
+    if fits {
+        Ok(())
+    } else {
+        Err(format!(
+            "decimal({precision}, {scale}); a precision of 1 to {widest} and a scale of 0 to the precision are possible"
+        ))
+    }
 }
 
 fn check_zone(zone: String) -> Result<Arc<str>, String> {
-    let plain = !zone.is_empty() && zone.len() <= ZONE_MAX_BYTES && zone.bytes().all(|b| b.is_ascii_graphic());
-    if plain { Ok(zone.into()) } else { Err("a timestamp whose time zone is no name or offset".to_owned()) }
+    let plain = !zone.is_empty()
+        && zone.len() <= ZONE_MAX_BYTES
+        && zone.bytes().all(|b| b.is_ascii_graphic());
+    if plain {
+        Ok(zone.into())
+    } else {
+        Err("a timestamp whose time zone is no name or offset".to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -108,7 +145,10 @@ mod tests {
     #[test]
     fn a_dictionary_is_shown_as_its_values() {
         let dictionary = DataType::Dictionary(Box::new(DataType::Int16), Box::new(DataType::Utf8));
-        assert!(matches!(to_contract(&dictionary), Some(contract::DataType::Utf8)));
+        assert!(matches!(
+            to_contract(&dictionary),
+            Some(contract::DataType::Utf8)
+        ));
         assert!(to_contract(&DataType::LargeUtf8).is_none());
     }
 }

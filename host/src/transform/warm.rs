@@ -36,7 +36,11 @@ impl WarmInstances {
     /// Gives an instance back.
     pub(super) fn give(&self, step: StepId, instance: Instance) {
         let mut idle = self.idle();
-        let oldest = if idle.len() >= IDLE_INSTANCES { idle.pop_front() } else { None };
+        let oldest = if idle.len() >= IDLE_INSTANCES {
+            idle.pop_front()
+        } else {
+            None
+        };
         idle.push_back((step, instance));
         // An instance's memory is unmapped when it goes: not under the lock.
         drop(idle);
@@ -46,7 +50,9 @@ impl WarmInstances {
     /// The step is no more.
     pub(super) fn forget(&self, step: StepId) {
         let mut idle = self.idle();
-        let (gone, kept): (VecDeque<_>, _) = std::mem::take(&mut *idle).into_iter().partition(|(of, _)| *of == step);
+        let (gone, kept): (VecDeque<_>, _) = std::mem::take(&mut *idle)
+            .into_iter()
+            .partition(|(of, _)| *of == step);
         *idle = kept;
         drop(idle);
         drop(gone);

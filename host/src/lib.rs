@@ -6,3 +6,4 @@
 pub mod lifecycle;
 pub mod pipe;
 pub mod schema;
+pub mod source;

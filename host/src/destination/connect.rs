@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use clickhouse::query::BytesCursor;
 use clickhouse::{Client, Compression};
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
@@ -199,7 +200,7 @@ impl Destination {
     async fn collect(
         &self,
         doing: &str,
-        cursor: clickhouse::error::Result<clickhouse::query::BytesCursor>,
+        cursor: clickhouse::error::Result<BytesCursor>,
     ) -> Result<String, DestinationError> {
         let failed = |error| DestinationError::of(doing, &error);
         let bytes = cursor.map_err(failed)?.collect().await.map_err(failed)?;

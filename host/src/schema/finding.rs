@@ -24,3 +24,10 @@ pub struct Finding {
     /// What was found and what to do.
     pub message: String,
 }
+
+impl Finding {
+    /// A finding about `subject`.
+    pub fn new(severity: Severity, subject: impl ToString, message: impl Into<String>) -> Self {
+        Self { severity, subject: subject.to_string(), message: message.into() }
+    }
+}

@@ -1,0 +1,392 @@
+//! The decoder of one column: a raw buffer for its values, and which of them are NULL.
+
+use std::sync::Arc;
+
+use arrow::array::builder::{BooleanBufferBuilder, NullBufferBuilder};
+use arrow::array::types::ArrowPrimitiveType;
+use arrow::array::{ArrayRef, BooleanArray, FixedSizeBinaryArray, Float32Array, ListArray, PrimitiveArray};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Decimal256Type, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, Time64MicrosecondType, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type, i256,
+};
+use mysql_common::constants::ColumnType;
+
+use super::text::Values;
+use super::{Fault, geometry, number, temporal, text};
+use crate::schema::MysqlType;
+use crate::source::wire;
+
+/// The room that the first batch begins with, in rows.
+const FIRST_ROWS: usize = 1024;
+
+/// The values of a column so far.
+enum Store {
+    Bool(BooleanBufferBuilder),
+    Bit1(BooleanBufferBuilder),
+    I8(Vec<i8>),
+    U8(Vec<u8>),
+    I16(Vec<i16>),
+    U16(Vec<u16>),
+    I32(Vec<i32>),
+    U32(Vec<u32>),
+    I64(Vec<i64>),
+    U64(Vec<u64>),
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    Bits(Vec<u64>),
+    Decimal128(Vec<i128>, u8),
+    Decimal256(Vec<i256>, u8),
+    Date(Vec<i32>),
+    DateTime(Vec<i64>),
+    Time(Vec<i64>),
+    Text(Values),
+    Binary(Values, usize),
+    Geometry(Values),
+    /// Items, and where each list ends.
+    Vector(Vec<f32>, Vec<i32>),
+    Uuid(Vec<u8>),
+    Inet4(Vec<u32>),
+    Inet6(Vec<u8>),
+}
+
+/// Collects the values of one column.
+pub(super) struct ColumnDecoder {
+    store: Store,
+    nulls: NullBufferBuilder,
+    nullable: bool,
+    data_type: DataType,
+}
+
+/// Takes a number of a fixed size.
+macro_rules! fixed {
+    ($cells:ident, $number:ty) => {{
+        let (bytes, rest) = $cells.split_first_chunk().ok_or(Fault::Short)?;
+        *$cells = rest;
+        <$number>::from_le_bytes(*bytes)
+    }};
+}
+
+impl ColumnDecoder {
+    pub(super) fn new(mysql_type: &MysqlType, nullable: bool) -> Self {
+        Self { store: store(mysql_type), nulls: NullBufferBuilder::new(FIRST_ROWS), nullable, data_type: mysql_type.arrow() }
+    }
+
+    /// Bytes of Arrow memory that each value takes; 0 if they differ.
+    pub(super) fn fixed_bytes(&self) -> usize {
+        match &self.store {
+            Store::Bool(_) | Store::Bit1(_) | Store::I8(_) | Store::U8(_) => 1,
+            Store::I16(_) | Store::U16(_) => 2,
+            Store::I32(_) | Store::U32(_) | Store::F32(_) | Store::Date(_) | Store::Inet4(_) => 4,
+            Store::I64(_) | Store::U64(_) | Store::F64(_) | Store::Bits(_) | Store::DateTime(_) | Store::Time(_) => 8,
+            Store::Decimal128(..) | Store::Uuid(_) | Store::Inet6(_) => 16,
+            Store::Decimal256(..) => 32,
+            Store::Text(_) | Store::Binary(..) | Store::Geometry(_) | Store::Vector(..) => 0,
+        }
+    }
+
+    /// Bytes of Arrow memory that values of differing sizes have taken so far.
+    #[inline]
+    pub(super) fn variable_bytes(&self) -> usize {
+        match &self.store {
+            Store::Text(values) | Store::Binary(values, _) | Store::Geometry(values) => values.bytes.len() + 4 * values.rows(),
+            Store::Vector(items, ends) => 4 * (items.len() + ends.len()),
+            _ => 0,
+        }
+    }
+
+    /// Takes a NULL; false if the column has none.
+    #[inline]
+    pub(super) fn push_null(&mut self) -> bool {
+        if self.nullable {
+            self.nulls.append_null();
+            self.push_nothing();
+        }
+        self.nullable
+    }
+
+    /// What stands in the buffer for a NULL.
+    fn push_nothing(&mut self) {
+        match &mut self.store {
+            Store::Bool(values) | Store::Bit1(values) => values.append(false),
+            Store::I8(values) => values.push(0),
+            Store::U8(values) => values.push(0),
+            Store::I16(values) => values.push(0),
+            Store::U16(values) => values.push(0),
+            Store::I32(values) | Store::Date(values) => values.push(0),
+            Store::U32(values) | Store::Inet4(values) => values.push(0),
+            Store::I64(values) | Store::DateTime(values) | Store::Time(values) => values.push(0),
+            Store::U64(values) | Store::Bits(values) => values.push(0),
+            Store::F32(values) => values.push(0.0),
+            Store::F64(values) => values.push(0.0),
+            Store::Decimal128(values, _) => values.push(0),
+            Store::Decimal256(values, _) => values.push(i256::ZERO),
+            Store::Text(values) | Store::Binary(values, _) | Store::Geometry(values) => {
+                // It ends where the one before ended, which did fit.
+                let _ = values.end();
+            }
+            Store::Vector(items, ends) => ends.push(items.len() as i32),
+            Store::Uuid(values) | Store::Inet6(values) => values.extend_from_slice(&[0; 16]),
+        }
+    }
+
+    /// Takes the value that the cells begin with.
+    #[inline]
+    pub(super) fn push(&mut self, cells: &mut &[u8]) -> Result<(), Fault> {
+        match &mut self.store {
+            Store::I8(values) => values.push(fixed!(cells, i8)),
+            Store::U8(values) => values.push(fixed!(cells, u8)),
+            Store::I16(values) => values.push(fixed!(cells, i16)),
+            Store::U16(values) => values.push(fixed!(cells, u16)),
+            Store::I32(values) => values.push(fixed!(cells, i32)),
+            Store::U32(values) => values.push(fixed!(cells, u32)),
+            Store::I64(values) => values.push(fixed!(cells, i64)),
+            Store::U64(values) => values.push(fixed!(cells, u64)),
+            Store::F32(values) => values.push(fixed!(cells, f32)),
+            Store::F64(values) => values.push(fixed!(cells, f64)),
+            Store::Text(values) => values.push(text::take(cells)?)?,
+            Store::Decimal128(values, scale) => {
+                values.push(number::decimal128(text::take(cells)?, *scale).ok_or_else(no_decimal)?);
+            }
+            Store::Decimal256(values, scale) => {
+                values.push(number::decimal256(text::take(cells)?, *scale).ok_or_else(no_decimal)?);
+            }
+            Store::Date(values) => match temporal::date(cells)? {
+                Some(days) => values.push(days),
+                None => return self.push_zero_date(),
+            },
+            Store::DateTime(values) => match temporal::datetime(cells)? {
+                Some(micros) => values.push(micros),
+                None => return self.push_zero_date(),
+            },
+            Store::Time(values) => values.push(temporal::time(cells)?),
+            Store::Bool(values) => match fixed!(cells, i8) {
+                0 => values.append(false),
+                1 => values.append(true),
+                _ => return Err(not_a_boolean()),
+            },
+            Store::Bit1(values) => values.append(number::bits(text::take(cells)?).ok_or_else(no_bits)? != 0),
+            Store::Bits(values) => values.push(number::bits(text::take(cells)?).ok_or_else(no_bits)?),
+            Store::Binary(values, length) => {
+                let value = text::take(cells)?;
+                values.bytes.extend_from_slice(value);
+                let missing = length.saturating_sub(value.len());
+                values.bytes.extend(std::iter::repeat_n(0, missing));
+                values.end()?;
+            }
+            Store::Geometry(values) => {
+                geometry::ewkt(text::take(cells)?, &mut values.bytes)
+                    .ok_or_else(|| Fault::Value("the spatial value is malformed; repair the row".to_owned()))?;
+                values.end()?;
+            }
+            Store::Vector(items, ends) => {
+                let value = text::take(cells)?;
+                items.extend(value.as_chunks().0.iter().map(|&item| f32::from_le_bytes(item)));
+                ends.push(i32::try_from(items.len()).map_err(|_| Fault::Short)?);
+            }
+            Store::Uuid(values) => values.extend_from_slice(&text::uuid(text::take(cells)?)?),
+            Store::Inet4(values) => values.push(text::inet4(text::take(cells)?)?),
+            Store::Inet6(values) => values.extend_from_slice(&text::inet6(text::take(cells)?)?),
+        }
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    #[cold]
+    fn push_zero_date(&mut self) -> Result<(), Fault> {
+        if self.push_null() {
+            return Ok(());
+        }
+        Err(Fault::Value("a zero or partial date has no counterpart, and the column is NOT NULL; repair the row or allow NULL".to_owned()))
+    }
+
+    /// The column so far as an array, and the first row whose text isn't UTF-8. The next batch begins with as much room.
+    pub(super) fn finish(&mut self) -> (ArrayRef, Option<usize>) {
+        let nulls = self.nulls.finish();
+        let data_type = &self.data_type;
+        let array = match &mut self.store {
+            Store::Bool(values) | Store::Bit1(values) => {
+                let rows = values.len();
+                let bits = std::mem::replace(values, BooleanBufferBuilder::new(rows)).build();
+                Arc::new(BooleanArray::new(bits, nulls))
+            }
+            Store::I8(values) => primitive::<Int8Type>(values, nulls, data_type),
+            Store::U8(values) => primitive::<UInt8Type>(values, nulls, data_type),
+            Store::I16(values) => primitive::<Int16Type>(values, nulls, data_type),
+            Store::U16(values) => primitive::<UInt16Type>(values, nulls, data_type),
+            Store::I32(values) => primitive::<Int32Type>(values, nulls, data_type),
+            Store::U32(values) | Store::Inet4(values) => primitive::<UInt32Type>(values, nulls, data_type),
+            Store::I64(values) => primitive::<Int64Type>(values, nulls, data_type),
+            Store::U64(values) | Store::Bits(values) => primitive::<UInt64Type>(values, nulls, data_type),
+            Store::F32(values) => primitive::<Float32Type>(values, nulls, data_type),
+            Store::F64(values) => primitive::<Float64Type>(values, nulls, data_type),
+            Store::Decimal128(values, _) => primitive::<Decimal128Type>(values, nulls, data_type),
+            Store::Decimal256(values, _) => primitive::<Decimal256Type>(values, nulls, data_type),
+            Store::Date(values) => primitive::<Date32Type>(values, nulls, data_type),
+            Store::DateTime(values) => primitive::<TimestampMicrosecondType>(values, nulls, data_type),
+            Store::Time(values) => primitive::<Time64MicrosecondType>(values, nulls, data_type),
+            Store::Text(values) | Store::Geometry(values) => return values.text(nulls),
+            Store::Binary(values, _) => values.binary(nulls),
+            Store::Vector(items, ends) => {
+                let rows = ends.len();
+                let ends = std::mem::replace(ends, first_end(rows));
+                let items = Float32Array::from(replaced(items));
+                let field = Arc::new(Field::new("item", DataType::Float32, false));
+                Arc::new(ListArray::new(field, OffsetBuffer::new(ScalarBuffer::from(ends)), Arc::new(items), nulls))
+            }
+            Store::Uuid(values) | Store::Inet6(values) => {
+                Arc::new(FixedSizeBinaryArray::new(16, Buffer::from_vec(replaced(values)), nulls))
+            }
+        };
+        (array, None)
+    }
+}
+
+fn store(mysql_type: &MysqlType) -> Store {
+    let values = || Values::new(FIRST_ROWS, 16 * FIRST_ROWS);
+    let bits = || BooleanBufferBuilder::new(FIRST_ROWS);
+    match mysql_type {
+        MysqlType::Bool => Store::Bool(bits()),
+        MysqlType::Bit { bits: 1 } => Store::Bit1(bits()),
+        MysqlType::Bit { .. } => Store::Bits(Vec::new()),
+        MysqlType::TinyInt { unsigned: false } => Store::I8(Vec::new()),
+        MysqlType::TinyInt { unsigned: true } => Store::U8(Vec::new()),
+        MysqlType::SmallInt { unsigned: false } => Store::I16(Vec::new()),
+        MysqlType::SmallInt { unsigned: true } | MysqlType::Year => Store::U16(Vec::new()),
+        MysqlType::MediumInt { unsigned: false } | MysqlType::Int { unsigned: false } => Store::I32(Vec::new()),
+        MysqlType::MediumInt { unsigned: true } | MysqlType::Int { unsigned: true } => Store::U32(Vec::new()),
+        MysqlType::BigInt { unsigned: false } => Store::I64(Vec::new()),
+        MysqlType::BigInt { unsigned: true } => Store::U64(Vec::new()),
+        &MysqlType::Decimal { precision, scale } if precision <= 38 => Store::Decimal128(Vec::new(), scale),
+        &MysqlType::Decimal { scale, .. } => Store::Decimal256(Vec::new(), scale),
+        MysqlType::Float => Store::F32(Vec::new()),
+        MysqlType::Double => Store::F64(Vec::new()),
+        MysqlType::Date => Store::Date(Vec::new()),
+        MysqlType::DateTime { .. } | MysqlType::Timestamp { .. } => Store::DateTime(Vec::new()),
+        MysqlType::Time { .. } => Store::Time(Vec::new()),
+        MysqlType::Text | MysqlType::Enum { .. } | MysqlType::Set { .. } | MysqlType::Json => Store::Text(values()),
+        MysqlType::Binary { bytes } => Store::Binary(values(), usize::from(*bytes)),
+        MysqlType::Blob => Store::Binary(values(), 0),
+        MysqlType::Geometry => Store::Geometry(values()),
+        MysqlType::Vector => Store::Vector(Vec::new(), first_end(FIRST_ROWS)),
+        MysqlType::Uuid => Store::Uuid(Vec::new()),
+        MysqlType::Inet4 => Store::Inet4(Vec::new()),
+        MysqlType::Inet6 => Store::Inet6(Vec::new()),
+    }
+}
+
+fn first_end(rows: usize) -> Vec<i32> {
+    let mut ends = Vec::with_capacity(rows + 1);
+    ends.push(0);
+    ends
+}
+
+/// Takes the values, and leaves as much room.
+fn replaced<T>(values: &mut Vec<T>) -> Vec<T> {
+    let room = Vec::with_capacity(values.len());
+    std::mem::replace(values, room)
+}
+
+fn primitive<T: ArrowPrimitiveType>(values: &mut Vec<T::Native>, nulls: Option<NullBuffer>, data_type: &DataType) -> ArrayRef {
+    let values = ScalarBuffer::from(replaced(values));
+    Arc::new(PrimitiveArray::<T>::new(values, nulls).with_data_type(data_type.clone()))
+}
+
+fn no_decimal() -> Fault {
+    Fault::Value("the server's text of it is no decimal of the column's precision".to_owned())
+}
+
+fn no_bits() -> Fault {
+    Fault::Value("it has more than 64 bits".to_owned())
+}
+
+fn not_a_boolean() -> Fault {
+    Fault::Value("a TINYINT(1) is neither 0 nor 1; copy the column as a number with types = { {column} = \"Int8\" }".to_owned())
+}
+
+/// How a value is framed in a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    Bytes(usize),
+    Length,
+    Temporal,
+}
+
+fn framing(mysql_type: &MysqlType) -> Framing {
+    match mysql_type {
+        MysqlType::Bool | MysqlType::TinyInt { .. } => Framing::Bytes(1),
+        MysqlType::SmallInt { .. } | MysqlType::Year => Framing::Bytes(2),
+        MysqlType::MediumInt { .. } | MysqlType::Int { .. } | MysqlType::Float => Framing::Bytes(4),
+        MysqlType::BigInt { .. } | MysqlType::Double => Framing::Bytes(8),
+        MysqlType::Date | MysqlType::DateTime { .. } | MysqlType::Timestamp { .. } | MysqlType::Time { .. } => Framing::Temporal,
+        _ => Framing::Length,
+    }
+}
+
+/// Skips a value.
+pub(super) fn skip(mysql_type: &MysqlType, cells: &mut &[u8]) {
+    let length = match framing(mysql_type) {
+        Framing::Bytes(length) => length,
+        Framing::Temporal => cells.first().map_or(0, |&length| usize::from(length) + 1),
+        Framing::Length => {
+            let _ = text::take(cells);
+            0
+        }
+    };
+    *cells = cells.get(length..).unwrap_or_default();
+}
+
+/// Whether a column of a result is what the type says: the same framing, the same sign, the same kind of time.
+pub(super) fn fits(mysql_type: &MysqlType, wire: &wire::Column) -> bool {
+    use ColumnType as T;
+    let sign = |unsigned: bool| wire.unsigned == unsigned;
+    match (mysql_type, wire.column_type) {
+        (MysqlType::Bool, T::MYSQL_TYPE_TINY) => true,
+        (MysqlType::TinyInt { unsigned }, T::MYSQL_TYPE_TINY)
+        | (MysqlType::SmallInt { unsigned }, T::MYSQL_TYPE_SHORT)
+        | (MysqlType::MediumInt { unsigned }, T::MYSQL_TYPE_INT24)
+        | (MysqlType::Int { unsigned }, T::MYSQL_TYPE_LONG)
+        | (MysqlType::BigInt { unsigned }, T::MYSQL_TYPE_LONGLONG) => sign(*unsigned),
+        (MysqlType::Year, T::MYSQL_TYPE_YEAR | T::MYSQL_TYPE_SHORT)
+        | (MysqlType::Float, T::MYSQL_TYPE_FLOAT)
+        | (MysqlType::Double, T::MYSQL_TYPE_DOUBLE)
+        | (MysqlType::Decimal { .. }, T::MYSQL_TYPE_NEWDECIMAL)
+        | (MysqlType::Bit { .. }, T::MYSQL_TYPE_BIT)
+        | (MysqlType::Date, T::MYSQL_TYPE_DATE | T::MYSQL_TYPE_NEWDATE)
+        | (MysqlType::DateTime { .. }, T::MYSQL_TYPE_DATETIME)
+        | (MysqlType::Timestamp { .. }, T::MYSQL_TYPE_TIMESTAMP)
+        | (MysqlType::Time { .. }, T::MYSQL_TYPE_TIME)
+        | (MysqlType::Geometry, T::MYSQL_TYPE_GEOMETRY) => true,
+        // What is framed by its length, and none of the above.
+        (_, other) => {
+            let bytes = matches!(
+                other,
+                T::MYSQL_TYPE_VARCHAR
+                    | T::MYSQL_TYPE_VAR_STRING
+                    | T::MYSQL_TYPE_STRING
+                    | T::MYSQL_TYPE_ENUM
+                    | T::MYSQL_TYPE_SET
+                    | T::MYSQL_TYPE_JSON
+                    | T::MYSQL_TYPE_VECTOR
+                    | T::MYSQL_TYPE_TINY_BLOB
+                    | T::MYSQL_TYPE_MEDIUM_BLOB
+                    | T::MYSQL_TYPE_LONG_BLOB
+                    | T::MYSQL_TYPE_BLOB
+            );
+            let framed = matches!(
+                mysql_type,
+                MysqlType::Text
+                    | MysqlType::Binary { .. }
+                    | MysqlType::Blob
+                    | MysqlType::Enum { .. }
+                    | MysqlType::Set { .. }
+                    | MysqlType::Json
+                    | MysqlType::Vector
+                    | MysqlType::Uuid
+                    | MysqlType::Inet4
+                    | MysqlType::Inet6
+            );
+            bytes && framed
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Dates and times of the binary protocol, whose values are as long as they need to be.
+
+use super::Fault;
+
+/// The years that ClickHouse's Date32 holds.
+const DATE_YEARS: std::ops::RangeInclusive<u16> = 1900..=2299;
+/// The years that MySQL's DATETIME and ClickHouse's DateTime64 have in common.
+const DATETIME_YEARS: std::ops::RangeInclusive<u16> = 1000..=9999;
+const MICROS_OF_A_SECOND: i64 = 1_000_000;
+
+/// Takes a value behind its length.
+#[inline]
+fn take<'a>(cells: &mut &'a [u8]) -> Result<&'a [u8], Fault> {
+    let (&length, rest) = cells.split_first().ok_or(Fault::Short)?;
+    let (value, rest) = rest.split_at_checked(length.into()).ok_or(Fault::Short)?;
+    *cells = rest;
+    Ok(value)
+}
+
+/// Days since 1970-01-01 of a date of the proleptic Gregorian calendar (Howard Hinnant's `days_from_civil`).
+#[inline]
+fn days(year: u16, month: u8, day: u8) -> i32 {
+    let year = i32::from(year) - i32::from(month <= 2);
+    let (era, month, day) = (year.div_euclid(400), i32::from(month), i32::from(day));
+    let year_of_era = year - era * 400;
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+/// Takes DATE: days since 1970-01-01, none for a zero or partial date.
+#[inline]
+pub(super) fn date(cells: &mut &[u8]) -> Result<Option<i32>, Fault> {
+    let &[y0, y1, month, day, ..] = take(cells)? else { return Ok(None) };
+    let year = u16::from_le_bytes([y0, y1]);
+    if month == 0 || day == 0 {
+        return Ok(None);
+    }
+    if !DATE_YEARS.contains(&year) {
+        return Err(Fault::Value("the date is outside of 1900-01-01 to 2299-12-31, which is what ClickHouse's Date32 holds".into()));
+    }
+    Ok(Some(days(year, month, day)))
+}
+
+/// Takes DATETIME or TIMESTAMP: microseconds since 1970-01-01 00:00:00, none for a zero or partial date.
+#[inline]
+pub(super) fn datetime(cells: &mut &[u8]) -> Result<Option<i64>, Fault> {
+    let value = take(cells)?;
+    let &[y0, y1, month, day, ..] = value else { return Ok(None) };
+    let year = u16::from_le_bytes([y0, y1]);
+    if month == 0 || day == 0 {
+        return Ok(None);
+    }
+    if !DATETIME_YEARS.contains(&year) {
+        return Err(Fault::Value("the time is before the year 1000, which MySQL itself doesn't support".into()));
+    }
+    let (hour, minute, second) = match value[4..] {
+        [hour, minute, second, ..] => (hour, minute, second),
+        _ => (0, 0, 0),
+    };
+    let seconds = i64::from(days(year, month, day)) * 86_400 + clock(hour, minute, second);
+    Ok(Some(seconds * MICROS_OF_A_SECOND + micros(&value[4..], 3)))
+}
+
+/// Takes TIME: microseconds, signed, beyond a day.
+#[inline]
+pub(super) fn time(cells: &mut &[u8]) -> Result<i64, Fault> {
+    let value = take(cells)?;
+    let &[negative, d0, d1, d2, d3, hour, minute, second, ..] = value else { return Ok(0) };
+    let seconds = i64::from(u32::from_le_bytes([d0, d1, d2, d3])) * 86_400 + clock(hour, minute, second);
+    let total = seconds * MICROS_OF_A_SECOND + micros(value, 8);
+    Ok(if negative == 0 { total } else { -total })
+}
+
+#[inline]
+fn clock(hour: u8, minute: u8, second: u8) -> i64 {
+    i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second)
+}
+
+/// The four bytes of microseconds at a place, if the value is as long as that.
+#[inline]
+fn micros(value: &[u8], at: usize) -> i64 {
+    match value.get(at..at + 4) {
+        Some(&[a, b, c, d]) => u32::from_le_bytes([a, b, c, d]).into(),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn days_agree_with_the_calendar(year in 1000i16..=9999, month in 1i8..=12, day in 1i8..=28) {
+            let epoch = jiff::civil::date(1970, 1, 1);
+            let since = epoch.until(jiff::civil::date(year, month, day)).expect("in range").get_days();
+            prop_assert_eq!(days(year as u16, month as u8, day as u8), since);
+        }
+
+        #[test]
+        fn nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..16)) {
+            let _ = (date(&mut &bytes[..]), datetime(&mut &bytes[..]), time(&mut &bytes[..]));
+        }
+    }
+
+    #[test]
+    fn values_are_as_long_as_they_need_to_be() {
+        let mut cells = &[4, 0xB2, 7, 1, 2, 7, 0xB2, 7, 1, 1, 0, 0, 1, 11, 0xB2, 7, 1, 1, 0, 0, 0, 5, 0, 0, 0, 0][..];
+        assert_eq!(date(&mut cells), Ok(Some(1)));
+        assert_eq!(datetime(&mut cells), Ok(Some(1_000_000)));
+        assert_eq!(datetime(&mut cells), Ok(Some(5)));
+        assert_eq!(datetime(&mut cells), Ok(None));
+        assert!(cells.is_empty());
+        assert_eq!(datetime(&mut cells), Err(Fault::Short));
+    }
+
+    #[test]
+    fn zero_partial_and_distant_dates() {
+        assert_eq!(date(&mut &[4, 0xE8, 7, 0, 1][..]), Ok(None));
+        assert_eq!(date(&mut &[4, 0xE8, 7, 1, 0][..]), Ok(None));
+        assert!(matches!(date(&mut &[4, 0x6B, 7, 12, 31][..]), Err(Fault::Value(_))));
+        assert!(matches!(datetime(&mut &[4, 1, 0, 1, 1][..]), Err(Fault::Value(_))));
+        assert_eq!(datetime(&mut &[4, 0xE8, 3, 1, 1][..]), Ok(Some(-30_610_224_000_000_000)));
+    }
+
+    #[test]
+    fn times_have_a_sign_and_go_beyond_a_day() {
+        let longest = [12, 1, 34, 0, 0, 0, 22, 59, 59, 0x3F, 0x42, 0x0F, 0];
+        assert_eq!(time(&mut &longest[..]), Ok(-(838 * 3600 + 59 * 60 + 59) * 1_000_000 - 999_999));
+        assert_eq!(time(&mut &[0][..]), Ok(0));
+    }
+}

@@ -1,0 +1,213 @@
+//! Introspection: which tables there are, and what one of them looks like.
+
+use mysql_async::Row;
+use serde::{Deserialize, Serialize};
+
+use super::connect::{Control, Flavor, Source, cell};
+use super::error::SourceError;
+use crate::schema::{MysqlType, SourceColumn, SourceTable, TableName};
+
+/// Databases of the server itself.
+const SYSTEM: &str = "('mysql', 'information_schema', 'performance_schema', 'sys')";
+
+/// A table or view, as a list of them shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableSummary {
+    /// Its name.
+    pub name: TableName,
+    /// Whether it is a view, which is not copied.
+    pub is_view: bool,
+    /// The server's estimate of its rows.
+    pub estimated_rows: u64,
+    /// The server's estimate of its size, in bytes.
+    pub estimated_bytes: u64,
+    /// Whether it has a primary key, or a unique one without NULL.
+    pub has_key: bool,
+}
+
+/// A unique index, as far as it matters here.
+struct UniqueIndex {
+    name: String,
+    columns: Vec<String>,
+    /// Whether rows can be read in its order: no prefixes of columns, all columns in one direction.
+    ordered: bool,
+}
+
+impl Source {
+    /// The tables and views of a database, or of all that aren't the server's own, in the order of their names.
+    ///
+    /// # Errors
+    /// A lost connection.
+    pub async fn tables(&self, database: Option<&str>) -> Result<Vec<TableSummary>, SourceError> {
+        let mut control = self.control().await?;
+        let sql = format!(
+            "SELECT t.table_schema, t.table_name, t.table_type, t.table_rows, t.data_length, EXISTS( \
+               SELECT 1 FROM information_schema.statistics s WHERE s.table_schema = t.table_schema AND s.table_name = t.table_name \
+               AND s.non_unique = 0 GROUP BY s.index_name HAVING SUM(s.nullable = 'YES' OR s.column_name IS NULL) = 0) \
+             FROM information_schema.tables t WHERE t.table_schema NOT IN {SYSTEM} AND t.table_type IN ('BASE TABLE', 'VIEW') \
+             AND (? IS NULL OR t.table_schema = ?) ORDER BY 1, 2"
+        );
+        let rows = control.rows(&sql, vec![database.into(), database.into()], "the list of tables").await?;
+        control.close().await;
+        let summary = |row: &Row| {
+            Some(TableSummary {
+                name: TableName::new(cell::<String>(row, 0)?, cell::<String>(row, 1)?),
+                is_view: cell::<String>(row, 2)? == "VIEW",
+                estimated_rows: cell(row, 3).unwrap_or(0),
+                estimated_bytes: cell(row, 4).unwrap_or(0),
+                has_key: cell::<u8>(row, 5)? == 1,
+            })
+        };
+        Ok(rows.iter().filter_map(summary).collect())
+    }
+
+    /// Looks at a table.
+    ///
+    /// # Errors
+    /// There is no such table (with the names that are similar), it is a view, or the type of a column can't be copied.
+    pub async fn table(&self, name: &TableName) -> Result<SourceTable, SourceError> {
+        let mut control = self.control().await?;
+        let table = self.table_in(&mut control, name).await;
+        control.close().await;
+        table
+    }
+
+    async fn table_in(&self, control: &mut Control, name: &TableName) -> Result<SourceTable, SourceError> {
+        let by_name = || vec![name.database.as_str().into(), name.name.as_str().into()];
+        let sql = "SELECT table_type, table_rows, data_length, table_comment FROM information_schema.tables \
+                   WHERE table_schema = ? AND table_name = ?";
+        let rows = control.rows(sql, by_name(), &format!("the description of {name}")).await?;
+        let Some(about) = rows.first() else {
+            return Err(SourceError::NoSuchTable { table: name.clone(), similar: similar(control, name).await? });
+        };
+        if cell::<String>(about, 0).is_some_and(|kind| kind.contains("VIEW")) {
+            return Err(SourceError::View { table: name.clone() });
+        }
+        let columns = self.columns(control, name).await?;
+        let indexes = self.unique_indexes(control, name).await?;
+        let position = |column: &String| columns.iter().position(|c| c.name == *column);
+        // The primary key is the first, if there is one.
+        let key = indexes.into_iter().find_map(|index| {
+            let positions: Vec<usize> = index.columns.iter().map(position).collect::<Option<_>>()?;
+            positions.iter().all(|&i| !columns[i].nullable).then_some((index.ordered.then_some(index.name), positions))
+        });
+        let (key_index, key) = key.unwrap_or_default();
+        Ok(SourceTable {
+            name: name.clone(),
+            columns,
+            key,
+            key_index,
+            estimated_rows: cell(about, 1).unwrap_or(0),
+            estimated_bytes: cell(about, 2).unwrap_or(0),
+            comment: cell(about, 3).unwrap_or_default(),
+        })
+    }
+
+    async fn columns(&self, control: &mut Control, name: &TableName) -> Result<Vec<SourceColumn>, SourceError> {
+        // MariaDB's JSON is a LONGTEXT with a check: it stays text, which is what it is copied as in any case.
+        let sql = "SELECT column_name, column_type, is_nullable, column_comment, generation_expression FROM information_schema.columns \
+                   WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position";
+        let parameters = vec![name.database.as_str().into(), name.name.as_str().into()];
+        let action = format!("the columns of {name}");
+        let rows = control.rows(sql, parameters, &action).await?;
+        let mut columns = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let (Some(column), Some(column_type)) = (cell::<String>(row, 0), cell::<String>(row, 1)) else {
+                return Err(SourceError::Protocol { action: format!("asking for {action}"), reason: "a column without a name".into() });
+            };
+            match MysqlType::parse(&column_type) {
+                Ok(mysql_type) => columns.push(SourceColumn {
+                    name: column,
+                    mysql_type,
+                    nullable: cell::<String>(row, 2).is_some_and(|nullable| nullable == "YES"),
+                    comment: cell(row, 3).unwrap_or_default(),
+                    generated: cell::<String>(row, 4).is_some_and(|expression| !expression.is_empty()),
+                }),
+                Err(cause) => return Err(SourceError::Type { table: name.clone(), column, cause }),
+            }
+        }
+        Ok(columns)
+    }
+
+    /// The unique indexes that a query may be told to use, the primary key first, then by name.
+    async fn unique_indexes(&self, control: &mut Control, name: &TableName) -> Result<Vec<UniqueIndex>, SourceError> {
+        let usable = match self.server().flavor {
+            Flavor::Mysql if self.version() >= (8, 0) => " AND is_visible = 'YES'",
+            Flavor::MariaDb if self.version() >= (10, 6) => " AND ignored = 'NO'",
+            _ => "",
+        };
+        let sql = format!(
+            "SELECT index_name, column_name, sub_part, collation, index_type FROM information_schema.statistics \
+             WHERE table_schema = ? AND table_name = ? AND non_unique = 0{usable} \
+             ORDER BY index_name <> 'PRIMARY', index_name, seq_in_index"
+        );
+        let parameters = vec![name.database.as_str().into(), name.name.as_str().into()];
+        let rows = control.rows(&sql, parameters, &format!("the indexes of {name}")).await?;
+        let mut indexes: Vec<UniqueIndex> = Vec::new();
+        let mut first_direction = None;
+        for row in &rows {
+            let index = cell::<String>(row, 0).unwrap_or_default();
+            // A part that is an expression has no column: the empty name is none of the table's.
+            let column = cell::<String>(row, 1).unwrap_or_default();
+            let direction = cell::<String>(row, 3);
+            let tree = cell::<String>(row, 4).is_some_and(|kind| kind == "BTREE");
+            if indexes.last().is_none_or(|last| last.name != index) {
+                first_direction.clone_from(&direction);
+                indexes.push(UniqueIndex { name: index, columns: Vec::new(), ordered: tree });
+            }
+            if let Some(last) = indexes.last_mut() {
+                last.columns.push(column);
+                last.ordered &= cell::<u64>(row, 2).is_none() && direction == first_direction;
+            }
+        }
+        Ok(indexes)
+    }
+}
+
+/// Tables whose names are near to a name that doesn't exist, at most three, the nearest first.
+async fn similar(control: &mut Control, name: &TableName) -> Result<Vec<TableName>, SourceError> {
+    let sql = format!(
+        "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema NOT IN {SYSTEM} \
+         AND table_type = 'BASE TABLE' LIMIT 20000"
+    );
+    let rows = control.rows(&sql, vec![], "the list of tables").await?;
+    let mut near: Vec<(usize, TableName)> = rows
+        .iter()
+        .filter_map(|row| Some(TableName::new(cell::<String>(row, 0)?, cell::<String>(row, 1)?)))
+        .filter_map(|other| {
+            let away = distance(&name.database, &other.database) + distance(&name.name, &other.name);
+            (away <= 1 + name.name.len() / 3).then_some((away, other))
+        })
+        .collect();
+    near.sort();
+    near.truncate(3);
+    Ok(near.into_iter().map(|(_, name)| name).collect())
+}
+
+/// How many letters have to be changed, added or left out, without regard to case (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().flat_map(char::to_lowercase).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().flat_map(char::to_lowercase).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let substitute = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = substitute.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::distance;
+
+    #[test]
+    fn names_are_near_or_far() {
+        for (a, b, away) in [("orders", "orders", 0), ("order", "Orders", 1), ("ordres", "orders", 2), ("", "abc", 3), ("x", "orders", 6)] {
+            assert_eq!(distance(a, b), away, "{a} {b}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The source: MySQL or MariaDB. Looks at tables, cuts them into chunks, opens a consistent snapshot, and turns rows into Arrow.
+//!
+//! [`Source`] answers questions over short-lived connections of `mysql_async`, one a question. Rows come through a [`Reader`]: a
+//! blocking connection of its own, inside the snapshot, to be used from a dedicated thread. Everything is attempted once; what
+//! may be tried again says so ([`SourceError::is_transient`]). The module writes nothing to the source, holds no lock beyond
+//! [`Source::snapshot`], and knows neither ClickHouse nor transforms.
+
+mod chunks;
+mod connect;
+mod decode;
+mod error;
+mod findings;
+mod introspect;
+mod keys;
+mod reader;
+mod snapshot;
+mod wire;
+
+pub use connect::{Flavor, ServerInfo, Source};
+pub use decode::{ReadLimits, TableRead};
+pub use error::SourceError;
+pub use introspect::TableSummary;
+pub use reader::{ReadTotals, Reader};
+pub use snapshot::{Consistency, Snapshot};

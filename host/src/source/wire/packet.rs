@@ -1,0 +1,199 @@
+//! Framing: packets off a stream, lent out of one reusable buffer, and packets onto it.
+//!
+//! A MySQL packet is a three-byte length, a sequence number and the payload. A payload of 16 MiB − 1 or more is sent as several
+//! packets, the last of which is shorter. Whole packets that are in the read buffer are lent without a copy; only payloads of
+//! several packets are joined.
+
+use std::io::{self, Read, Write};
+
+/// The longest payload of one packet; a packet of this length is continued by the next.
+const MAX_PAYLOAD: usize = 0xFF_FFFF;
+const HEADER: usize = 4;
+/// Large enough for thousands of rows per system call, small enough to stay in the processor's cache.
+const READ_BUFFER_BYTES: usize = 256 << 10;
+
+/// A stream of packets.
+pub(super) struct Packets<S> {
+    stream: S,
+    buffer: Vec<u8>,
+    /// The bytes that are read but not yet lent: `buffer[start..end]`.
+    start: usize,
+    end: usize,
+    /// The payload of several packets.
+    joined: Vec<u8>,
+    /// The number that the next packet, either way, has.
+    sequence: u8,
+    out: Vec<u8>,
+}
+
+impl<S> Packets<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream, buffer: vec![0; READ_BUFFER_BYTES], start: 0, end: 0, joined: Vec::new(), sequence: 0, out: Vec::new() }
+    }
+
+    /// Starts a command: numbers begin again.
+    pub(super) fn begin(&mut self) {
+        self.sequence = 0;
+    }
+
+    pub(super) fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// Puts another stream in the place of this one, as TLS does in the middle of the handshake. Bytes that were read but not
+    /// lent would belong to the old stream: a server that sent any was tampered with.
+    pub(super) fn replace<T>(self, with: impl FnOnce(S) -> io::Result<T>) -> io::Result<Packets<T>> {
+        if self.start != self.end {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "bytes in clear before the TLS handshake"));
+        }
+        let stream = with(self.stream)?;
+        Ok(Packets { stream, buffer: self.buffer, start: 0, end: 0, joined: self.joined, sequence: self.sequence, out: self.out })
+    }
+}
+
+impl<S: Read> Packets<S> {
+    /// The next payload, until the next call.
+    pub(super) fn next(&mut self) -> io::Result<&[u8]> {
+        let length = self.header()?;
+        if length < MAX_PAYLOAD {
+            self.fill(length)?;
+            let payload = self.start..self.start + length;
+            self.start += length;
+            return Ok(&self.buffer[payload]);
+        }
+        self.joined.clear();
+        self.take_joined(length)?;
+        loop {
+            let length = self.header()?;
+            self.take_joined(length)?;
+            if length < MAX_PAYLOAD {
+                return Ok(&self.joined);
+            }
+        }
+    }
+
+    /// Reads a header, and returns the length of its payload.
+    fn header(&mut self) -> io::Result<usize> {
+        self.fill(HEADER)?;
+        let header = &self.buffer[self.start..self.start + HEADER];
+        let length = usize::from(header[0]) | usize::from(header[1]) << 8 | usize::from(header[2]) << 16;
+        if header[3] != self.sequence {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a packet is out of order"));
+        }
+        self.sequence = self.sequence.wrapping_add(1);
+        self.start += HEADER;
+        Ok(length)
+    }
+
+    /// Sees to it that `length` bytes from `start` on are in the buffer.
+    fn fill(&mut self, length: usize) -> io::Result<()> {
+        if self.end - self.start >= length {
+            return Ok(());
+        }
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        if self.buffer.len() < length {
+            self.buffer.resize(length.next_power_of_two(), 0);
+        }
+        while self.end < length {
+            match self.stream.read(&mut self.buffer[self.end..]) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => self.end += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends `length` bytes to `joined`: first what is buffered, the rest straight from the stream.
+    fn take_joined(&mut self, length: usize) -> io::Result<()> {
+        let buffered = length.min(self.end - self.start);
+        self.joined.extend_from_slice(&self.buffer[self.start..self.start + buffered]);
+        self.start += buffered;
+        let from = self.joined.len();
+        self.joined.resize(from + length - buffered, 0);
+        self.stream.read_exact(&mut self.joined[from..])
+    }
+}
+
+impl<S: Write> Packets<S> {
+    /// Sends a payload, in as many packets as it takes.
+    pub(super) fn send(&mut self, payload: &[u8]) -> io::Result<()> {
+        self.out.clear();
+        let mut rest = payload;
+        loop {
+            let length = rest.len().min(MAX_PAYLOAD);
+            self.out.extend_from_slice(&(length as u32).to_le_bytes()[..3]);
+            self.out.push(self.sequence);
+            self.out.extend_from_slice(&rest[..length]);
+            self.sequence = self.sequence.wrapping_add(1);
+            rest = &rest[length..];
+            if length < MAX_PAYLOAD {
+                break;
+            }
+        }
+        self.stream.write_all(&self.out)?;
+        self.stream.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A reader that gives at most `step` bytes at a time.
+    struct Dribble<'a>(&'a [u8], usize);
+
+    impl Read for Dribble<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let length = self.1.min(into.len()).min(self.0.len());
+            into[..length].copy_from_slice(&self.0[..length]);
+            self.0 = &self.0[length..];
+            Ok(length)
+        }
+    }
+
+    fn written(payloads: &[Vec<u8>]) -> Vec<u8> {
+        let mut packets = Packets::new(Vec::new());
+        for payload in payloads {
+            packets.send(payload).expect("a vector takes all");
+        }
+        packets.stream
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sent_is_read_back(payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..3000), 0..40), step in 1usize..5000) {
+            let bytes = written(&payloads);
+            let mut packets = Packets::new(Dribble(&bytes, step));
+            for payload in &payloads {
+                prop_assert_eq!(packets.next().expect("a packet"), &payload[..]);
+            }
+            prop_assert_eq!(packets.next().expect_err("the end").kind(), io::ErrorKind::UnexpectedEof);
+        }
+    }
+
+    #[test]
+    fn payloads_of_several_packets_are_joined() {
+        for length in [MAX_PAYLOAD - 1, MAX_PAYLOAD, MAX_PAYLOAD + 1, 2 * MAX_PAYLOAD, 2 * MAX_PAYLOAD + 7] {
+            let payloads = [b"before".to_vec(), (0..length).map(|i| (i % 251) as u8).collect(), b"after".to_vec()];
+            let bytes = written(&payloads);
+            let mut packets = Packets::new(Dribble(&bytes, 1 << 20));
+            for payload in &payloads {
+                assert!(packets.next().expect("a packet") == &payload[..], "{length}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_packet_out_of_order_is_refused() {
+        let mut bytes = written(&[b"a".to_vec(), b"b".to_vec()]);
+        bytes[8] = 9;
+        let mut packets = Packets::new(&bytes[..]);
+        packets.next().expect("the first is in order");
+        assert_eq!(packets.next().expect_err("the second is not").kind(), io::ErrorKind::InvalidData);
+    }
+}

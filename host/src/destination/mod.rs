@@ -1,7 +1,24 @@
-//! The destination: ClickHouse. Tables are made from the bound schema, blocks inserted, copies counted and read back, names exchanged.
+//! The destination: ClickHouse, over HTTP. Tables are made from the bound schema, blocks inserted, copies counted and read back,
+//! soft-deleted rows carried over, names exchanged.
+//!
+//! What is promised: each call is one attempt, and its error says whether it may pass; a block is written whole or not at all;
+//! a statement that changes names is sent once. This module knows neither the source nor the transforms: Arrow and
+//! [`crate::schema`] are its language.
 
+mod carry;
 mod connect;
+mod ddl;
+mod digest;
+pub mod embedded;
+mod encode;
 mod error;
+mod live;
+mod verify;
 
+pub use carry::CarryOver;
 pub use connect::Destination;
+pub use ddl::{Ddl, Kept, Lost};
+pub use digest::Digest;
+pub use encode::Block;
 pub use error::DestinationError;
+pub use live::{LiveColumn, LiveTable};

@@ -1,0 +1,133 @@
+//! Encodes batches as one block and inserts it.
+//!
+//! ClickHouse doesn't check the range of Arrow values, and writes 0 for NULL where a column can't be NULL. So the host checks:
+//! what reaches the wire fits the column. A block is one insert, small enough that ClickHouse writes it whole or not at all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Date32Type, Field, Schema, Time64MicrosecondType, TimeUnit};
+use arrow::ipc::writer::StreamWriter;
+use bytes::Bytes;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::connect::quoted;
+use super::{Destination, DestinationError};
+use crate::schema::TargetTable;
+
+/// The days that a `Date32` of ClickHouse can hold: 1900-01-01 to 2299-12-31.
+const DATE32: std::ops::RangeInclusive<i32> = -25_567..=120_529;
+/// Parts of a body, so that sending doesn't need another copy.
+const PART_BYTES: usize = 1 << 20;
+/// Without a sign of life for this long the server is taken for gone.
+const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+const END_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What one insert writes: an Arrow stream in memory. A repeated insert sends the same bytes.
+#[derive(Clone, Debug)]
+pub struct Block {
+    bytes: Bytes,
+    content_hash: u128,
+}
+
+impl Block {
+    /// A hash of all the bytes.
+    pub fn content_hash(&self) -> u128 {
+        self.content_hash
+    }
+}
+
+impl Destination {
+    /// Checks batches of the transforms' output against the table, and encodes them as one block. There is at least one.
+    pub fn encode(&self, target: &TargetTable, batches: &[RecordBatch]) -> Result<Block, DestinationError> {
+        let doing = || format!("encode a block of {}", target.name);
+        let failed = |cause: arrow::error::ArrowError| DestinationError::Answer { doing: doing(), reason: cause.to_string() };
+        let Some(first) = batches.first() else {
+            return Err(DestinationError::Answer { doing: doing(), reason: "it is empty".to_owned() });
+        };
+        let schema = wire_schema(&first.schema());
+        let size: usize = batches.iter().map(RecordBatch::get_array_memory_size).sum();
+        let mut writer = StreamWriter::try_new(Vec::with_capacity(size.min(256 << 20) + 4096), &schema).map_err(failed)?;
+        let mut first_row = 0;
+        for batch in batches {
+            for (column, array) in target.columns.iter().zip(batch.columns()) {
+                check(target, &column.name, &column.clickhouse_type, array, first_row)?;
+            }
+            let columns = batch.columns().iter().map(wire_array).collect();
+            writer.write(&RecordBatch::try_new(schema.clone(), columns).map_err(failed)?).map_err(failed)?;
+            first_row += batch.num_rows();
+        }
+        let bytes = Bytes::from(writer.into_inner().map_err(failed)?);
+        let content_hash = xxh3_128(&bytes);
+        Ok(Block { bytes, content_hash })
+    }
+
+    /// Inserts a block into the shadow, once. `token` is what the shadow recognises it by, should it come again.
+    pub async fn insert(&self, target: &TargetTable, block: &Block, token: &str) -> Result<(), DestinationError> {
+        let doing = format!("insert a block into {}", target.shadow());
+        let columns: Vec<String> = target.columns.iter().map(|column| quoted(&column.name)).collect();
+        let sql = format!("INSERT INTO {} ({}) FORMAT ArrowStream", self.table(&target.shadow()), columns.join(", "));
+        let mut insert = self.client.insert_formatted_with(sql).with_timeouts(Some(SEND_TIMEOUT), Some(END_TIMEOUT));
+        for (name, value) in [
+            ("async_insert", "0"),
+            ("insert_deduplicate", "1"),
+            ("insert_deduplication_token", token),
+            // One block, whatever its size: the cut would make several parts of it.
+            ("max_insert_block_size", "2000000"),
+            ("min_insert_block_size_rows", "2000000"),
+            ("min_insert_block_size_bytes", "2000000000"),
+            ("max_insert_threads", "1"),
+            ("throw_on_max_partitions_per_insert_block", "0"),
+            ("input_format_null_as_default", "0"),
+            ("input_format_arrow_allow_missing_columns", "0"),
+        ] {
+            insert = insert.with_setting(name, value);
+        }
+        let failed = |error| DestinationError::of(&doing, &error);
+        let mut rest = block.bytes.clone();
+        while !rest.is_empty() {
+            let part = rest.split_to(rest.len().min(PART_BYTES));
+            insert.send(part).await.map_err(failed)?;
+        }
+        insert.end().await.map_err(failed)
+    }
+}
+
+/// The schema on the wire: as the transforms made it, but for times, which ClickHouse takes as numbers.
+fn wire_schema(schema: &Schema) -> Arc<Schema> {
+    let field = |field: &Arc<Field>| match field.data_type() {
+        DataType::Time64(_) => Arc::new(Field::new(field.name(), DataType::Int64, field.is_nullable())),
+        _ => field.clone(),
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
+}
+
+/// A `Time64` of ClickHouse is read from the number of its ticks; Arrow's own type ends at a day.
+fn wire_array(array: &ArrayRef) -> ArrayRef {
+    match array.data_type() {
+        DataType::Time64(TimeUnit::Microsecond) => {
+            let times = array.as_primitive::<Time64MicrosecondType>();
+            Arc::new(Int64Array::new(times.values().clone(), times.nulls().cloned()))
+        }
+        _ => array.clone(),
+    }
+}
+
+/// Checks what ClickHouse wouldn't.
+fn check(target: &TargetTable, column: &str, clickhouse_type: &str, array: &ArrayRef, first_row: usize) -> Result<(), DestinationError> {
+    let refused = |row: usize, reason: String| {
+        Err(DestinationError::Value { table: target.name.clone(), column: column.to_owned(), row: first_row + row, reason })
+    };
+    if array.null_count() > 0 && !clickhouse_type.contains("Nullable(") {
+        let row = (0..array.len()).find(|&row| array.is_null(row)).unwrap_or(0);
+        return refused(row, format!("NULL does not fit {clickhouse_type}"));
+    }
+    if let Some(dates) = array.as_primitive_opt::<Date32Type>() {
+        let outside = |row: &usize| dates.is_valid(*row) && !DATE32.contains(&dates.value(*row));
+        if let Some(row) = (0..dates.len()).find(outside) {
+            return refused(row, "the date is outside of 1900-01-01 to 2299-12-31, which Date32 can hold".to_owned());
+        }
+    }
+    Ok(())
+}

@@ -3,9 +3,10 @@
 //!
 //! The rooms of the house and who may know whom are described in `ARCHITECTURE.md`.
 
+pub mod cli;
 pub mod destination;
 pub mod journal;
-// pub mod lifecycle;
+pub mod lifecycle;
 pub mod pipe;
 pub mod schema;
 pub mod source;

@@ -135,7 +135,8 @@ impl Planner<'_> {
     /// Columns that users added: they have a default, and no source column feeds them.
     fn extra_columns(&mut self) -> Vec<String> {
         let mut extra = Vec::new();
-        for old in self.original.iter().flat_map(|original| &original.columns) {
+        let original = self.original;
+        for old in original.iter().flat_map(|original| &original.columns) {
             let known = self.target.column(&old.name).is_some() || self.target.metadata.all().contains(&old.name.as_str());
             if known || old.default_kind.is_empty() {
                 continue;

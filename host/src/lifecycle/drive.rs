@@ -126,11 +126,11 @@ async fn prove(session: &Arc<Session>, work: &Work, table: &BoundTable) -> Resul
 async fn carry_over(session: &Arc<Session>, work: &Work, table: &BoundTable) -> Result<(), Error> {
     let (source, name) = (&table.mapping.source, &table.target.name);
     let destination = &session.destination;
-    let original = session.retried("look at the original", async || destination.live_table(name).await).await?;
+    let original = session.retried("look at the original", || destination.live_table(name)).await?;
     let (mut carried, mut rows) = (None, None);
     if let Some(original) = &original {
-        rows = Some(session.retried("count the original", async || destination.live_rows(original, &table.target.metadata).await).await?);
-        let moved = session.retried("carry rows over", async || destination.carry_over(&table.target, original).await).await?;
+        rows = Some(session.retried("count the original", || destination.live_rows(original, &table.target.metadata)).await?);
+        let moved = session.retried("carry rows over", || destination.carry_over(&table.target, original)).await?;
         if let Some(note) = &moved.note {
             work.note(format!("{name}: {note}"))?;
         }

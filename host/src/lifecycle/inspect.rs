@@ -6,7 +6,7 @@ use arrow::util::display::array_value_to_string;
 use super::binding::BoundTable;
 use super::error::Error;
 use super::report::{
-    CheckReport, ColumnPlan, Finding, Plan, Preview, PreviewAfter, PreviewRow, SchemaChange, Severity, TablePlan, TransformPlan,
+    CheckReport, ColumnPlan, Finding, Plan, Preview, PreviewAfter, PreviewRow, SchemaChange, TablePlan, TransformPlan,
 };
 use super::session::Session;
 use super::setup;
@@ -133,21 +133,21 @@ pub(super) async fn preview(session: &Session, table: &TableName, rows: usize) -
     let read = TableRead::new(&table.source, table.chain.input_columns());
     let mut reader = session.source.reader().await?;
     tokio::task::block_in_place(|| {
-        let batch = reader.read_first(&read, rows)?;
+        let batches = reader.read_first(&read, rows)?;
         let mut chain = table.chain.instance();
-        let mut previewed = Vec::with_capacity(batch.num_rows());
-        for row in 0..batch.num_rows() {
+        let mut previewed = Vec::with_capacity(rows);
+        for (batch, row) in batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row))) {
             let applied = chain.apply(batch.slice(row, 1), &"preview")?;
             let after = match applied.rejected.first() {
                 Some(rejected) => PreviewAfter::Rejected(format!("{}: {}", rejected.plugin, rejected.reason)),
                 None if applied.batch.num_rows() == 0 => PreviewAfter::Filtered,
                 None => PreviewAfter::Row(texts(&applied.batch, 0)),
             };
-            previewed.push(PreviewRow { before: texts(&batch, row), after });
+            previewed.push(PreviewRow { before: texts(batch, row), after });
         }
         Ok(Preview {
             source: table.source.name.to_string(),
-            columns_before: names(&batch.schema()),
+            columns_before: names(table.chain.input()),
             columns_after: names(table.chain.output()),
             rows: previewed,
         })

@@ -165,7 +165,7 @@ async fn plan_table(session: &Session, work: &Work, table: &BoundTable) -> Resul
     let source = &table.mapping.source;
     let rows = work.pipe.snapshot.chunk_rows;
     let chunks = retry::SERVER
-        .run("split a table", |e: &crate::source::SourceError| e.is_transient(), async || {
+        .run("split a table", |e: &crate::source::SourceError| e.is_transient(), || async {
             session.source.chunks(&table.source, rows).await
         })
         .await?;
@@ -228,7 +228,7 @@ pub(super) async fn empty(session: &Session, work: &Work, table: &BoundTable, ag
     let source = &table.mapping.source;
     let shadow = table.target.shadow();
     work.update_table(source, "empties the shadow of", |record| record.attempt += 1)?;
-    session.retried("empty a shadow", async || session.destination.truncate(&shadow).await).await?;
+    session.retried("empty a shadow", || session.destination.truncate(&shadow)).await?;
     if again {
         plan_table(session, work, table).await?;
     }

@@ -80,7 +80,10 @@ pub async fn init(settings: &SourceSettings, databases: &[String]) -> Result<Vec
     };
     let mut tables = Vec::with_capacity(summaries.len());
     for summary in summaries {
-        let key = if summary.is_view { Vec::new() } else { source.key(&summary.name).await? };
+        let key = match summary.is_view {
+            true => Vec::new(),
+            false => source.table(&summary.name).await?.key_names().into_iter().map(str::to_owned).collect(),
+        };
         tables.push(TemplateTable { name: summary.name, is_view: summary.is_view, estimated_rows: summary.estimated_rows, key });
     }
     Ok(tables)
@@ -172,6 +175,14 @@ pub async fn rollback(pipe: &Pipe, tables: &[TableName]) -> Result<Status, Error
     rolled_back?;
     drop(work);
     status(pipe)
+}
+
+/// The answer of a query at the destination, as tab-separated text with a line of names.
+pub async fn query(pipe: &Pipe, sql: &str) -> Result<String, Error> {
+    let outlet = Outlet::open(pipe).await?;
+    let answer = outlet.destination.query_text(sql).await;
+    outlet.close().await?;
+    Ok(answer?)
 }
 
 /// What the pipe is at, by its journal alone.

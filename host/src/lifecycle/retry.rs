@@ -17,11 +17,11 @@ pub(super) const SERVER: Retry =
 
 impl Retry {
     /// Does `attempt` until it succeeds, its error can't pass, or the attempts are used up; then its last error.
-    pub(super) async fn run<T, E: std::fmt::Display>(
+    pub(super) async fn run<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
         self,
         what: &str,
         is_transient: impl Fn(&E) -> bool,
-        mut attempt: impl AsyncFnMut() -> Result<T, E>,
+        mut attempt: impl FnMut() -> F,
     ) -> Result<T, E> {
         for number in 1.. {
             match attempt().await {
@@ -55,12 +55,11 @@ mod tests {
     async fn it_tries_again_only_what_may_pass() {
         for (transient, expected) in [(true, 10), (false, 1)] {
             let mut attempts = 0;
-            let result: Result<(), &str> = SERVER
-                .run("test", |_| transient, async || {
-                    attempts += 1;
-                    Err("no")
-                })
-                .await;
+            let attempt = || {
+                attempts += 1;
+                std::future::ready(Err("no"))
+            };
+            let result: Result<(), &str> = SERVER.run("test", |_| transient, attempt).await;
             assert_eq!((result, attempts), (Err("no"), expected));
         }
     }

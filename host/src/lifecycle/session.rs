@@ -59,10 +59,10 @@ impl Session {
     }
 
     /// Does something at the destination, again while its error may pass.
-    pub(super) async fn retried<T>(
+    pub(super) async fn retried<T, F: Future<Output = Result<T, DestinationError>>>(
         &self,
         what: &str,
-        attempt: impl AsyncFnMut() -> Result<T, DestinationError>,
+        attempt: impl FnMut() -> F,
     ) -> Result<T, DestinationError> {
         retry::SERVER.run(what, DestinationError::is_transient, attempt).await
     }

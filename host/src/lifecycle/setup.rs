@@ -57,10 +57,10 @@ pub(super) fn records(pipe: &Pipe, tables: &[BoundTable]) -> Vec<TableRecord> {
 
 /// Creates, or replaces, the shadow of each table. Done again after a crash it begins from nothing.
 pub(super) async fn create_shadows(session: &Arc<Session>, work: &Work, tables: &[BoundTable]) -> Result<(), Error> {
-    session.retried("create the database", async || session.destination.create_database().await).await?;
+    session.retried("create the database", || session.destination.create_database()).await?;
     for table in tables {
         let name = &table.target.name;
-        let original = session.retried("look at the original", async || session.destination.live_table(name).await).await?;
+        let original = session.retried("look at the original", || session.destination.live_table(name)).await?;
         let ddl = session.destination.plan_ddl(&table.target, original.as_ref());
         for lost in &ddl.lost {
             work.note(format!("{name}: {} is not kept: {}", lost.what, lost.reason))?;
@@ -73,7 +73,7 @@ pub(super) async fn create_shadows(session: &Arc<Session>, work: &Work, tables: 
             record.fingerprint = table.fingerprint(&work.pipe);
             record.plugins.clone_from(&table.plugins);
         })?;
-        let shadow = session.retried("create a shadow", async || session.destination.create_shadow(&ddl).await).await?;
+        let shadow = session.retried("create a shadow", || session.destination.create_shadow(&ddl)).await?;
         work.update_table(&table.mapping.source, "created the shadow of", |record| {
             record.state = TableState::Waiting;
             record.original = original.as_ref().map(|original| original.uuid);

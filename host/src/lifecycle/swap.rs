@@ -97,7 +97,8 @@ pub(super) async fn settle(
 
 /// The UUID of the table that bears a name.
 pub(super) async fn bearer(destination: &Destination, name: &str) -> Result<Option<Uuid>, DestinationError> {
-    let ask = async || destination.uuids(&[name]).await;
+    let names = [name];
+    let ask = || destination.uuids(&names);
     let mut found = retry::SERVER.run("ask for a table's UUID", DestinationError::is_transient, ask).await?;
     Ok(found.remove(name))
 }

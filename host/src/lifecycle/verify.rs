@@ -28,7 +28,7 @@ pub(super) async fn verify(session: &Session, work: &Work, table: &BoundTable) -
     let target = &table.target;
     let shadow = target.shadow();
     let counted = session
-        .retried("count the shadow's rows", async || session.destination.rows_by_key(&shadow, &target.key).await)
+        .retried("count the shadow's rows", || session.destination.rows_by_key(&shadow, &target.key))
         .await?;
     if counted != ledger.written {
         let by = if target.key.is_empty() { "" } else { " by key" };
@@ -40,7 +40,7 @@ pub(super) async fn verify(session: &Session, work: &Work, table: &BoundTable) -
     if work.pipe.verify == VerifyMode::Full {
         let sent = sent_digest(&chunks, table.chain.output().fields().len())?;
         let found = session
-            .retried("read the shadow back", async || {
+            .retried("read the shadow back", || async {
                 session.destination.column_digests(&shadow, target, table.chain.output()).await
             })
             .await?;

@@ -68,7 +68,7 @@ async fn insert(shared: &Shared, task: &Task, sequence: u32, block: &Block) -> R
     token.update(&block.content_hash().to_le_bytes());
     let token = format!("{:032x}", token.digest128());
     let target = &task.table.bound.target;
-    session.retried("insert a block", async || session.destination.insert(target, block, &token).await).await?;
+    session.retried("insert a block", || session.destination.insert(target, block, &token)).await?;
     Ok(())
 }
 

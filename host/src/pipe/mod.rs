@@ -7,6 +7,7 @@
 mod error;
 mod file;
 mod locate;
+pub mod template;
 mod validate;
 
 use std::path::{Path, PathBuf};

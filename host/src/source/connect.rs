@@ -42,6 +42,16 @@ pub struct ServerInfo {
     pub time: Timestamp,
 }
 
+impl std::fmt::Display for ServerInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = match self.flavor {
+            Flavor::Mysql => "MySQL",
+            Flavor::MariaDb => "MariaDB",
+        };
+        write!(f, "{name} {}{}", self.version, if self.tls { ", encrypted" } else { "" })
+    }
+}
+
 /// A source that answered. Cloning is cheap.
 #[derive(Clone)]
 pub struct Source {

@@ -90,6 +90,14 @@ impl Source {
         Ok(Snapshot { position, consistency, readers: connections.into_iter().map(Reader::new).collect() })
     }
 
+    /// A reader by itself, for a look at some rows: it holds no lock, and shows what is committed.
+    ///
+    /// # Errors
+    /// A connection that can't be had.
+    pub async fn reader(&self) -> Result<Reader, SourceError> {
+        Ok(Reader::new(self.wire().await?))
+    }
+
     async fn begin(
         &self,
         control: &mut Control,

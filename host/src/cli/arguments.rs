@@ -1,0 +1,230 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::schema::TableName;
+
+/// Rebuilds MySQL tables in ClickHouse through sandboxed WebAssembly plugins, without an outage.
+#[derive(Debug, Parser)]
+#[command(name = "tidemill", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(super) struct Arguments {
+    /// The pipe file
+    #[arg(long, global = true, env = "TIDEMILL_PIPE", default_value = "pipe.toml", value_name = "FILE")]
+    pub(super) pipe: PathBuf,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+    /// What is logged on standard error: error, warn, info, debug or trace
+    #[arg(long, global = true, env = "TIDEMILL_LOG", default_value = "error", value_name = "LEVEL")]
+    pub(super) log: String,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 internal, 2 usage, 3 pipe file, 4 source, 5 plugin, 6 verification, 7 destination,
+8 a table waits for `approve`, 9 state (another resync, nothing to do), 10 paused";
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people.
+    Text,
+    /// One JSON envelope: command, ok, summary, result, error.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Write a commented pipe file by looking at a source
+    Init(InitArguments),
+    /// Check a pipe against its servers and plugins; changes nothing
+    Check,
+    /// Show what a resync would do; changes nothing
+    Plan {
+        /// Only this source table; may be repeated
+        #[arg(long = "table", value_name = "DATABASE.TABLE")]
+        tables: Vec<TableName>,
+    },
+    /// Show some rows of a table before and after its transforms; changes nothing
+    Preview {
+        /// The source table
+        #[arg(value_name = "DATABASE.TABLE")]
+        table: TableName,
+        /// How many rows
+        #[arg(long, default_value_t = 10)]
+        rows: usize,
+    },
+    /// Load a pipe for the first time, or go on with a first load
+    Run,
+    /// Rebuild tables from the source and swap them in
+    Resync {
+        /// Only this source table; may be repeated
+        #[arg(long = "table", value_name = "DATABASE.TABLE")]
+        tables: Vec<TableName>,
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Show what the pipe is at
+    Status,
+    /// Show the Initial Load Stats of each table
+    Tables,
+    /// Stop the running resync at the next batch boundary
+    Pause,
+    /// Go on with a resync that is paused, has failed or was killed
+    Resume,
+    /// Give the unfinished resync up: drops the `_resync` tables
+    Abort {
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Approve the swap of tables that shrank or grew too much
+    Approve {
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Bring back the tables from before the last resync
+    Rollback {
+        /// Only this source table; may be repeated
+        #[arg(long = "table", value_name = "DATABASE.TABLE")]
+        tables: Vec<TableName>,
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Show all resyncs of the pipe
+    History,
+    /// Run a query at the pipe's destination, an embedded one too
+    Query {
+        /// The query
+        sql: String,
+    },
+    /// Build and inspect plugins
+    Plugin {
+        #[command(subcommand)]
+        command: PluginCommand,
+    },
+    /// Run a ClickHouse server out of libchdb.so, until standard input ends
+    Clickhouse(ServerArguments),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PluginCommand {
+    /// Build a Rust crate into a component
+    Build {
+        /// The crate's folder
+        folder: PathBuf,
+        /// The component's file; default: target/plugins/<name>.wasm
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Show what a plugin says of itself
+    Inspect {
+        /// The component's file
+        file: PathBuf,
+    },
+}
+
+/// Where the source of a new pipe is.
+#[derive(Debug, clap::Args)]
+pub(super) struct InitArguments {
+    /// The source's host
+    #[arg(long, default_value = "127.0.0.1")]
+    pub(super) host: String,
+    /// The source's port
+    #[arg(long, default_value_t = 3306)]
+    pub(super) port: u16,
+    /// The source's Unix socket, instead of host and port
+    #[arg(long)]
+    pub(super) socket: Option<PathBuf>,
+    /// The source's user
+    #[arg(long)]
+    pub(super) user: String,
+    /// The environment variable that holds the password
+    #[arg(long, value_name = "NAME")]
+    pub(super) password_env: Option<String>,
+    /// The file whose first line is the password
+    #[arg(long, value_name = "FILE")]
+    pub(super) password_file: Option<PathBuf>,
+    /// A database of the source; may be repeated; default: all
+    #[arg(long = "database", value_name = "NAME")]
+    pub(super) databases: Vec<String>,
+    /// The destination: `embedded` or a URL
+    #[arg(long, default_value = "embedded")]
+    pub(super) destination: String,
+    /// The destination's database; default: the source's
+    #[arg(long, value_name = "NAME")]
+    pub(super) destination_database: Option<String>,
+    /// Write over a file that exists
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
+/// The server that `tidemill clickhouse` runs.
+#[derive(Debug, clap::Args)]
+pub(super) struct ServerArguments {
+    /// The data folder
+    #[arg(long)]
+    pub(super) data: PathBuf,
+    /// The HTTP port, on loopback
+    #[arg(long, default_value_t = 8123)]
+    pub(super) http_port: u16,
+    /// The native protocol's port, on loopback
+    #[arg(long, default_value_t = 9000)]
+    pub(super) tcp_port: u16,
+    /// libchdb.so; default: where `tests/provision/clickhouse install` puts it
+    #[arg(long)]
+    pub(super) library: Option<PathBuf>,
+}
+
+impl Command {
+    /// The name as it was typed, for the JSON envelope.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "init",
+            Self::Check => "check",
+            Self::Plan { .. } => "plan",
+            Self::Preview { .. } => "preview",
+            Self::Run => "run",
+            Self::Resync { .. } => "resync",
+            Self::Status => "status",
+            Self::Tables => "tables",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Abort { .. } => "abort",
+            Self::Approve { .. } => "approve",
+            Self::Rollback { .. } => "rollback",
+            Self::History => "history",
+            Self::Query { .. } => "query",
+            Self::Plugin { command: PluginCommand::Build { .. } } => "plugin build",
+            Self::Plugin { command: PluginCommand::Inspect { .. } } => "plugin inspect",
+            Self::Clickhouse(_) => "clickhouse",
+            Self::Completions { .. } => "completions",
+        }
+    }
+}
+
+/// Prints completions for a shell.
+pub(super) fn completions(shell: Shell) {
+    clap_complete::generate(shell, &mut Arguments::command(), "tidemill", &mut std::io::stdout());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,56 @@
+//! The command line: reads what was typed, calls the lifecycle, and says what it answered. It holds no logic of its own.
+//!
+//! Beside the lifecycle it knows the plugins' builder and the embedded server, for `tidemill plugin` and `tidemill clickhouse`.
+
+mod arguments;
+mod ask;
+mod commands;
+mod exit;
+mod init;
+mod plugin;
+mod printer;
+mod progress;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+use exit::Failure;
+use printer::Printer;
+
+/// Runs the command that was typed.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    let filter = tracing_subscriber::EnvFilter::new(format!("tidemill={}", arguments.log));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let printer = Printer::new(arguments.command.name(), arguments.output);
+    let done = run(&arguments, &printer);
+    match done {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            printer.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(arguments: &Arguments, printer: &Printer) -> Result<exit::Exit, Failure> {
+    match &arguments.command {
+        // The library sets signal handlers of its own: it gets the process before any thread is started.
+        Command::Clickhouse(server) => commands::clickhouse(server),
+        Command::Plugin { command } => plugin::run(command, printer),
+        Command::Completions { shell } => {
+            arguments::completions(*shell);
+            Ok(exit::Exit::Ok)
+        }
+        command => {
+            let runtime = tokio::runtime::Runtime::new().map_err(|cause| Failure::internal(&cause))?;
+            runtime.block_on(commands::run(command, &arguments.pipe, printer))
+        }
+    }
+}

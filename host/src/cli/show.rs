@@ -1,0 +1,185 @@
+//! Results as text.
+
+use bytesize::ByteSize;
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::lifecycle::report::{
+    CheckReport, Plan, Preview, PreviewAfter, ResyncSummary, SchemaChange, Severity, Status, TablePlan, TableStatistics,
+};
+
+/// A table with a line of names; the columns of `numbers` are aligned to the right.
+fn table(names: &[&str], numbers: &[usize], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(names);
+    rows.into_iter().for_each(|row| {
+        table.add_row(row);
+    });
+    for &number in numbers {
+        if let Some(column) = table.column_mut(number) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.to_string()
+}
+
+pub(super) fn check(report: &CheckReport) -> String {
+    let mut text = format!("{}: {} -> {}, {} tables\n", report.pipe, report.source, report.destination, report.tables.len());
+    text += &findings(&report.findings);
+    text
+}
+
+fn findings(findings: &[crate::lifecycle::report::Finding]) -> String {
+    if findings.is_empty() {
+        return "nothing stands in the way\n".to_owned();
+    }
+    let line = |finding: &crate::lifecycle::report::Finding| {
+        let severity = match finding.severity {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        format!("{severity}: {}: {}\n", finding.subject, finding.message)
+    };
+    findings.iter().map(line).collect()
+}
+
+pub(super) fn plan(plan: &Plan) -> String {
+    let mut text: String = plan.tables.iter().map(table_plan).collect();
+    text += &findings(&plan.findings);
+    text
+}
+
+fn table_plan(plan: &TablePlan) -> String {
+    let what = match (plan.original_exists, plan.original_rows) {
+        (true, Some(rows)) => format!("replaces a table of {rows} rows"),
+        (true, None) => "replaces a table".to_owned(),
+        (false, _) => "is new".to_owned(),
+    };
+    let mut text = format!(
+        "{} -> {}: {what}; about {} rows, {} in {} chunks\n",
+        plan.source,
+        plan.destination,
+        plan.estimated_rows,
+        ByteSize(plan.estimated_bytes),
+        plan.chunks
+    );
+    let unread: Vec<&str> = plan.source_columns.iter().filter(|column| !column.read).map(|column| column.name.as_str()).collect();
+    if !unread.is_empty() {
+        text += &format!("  not read: {}\n", unread.join(", "));
+    }
+    for transform in &plan.transforms {
+        text += &format!("  {} {}: reads {}", transform.plugin, transform.version, list(&transform.reads));
+        text += &format!("; computes {}", list(&transform.computes));
+        text += &format!("; drops {}{}\n", list(&transform.drops), if transform.filters { "; filters" } else { "" });
+    }
+    for change in &plan.changes {
+        text += &match change {
+            SchemaChange::Added { column, new_type } => format!("  + {column} {new_type}\n"),
+            SchemaChange::Dropped { column, old_type } => format!("  - {column} {old_type}\n"),
+            SchemaChange::Retyped { column, old_type, new_type } => format!("  ~ {column} {old_type} -> {new_type}\n"),
+            SchemaChange::Reordered { old_order, new_order } => format!("  ~ ORDER BY {old_order} -> {new_order}\n"),
+        };
+    }
+    plan.kept.iter().for_each(|kept| text += &format!("  kept: {kept}\n"));
+    plan.lost.iter().for_each(|(what, reason)| text += &format!("  lost: {what}: {reason}\n"));
+    plan.dependents.iter().for_each(|dependent| text += &format!("  {dependent}\n"));
+    text + &format!("  {}\n\n", plan.ddl.replace('\n', "\n  "))
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+}
+
+pub(super) fn preview(preview: &Preview) -> String {
+    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "NULL".to_owned());
+    let rows = |names: &[String], rows: Vec<Vec<String>>| table(&names.iter().map(String::as_str).collect::<Vec<_>>(), &[], rows);
+    let before = preview.rows.iter().map(|row| row.before.iter().map(value).collect()).collect();
+    let after = preview.rows.iter().map(|row| match &row.after {
+        PreviewAfter::Row(values) => values.iter().map(value).collect(),
+        PreviewAfter::Filtered => vec!["(filtered)".to_owned()],
+        PreviewAfter::Rejected(reason) => vec![format!("(rejected: {reason})")],
+    });
+    format!(
+        "{} before:\n{}\nafter:\n{}\n",
+        preview.source,
+        rows(&preview.columns_before, before),
+        rows(&preview.columns_after, after.collect())
+    )
+}
+
+pub(super) fn tables(statistics: &[TableStatistics]) -> String {
+    let names = ["table", "state", "rows", "filtered", "bytes", "chunks", "rows/s", "left", "carried"];
+    let rows = statistics.iter().map(|table| {
+        vec![
+            table.destination.clone(),
+            table.state.clone(),
+            table.ledger.written.to_string(),
+            table.ledger.filtered.to_string(),
+            ByteSize(table.bytes).to_string(),
+            format!("{}/{}", table.chunks_done, table.chunks_total),
+            format!("{:.0}", table.rows_per_second),
+            table.seconds_left.map(|seconds| format!("{seconds:.0} s")).unwrap_or_default(),
+            table.carried_over.map(|rows| rows.to_string()).unwrap_or_default(),
+        ]
+    });
+    table(&names, &[2, 3, 4, 5, 6, 7, 8], rows)
+}
+
+pub(super) fn resync(summary: &ResyncSummary) -> String {
+    let mut text = format!("{} {}: {}", kind(summary), summary.id, summary.phase);
+    if let Some(phase) = summary.interrupted {
+        text += &format!(" in {phase}");
+    }
+    text += &format!(", started {}", summary.started);
+    if let Some(ended) = &summary.ended {
+        text += &format!(", ended {ended}");
+    }
+    text += "\n";
+    if let (Some(consistency), Some(position)) = (&summary.consistency, &summary.position) {
+        text += &format!("snapshot: {consistency}, at {position}\n");
+    }
+    if let Some(error) = &summary.error {
+        text += &format!("failed: {error}\n");
+    }
+    text += &tables(&summary.tables);
+    text += "\n";
+    for table in summary.tables.iter().filter(|table| table.reason.is_some()) {
+        text += &format!("{}: {}\n", table.destination, table.reason.as_deref().unwrap_or_default());
+    }
+    summary.notes.iter().for_each(|note| text += &format!("note: {note}\n"));
+    text
+}
+
+fn kind(summary: &ResyncSummary) -> &'static str {
+    match summary.kind {
+        crate::lifecycle::report::Kind::Load => "load",
+        crate::lifecycle::report::Kind::Resync => "resync",
+    }
+}
+
+pub(super) fn status(status: &Status) -> String {
+    let at_work = if status.active { "a process is at work on it" } else { "nobody is at work on it" };
+    let mut text = format!("pipe {} ({}): {at_work}\n", status.pipe, status.file.display());
+    match &status.resync {
+        Some(summary) => text += &resync(summary),
+        None => text += "it was never loaded: `tidemill run` does\n",
+    }
+    status.drift.iter().for_each(|drift| text += &format!("drift: {drift}; a resync takes it up\n"));
+    for (table, until) in &status.rollback {
+        text += &format!("rollback: `{table}` can go back until {until}\n");
+    }
+    text
+}
+
+pub(super) fn history(resyncs: &[ResyncSummary]) -> String {
+    let rows = resyncs.iter().map(|summary| {
+        vec![
+            summary.id.clone(),
+            kind(summary).to_owned(),
+            summary.phase.to_string(),
+            summary.started.clone(),
+            summary.tables.iter().map(|table| table.ledger.written).sum::<u64>().to_string(),
+        ]
+    });
+    table(&["id", "kind", "phase", "started", "rows"], &[4], rows)
+}

@@ -1,0 +1,128 @@
+//! A new pipe file for a source: every setting, commented, with its default.
+
+use std::fmt::Write;
+
+use crate::schema::TableName;
+
+/// A table of the source, as `init` found it.
+#[derive(Clone, Debug)]
+pub struct TemplateTable {
+    /// Its name.
+    pub name: TableName,
+    /// Views are not copied.
+    pub is_view: bool,
+    /// The server's estimate.
+    pub estimated_rows: u64,
+    /// The key's columns; empty: none.
+    pub key: Vec<String>,
+}
+
+/// What a new pipe file is made of.
+#[derive(Clone, Debug)]
+pub struct Template {
+    /// The pipe's name.
+    pub name: String,
+    /// The lines of `[source]`, as TOML keys and values.
+    pub source: Vec<(String, toml::Value)>,
+    /// The destination's URL, or `embedded`.
+    pub destination: String,
+    /// The destination's database.
+    pub database: String,
+    /// The source's tables.
+    pub tables: Vec<TemplateTable>,
+}
+
+const SETTINGS: &str = r#"
+[snapshot]
+# parallel_chunks = 2        # connections to the source that read at the same time
+# chunk_rows = 500000        # rows that a chunk aims at
+# block = "64MiB"            # the size of an insert
+# batch_rows = 65536         # the most rows that a plugin sees at once
+# batch = "8MiB"
+# rows_per_second = 100000   # a ceiling; default: none
+
+[verify]
+# mode = "counts"            # or "full": every column is read back and compared
+
+[swap]
+# max_shrink = "10%"         # a table that shrinks by more waits for `tidemill approve`
+# max_growth = "50%"         # default: any growth
+# keep_old = "7d"            # how long `tidemill rollback` can go back
+# on_table_error = "stop"    # or "continue": the other tables are swapped
+
+[metadata]
+# synced_at = "_peerdb_synced_at"
+# is_deleted = "_peerdb_is_deleted"
+# version = "_peerdb_version"
+"#;
+
+const TABLE_HINTS: &str = r#"# destination = "another_name"
+# order_by = ["column"]      # default: the primary key
+# partition_by = "toYYYYMM(created_at)"
+# engine = "MergeTree"       # default: ReplacingMergeTree, which needs a key
+# settings = { index_granularity = 8192 }
+# types = { flag = "Int8" }  # TINYINT(1) that holds more than 0 and 1
+# [[table.transform]]        # plugins, in order: columns, filter, mask, or your own
+# plugin = "filter"
+# config = { where = "status <> 'test'" }
+"#;
+
+impl Template {
+    /// The file's text.
+    pub fn render(&self) -> String {
+        let mut text = format!("# A Tidemill pipe: check it with `tidemill check`, look at it with `tidemill plan`, load it with `tidemill run`.\nname = {}\n# state = \".tidemill/{}\"\n\n[source]\n", value(&self.name), self.name);
+        for (key, setting) in &self.source {
+            let _ = writeln!(text, "{key} = {setting}");
+        }
+        text += "# password_env = \"MYSQL_PASSWORD\"   # or password_file = \"…\"\n# tls = \"verify_identity\"           # disabled, required, verify_ca, verify_identity\n# ca = \"ca.pem\"\n";
+        let _ = write!(text, "\n[destination]\nurl = {}\ndatabase = {}\n# user = \"default\"\n# password_env = \"CLICKHOUSE_PASSWORD\"\n", value(&self.destination), value(&self.database));
+        text += SETTINGS;
+        let mut hints = TABLE_HINTS;
+        for table in &self.tables {
+            if table.is_view {
+                let _ = write!(text, "\n# {} is a view: its rows are not copied.\n", table.name);
+                continue;
+            }
+            let key = if table.key.is_empty() { "no key".to_owned() } else { format!("key {}", table.key.join(", ")) };
+            let _ = write!(text, "\n[[table]]  # about {} rows, {key}\nsource = {}\n{hints}", table.estimated_rows, value(&table.name.to_string()));
+            hints = "";
+        }
+        text
+    }
+}
+
+fn value(text: &str) -> toml::Value {
+    toml::Value::String(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipe::Pipe;
+
+    #[test]
+    fn what_it_writes_can_be_loaded() {
+        let table = |name: &str, is_view| TemplateTable { name: TableName::new("my.shop", name), is_view, estimated_rows: 7, key: vec!["id".to_owned()] };
+        let template = Template {
+            name: "shop".to_owned(),
+            source: vec![("host".to_owned(), "db.example".into()), ("port".to_owned(), 3307.into()), ("user".to_owned(), "reader".into())],
+            destination: "embedded".to_owned(),
+            database: "shop".to_owned(),
+            tables: vec![table("orders", false), table("a \"b\"", false), table("sums", true)],
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("pipe.toml");
+        std::fs::write(&path, template.render()).expect("writable");
+        let pipe = Pipe::load(&path).expect("it loads");
+        assert_eq!(pipe.tables.len(), 2);
+        assert_eq!(pipe.tables[1].source, TableName::new("my.shop", "a \"b\""));
+        // Each commented setting is one that exists.
+        let opened: Vec<String> = template.render().lines().map(|line| {
+            let bare = line.strip_prefix("# ").unwrap_or(line);
+            let is_setting = ["snapshot", "chunk", "block", "batch", "rows_per", "mode", "max_", "keep", "on_table", "synced", "is_del", "version", "parallel"].iter().any(|start| bare.starts_with(start));
+            if is_setting { bare.to_owned() } else { line.to_owned() }
+        }).collect();
+        std::fs::write(&path, opened.join("\n")).expect("writable");
+        Pipe::load(&path).expect("it loads with every setting stated");
+    }
+}

@@ -349,4 +349,25 @@ not json
         );
         assert_eq!(module_of(messages, Path::new("/c/Cargo.toml")), None);
     }
+
+    #[test]
+    fn a_folder_without_a_crate_and_a_crate_that_fails_say_so() {
+        let runtime = Runtime::new(super::super::RuntimeSettings::default()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let error = build(&runtime, dir.path(), None).unwrap_err();
+        assert!(matches!(error, BuildError::NoCrate(_)), "{error}");
+        std::fs::write(dir.path().join("Cargo.toml"), "[package]\nname = 1\n").unwrap();
+        let error = build(&runtime, dir.path(), None).unwrap_err();
+        // Without the target's standard library it never gets as far as cargo.
+        assert!(
+            matches!(
+                error,
+                BuildError::Cargo {
+                    command: "metadata",
+                    ..
+                } | BuildError::NoTarget
+            ),
+            "{error}"
+        );
+    }
 }

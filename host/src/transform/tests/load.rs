@@ -131,10 +131,7 @@ fn compiled_code_is_found_again_and_loaded_plugins_are_shared() {
         ),
         ("scripted", 64, "0.1.0")
     );
-    assert_eq!(
-        plugin.imports(),
-        [super::contract::LOG, super::contract::TYPES]
-    );
+    assert_eq!(plugin.imports(), [contract::LOG, contract::TYPES]);
     let again = Runtime::new(settings()).unwrap().load(&path).unwrap();
     assert_eq!(again.digest(), plugin.digest());
 }

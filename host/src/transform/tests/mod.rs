@@ -1,16 +1,18 @@
-//! The whole way through the real engine, with guests made by hand ([`super::scripted`]): what goes in comes out, and whatever a guest does
-//! ends in an error that names it, after which the next batch finds a working instance.
+//! The whole way through the real engine, with guests made by hand ([`super::scripted`]).
+
+mod hostile;
+mod load;
+mod types;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use arrow::array::*;
-use arrow::datatypes::{DataType, Field, Float32Type, Int64Type, Schema, TimeUnit, i256};
-use proptest::prelude::*;
+use arrow::array::{ArrayRef, AsArray, Int8Array, PrimitiveArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit};
 use serde_json::json;
 
 use super::contract::{RawColumn, RawOutput, RawRejection};
-use super::scripted::{Answer, Out, Script, contract_text, encode};
+use super::scripted::{Answer, Out, Script};
 use super::*;
 
 fn runtime() -> Runtime {

@@ -16,14 +16,25 @@ pub(crate) fn load(mysql: &MySql, scale: f64) -> u64 {
            l_shipinstruct CHAR(25) NOT NULL, l_shipmode CHAR(10) NOT NULL, l_comment VARCHAR(44) NOT NULL, PRIMARY KEY (l_orderkey, l_linenumber));\n",
     );
     let mut client = Command::new(mysql.server.get("client"))
-        .args(["--no-defaults", "--user=root", "--local-infile=1", "--socket", mysql.server.get("socket"), &mysql.database])
-        .args(["-e", "LOAD DATA LOCAL INFILE '/dev/stdin' INTO TABLE lineitem FIELDS TERMINATED BY '|'"])
+        .args([
+            "--no-defaults",
+            "--user=root",
+            "--local-infile=1",
+            "--socket",
+            mysql.server.get("socket"),
+            &mysql.database,
+        ])
+        .args([
+            "-e",
+            "LOAD DATA LOCAL INFILE '/dev/stdin' INTO TABLE lineitem FIELDS TERMINATED BY '|'",
+        ])
         .stdin(Stdio::piped())
         .spawn()
         .expect("the client runs");
     let mut rows = 0;
     {
-        let mut out = std::io::BufWriter::with_capacity(1 << 20, client.stdin.take().expect("piped"));
+        let mut out =
+            std::io::BufWriter::with_capacity(1 << 20, client.stdin.take().expect("piped"));
         for line in LineItemGenerator::new(scale, 1, 1).iter() {
             writeln!(out, "{line}").expect("the client reads");
             rows += 1;

@@ -34,7 +34,10 @@ fn main() {
     let mysql = MySql::new(Flavor::MySql);
     let clickhouse = ClickHouse::new();
     let rows = lineitem::load(&mysql, scale);
-    println!("lineitem at scale {scale}: {rows} rows, {rounds} rounds, medians; {}", machine());
+    println!(
+        "lineitem at scale {scale}: {rows} rows, {rounds} rounds, medians; {}",
+        machine()
+    );
 
     let processes = Processes {
         mysql: mysql.server.process(),
@@ -42,7 +45,9 @@ fn main() {
     };
     let world = World::of(mysql, clickhouse).settings("[swap]\nmax_shrink = \"100%\"\n");
     let mut plain = world.table("lineitem", "");
-    let mut results: Vec<(&str, Vec<Measured>)> = ["a", "b", "c", "d", "e"].map(|name| (name, Vec::new())).into();
+    let mut results: Vec<(&str, Vec<Measured>)> = ["a", "b", "c", "d", "e"]
+        .map(|name| (name, Vec::new()))
+        .into();
     for _ in 0..rounds {
         for (name, measured) in &mut results {
             let result = match *name {
@@ -53,7 +58,11 @@ fn main() {
                 }
                 "c" => resync(&processes, &mut plain, ""),
                 "d" => resync(&processes, &mut plain, FILTER_AND_MASK),
-                _ => resync(&processes, &mut plain, "[[table.transform]]\nplugin = \"passthrough\"\n"),
+                _ => resync(
+                    &processes,
+                    &mut plain,
+                    "[[table.transform]]\nplugin = \"passthrough\"\n",
+                ),
             };
             eprintln!("({name}) {:.2} s", result.wall.as_secs_f64());
             measured.push(result);
@@ -72,7 +81,15 @@ fn argument<T: std::str::FromStr>(name: &str) -> Option<T> {
 fn client(world: &World) -> Command {
     let mut command = Command::new(world.mysql.server.get("client"));
     command
-        .args(["--no-defaults", "--user=root", "--host=127.0.0.1", "--ssl-mode=DISABLED", "--quick", "--batch", "--skip-column-names"])
+        .args([
+            "--no-defaults",
+            "--user=root",
+            "--host=127.0.0.1",
+            "--ssl-mode=DISABLED",
+            "--quick",
+            "--batch",
+            "--skip-column-names",
+        ])
         .arg(format!("--port={}", world.mysql.port()))
         .args([&world.mysql.database, "-e", "SELECT * FROM lineitem"])
         .stdout(Stdio::null());
@@ -110,15 +127,33 @@ fn resync(processes: &Processes, world: &mut World, transforms: &str) -> Measure
 
 fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("").trim_start_matches([' ', '\t', ':']);
-    format!("{} × {model}", std::thread::available_parallelism().map_or(1, usize::from))
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .unwrap_or("")
+        .trim_start_matches([' ', '\t', ':']);
+    format!(
+        "{} × {model}",
+        std::thread::available_parallelism().map_or(1, usize::from)
+    )
 }
 
 fn report(rows: u64, results: &[(&str, Vec<Measured>)]) {
-    let medians: Vec<(&str, Measured)> = results.iter().map(|(name, measured)| (*name, measure::median(measured))).collect();
-    println!("\n| | way | million rows/s | wall, s | CPU, s: MySQL | ClickHouse | client | client's peak, MiB |");
+    let medians: Vec<(&str, Measured)> = results
+        .iter()
+        .map(|(name, measured)| (*name, measure::median(measured)))
+        .collect();
+    println!(
+        "\n| | way | million rows/s | wall, s | CPU, s: MySQL | ClickHouse | client | client's peak, MiB |"
+    );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
-    let ways = ["`mysql` to /dev/null", "`INSERT … SELECT FROM mysql()`", "resync", "resync, filter and mask", "resync, pass-through plugin"];
+    let ways = [
+        "`mysql` to /dev/null",
+        "`INSERT … SELECT FROM mysql()`",
+        "resync",
+        "resync, filter and mask",
+        "resync, pass-through plugin",
+    ];
     for ((name, m), way) in medians.iter().zip(ways) {
         println!(
             "| {name} | {way} | {:.2} | {:.2} | {:.1} | {:.1} | {:.1} | {:.0} |",
@@ -131,7 +166,12 @@ fn report(rows: u64, results: &[(&str, Vec<Measured>)]) {
         );
     }
     let speed = |i: usize| rows as f64 / medians[i].1.wall.as_secs_f64();
-    for (name, of, to) in [("(c)/(b)", 2, 1), ("(c)/(a)", 2, 0), ("(d)/(c)", 3, 2), ("(e)/(c)", 4, 2)] {
+    for (name, of, to) in [
+        ("(c)/(b)", 2, 1),
+        ("(c)/(a)", 2, 0),
+        ("(d)/(c)", 3, 2),
+        ("(e)/(c)", 4, 2),
+    ] {
         println!("\n{name}: {:.2}", speed(of) / speed(to));
     }
 }

@@ -5,7 +5,11 @@ use crate::support::{Flavor, World};
 
 /// Kills `command` at its n-th crash point. Whether it came so far.
 fn killed_at(world: &World, command: &[&str], n: u32) -> bool {
-    let output = world.command(command).env("TIDEMILL_CRASH_AT", n.to_string()).output().unwrap();
+    let output = world
+        .command(command)
+        .env("TIDEMILL_CRASH_AT", n.to_string())
+        .output()
+        .unwrap();
     let answer = crate::support::world::answer(output);
     match answer.code {
         None => true,
@@ -41,7 +45,9 @@ fn a_resync_survives_a_kill_at_every_step() {
     let world = shop::loaded(shop::shop(Flavor::MySql).settings("[verify]\nmode = \"full\"\n"));
     for n in 1.. {
         // Each round has something to carry over, and something that differs from the last.
-        world.mysql.run(&format!("UPDATE orders SET total = {n} WHERE id % 3 = 0;\nDELETE FROM orders WHERE id = {n};\n"));
+        world.mysql.run(&format!(
+            "UPDATE orders SET total = {n} WHERE id % 3 = 0;\nDELETE FROM orders WHERE id = {n};\n"
+        ));
         world.clickhouse.run(&format!(
             "INSERT INTO {{db}}.orders SELECT * REPLACE (1 AS _peerdb_is_deleted, 1 AS _peerdb_version) FROM {{db}}.orders WHERE id = {n};\n"
         ));
@@ -52,11 +58,15 @@ fn a_resync_survives_a_kill_at_every_step() {
         shop::assert_shop(&world);
         let carried = (1..=n).filter(|id| id % 20 != 0).count();
         assert_eq!(
-            world.clickhouse.query("SELECT count() FROM {db}.orders WHERE _peerdb_is_deleted = 1"),
+            world
+                .clickhouse
+                .query("SELECT count() FROM {db}.orders WHERE _peerdb_is_deleted = 1"),
             carried.to_string(),
             "soft-deleted rows after crash point {n}"
         );
-        let leftover = world.clickhouse.query("SELECT count() FROM system.tables WHERE database = '{db}' AND name LIKE '%_resync'");
+        let leftover = world.clickhouse.query(
+            "SELECT count() FROM system.tables WHERE database = '{db}' AND name LIKE '%_resync'",
+        );
         assert_eq!(leftover, "0", "shadows after crash point {n}");
         if !killed {
             assert!(n > 30, "only {n} crash points were met");
@@ -70,7 +80,9 @@ fn a_rollback_survives_a_kill_at_every_step() {
     let world = shop::loaded(shop::shop(Flavor::MySql));
     for n in 1.. {
         let before = shop::visible(&world);
-        world.mysql.run(&format!("UPDATE orders SET total = {n};\n"));
+        world
+            .mysql
+            .run(&format!("UPDATE orders SET total = {n};\n"));
         world.tidemill(&["resync", "--yes"]).ok();
         let killed = killed_at(&world, &["rollback", "--yes"], n);
         if killed && world.tidemill(&["status"]).json["result"]["resync"]["phase"] == "completed" {

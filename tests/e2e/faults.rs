@@ -17,13 +17,20 @@ fn an_exchange_whose_answer_is_lost_is_not_done_twice() {
     world.tidemill(&["resync", "--yes"]).ok();
     assert_eq!(proxy.answers_lost(), 1);
     shop::assert_shop(&world);
-    assert_eq!(world.clickhouse.query("SELECT DISTINCT toDecimalString(total, 2) FROM {db}.orders"), "3.00");
+    assert_eq!(
+        world
+            .clickhouse
+            .query("SELECT DISTINCT toDecimalString(total, 2) FROM {db}.orders"),
+        "3.00"
+    );
 }
 
 #[test]
 fn a_clickhouse_that_is_killed_in_the_middle_of_an_insert_is_waited_for() {
     let world = World::of(MySql::new(Flavor::MySql), ClickHouse::disposable());
-    let mut world = shop::loaded(shop::with_mappings(world)).settings("[snapshot]\nchunk_rows = 1000\nrows_per_second = 4000\n[verify]\nmode = \"full\"\n");
+    let mut world = shop::loaded(shop::with_mappings(world)).settings(
+        "[snapshot]\nchunk_rows = 1000\nrows_per_second = 4000\n[verify]\nmode = \"full\"\n",
+    );
     world.mysql.run("UPDATE orders SET total = 4;\n");
     let running = world.spawn(&["resync", "--yes"]);
     await_rows(&world);
@@ -41,7 +48,9 @@ fn a_mysql_connection_that_is_cut_in_the_middle_of_a_chunk_is_made_again() {
         let proxy = Proxy::new(mysql.port());
         let world = World::of(mysql, ClickHouse::new()).source_through(proxy.port);
         shop::fill(&world);
-        world.mysql.run("CREATE TABLE log AS SELECT * FROM orders;\n");
+        world
+            .mysql
+            .run("CREATE TABLE log AS SELECT * FROM orders;\n");
         let world = world.table("orders", "engine = \"MergeTree\"").table("log", "").settings("[snapshot]\nchunk_rows = 1000\nbatch_rows = 100\nrows_per_second = 4000\n[verify]\nmode = \"full\"\n");
         let running = world.spawn(&["run"]);
         for _ in 0..3 {
@@ -66,16 +75,28 @@ fn a_source_that_went_on_after_a_crash_is_loaded_from_the_beginning() {
     await_rows(&world);
     running.kill().unwrap();
     running.wait().unwrap();
-    world.mysql.run("UPDATE orders SET total = total + 1000;\nDELETE FROM items WHERE order_id % 50 = 0;\n");
+    world.mysql.run(
+        "UPDATE orders SET total = total + 1000;\nDELETE FROM items WHERE order_id % 50 = 0;\n",
+    );
     let resumed = world.tidemill(&["resume"]).ok();
-    assert!(resumed.json["result"]["notes"].to_string().contains("began again"), "{resumed:#?}");
+    assert!(
+        resumed.json["result"]["notes"]
+            .to_string()
+            .contains("began again"),
+        "{resumed:#?}"
+    );
     shop::assert_shop(&world);
 }
 
 /// Waits until the shadow has some rows.
 fn await_rows(world: &World) {
     let deadline = Instant::now() + Duration::from_secs(60);
-    while world.clickhouse.try_query("SELECT count() > 0 FROM {db}.orders_resync").as_deref() != Ok("1") {
+    while world
+        .clickhouse
+        .try_query("SELECT count() > 0 FROM {db}.orders_resync")
+        .as_deref()
+        != Ok("1")
+    {
         assert!(Instant::now() < deadline, "no rows arrive");
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -8,7 +8,10 @@ fn halved() -> (World, String) {
     let before = shop::visible(&world);
     world.clear_tables();
     world.add_table("items", "");
-    world.add_table("orders", "[[table.transform]]\nplugin = \"filter\"\nconfig = { where = \"id > 2500\" }");
+    world.add_table(
+        "orders",
+        "[[table.transform]]\nplugin = \"filter\"\nconfig = { where = \"id > 2500\" }",
+    );
     (world, before)
 }
 
@@ -17,11 +20,21 @@ fn a_filter_that_halves_a_table_waits_for_approval() {
     let (world, before) = halved();
     let waiting = world.tidemill(&["resync", "--yes"]);
     assert_eq!(waiting.code, Some(8), "{waiting:#?}");
-    assert_eq!(shop::visible(&world), before, "no pair is swapped while one waits");
+    assert_eq!(
+        shop::visible(&world),
+        before,
+        "no pair is swapped while one waits"
+    );
     let status = world.tidemill(&["status"]).ok();
     assert_eq!(status.json["result"]["resync"]["phase"], "resync");
     let orders = &status.json["result"]["resync"]["tables"][1];
-    assert!(orders["reason"].as_str().unwrap().contains(&format!("{KEPT_ORDERS} rows become 2500")), "{orders}");
+    assert!(
+        orders["reason"]
+            .as_str()
+            .unwrap()
+            .contains(&format!("{KEPT_ORDERS} rows become 2500")),
+        "{orders}"
+    );
     world.tidemill(&["approve", "--yes"]).ok();
     assert_eq!(world.clickhouse.count("orders"), 2500);
 }
@@ -32,17 +45,30 @@ fn what_waits_can_be_given_up() {
     assert_eq!(world.tidemill(&["resync", "--yes"]).code, Some(8));
     world.tidemill(&["abort", "--yes"]).ok();
     assert_eq!(shop::visible(&world), before);
-    assert_eq!(world.clickhouse.query("SELECT count() FROM system.tables WHERE database = '{db}' AND name LIKE '%_resync%'"), "0");
-    world.tidemill(&["approve", "--yes"]).fails(9, &["no resync"]);
+    assert_eq!(
+        world.clickhouse.query(
+            "SELECT count() FROM system.tables WHERE database = '{db}' AND name LIKE '%_resync%'"
+        ),
+        "0"
+    );
+    world
+        .tidemill(&["approve", "--yes"])
+        .fails(9, &["no resync"]);
 }
 
 /// A resync that was killed when its copy was complete, and before it was verified.
 fn stopped_before_verification(mode: &str) -> (World, String) {
-    let world = shop::loaded(shop::shop(Flavor::MySql).settings(&format!("[verify]\nmode = \"{mode}\"\n")));
+    let world =
+        shop::loaded(shop::shop(Flavor::MySql).settings(&format!("[verify]\nmode = \"{mode}\"\n")));
     let before = shop::visible(&world);
     for step in 1.. {
         let mut command = world.command(&["resync", "--yes"]);
-        let stopped = crate::support::world::answer(command.env("TIDEMILL_CRASH_AT", step.to_string()).output().unwrap());
+        let stopped = crate::support::world::answer(
+            command
+                .env("TIDEMILL_CRASH_AT", step.to_string())
+                .output()
+                .unwrap(),
+        );
         if stopped.stderr.contains("after `phase Resync`") {
             return (world, before);
         }
@@ -55,10 +81,17 @@ fn stopped_before_verification(mode: &str) -> (World, String) {
 #[test]
 fn a_copy_with_a_row_too_few_is_not_swapped() {
     let (world, before) = stopped_before_verification("counts");
-    world.clickhouse.run("ALTER TABLE {db}.orders_resync DELETE WHERE id = 77 SETTINGS mutations_sync = 2;\n");
-    world.tidemill(&["resume"]).fails(6, &["orders", "rows were written"]);
+    world
+        .clickhouse
+        .run("ALTER TABLE {db}.orders_resync DELETE WHERE id = 77 SETTINGS mutations_sync = 2;\n");
+    world
+        .tidemill(&["resume"])
+        .fails(6, &["orders", "rows were written"]);
     assert_eq!(shop::visible(&world), before);
-    assert_eq!(world.tidemill(&["status"]).json["result"]["resync"]["phase"], "failed");
+    assert_eq!(
+        world.tidemill(&["status"]).json["result"]["resync"]["phase"],
+        "failed"
+    );
     world.tidemill(&["abort", "--yes"]).ok();
     assert_eq!(shop::visible(&world), before);
 }
@@ -67,6 +100,8 @@ fn a_copy_with_a_row_too_few_is_not_swapped() {
 fn a_copy_with_a_wrong_value_is_not_swapped() {
     let (world, before) = stopped_before_verification("full");
     world.clickhouse.run("ALTER TABLE {db}.orders_resync UPDATE total = total + 1 WHERE id = 77 SETTINGS mutations_sync = 2;\n");
-    world.tidemill(&["resume"]).fails(6, &["the column `total`"]);
+    world
+        .tidemill(&["resume"])
+        .fails(6, &["the column `total`"]);
     assert_eq!(shop::visible(&world), before);
 }

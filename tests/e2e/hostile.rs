@@ -29,7 +29,11 @@ fn a_misbehaving_plugin_is_named_with_table_chunk_and_reason() {
         let failed = world.tidemill(&["resync", "--yes"]);
         let table = format!("{}.orders", world.mysql.database);
         failed.fails(5, &["plugin `hostile`", &table, "chunk", reason]);
-        assert_eq!(shop::visible(&world), before, "{mode}: the original is untouched");
+        assert_eq!(
+            shop::visible(&world),
+            before,
+            "{mode}: the original is untouched"
+        );
         // The pipe goes on with a plugin that behaves.
         world.tidemill(&["abort", "--yes"]).ok();
     }

@@ -22,7 +22,10 @@ fn soft_deleted_rows_move_over_unless_they_live_again() {
         // Row 3 was deleted and is at the source again; row 2 is gone at the source, and nobody told the destination.
         world.mysql.run("DELETE FROM orders WHERE id IN (1, 2);\n");
         let resynced = world.tidemill(&["resync", "--yes"]).ok();
-        assert_eq!(resynced.json["result"]["tables"][0]["carried_over"], 1, "{flavor:?}");
+        assert_eq!(
+            resynced.json["result"]["tables"][0]["carried_over"], 1,
+            "{flavor:?}"
+        );
         assert_eq!(
             world.clickhouse.query("SELECT id, _peerdb_is_deleted, _peerdb_version FROM {db}.orders WHERE id <= 4 ORDER BY id"),
             "1\t1\t1\n3\t0\t0\n4\t0\t0"
@@ -51,7 +54,9 @@ fn a_cast_that_would_lose_a_carried_value_stops_before_the_swap() {
     world.clickhouse.run("INSERT INTO {db}.orders (id, status, total, _peerdb_is_deleted, _peerdb_version) VALUES (70000, 'paid', 99999999.99, 1, 3);\n");
     world.mysql.run("UPDATE orders SET total = total / 100;\nALTER TABLE orders MODIFY COLUMN total DECIMAL(6, 2) NOT NULL;\n");
     let before = shop::visible(&world);
-    world.tidemill(&["resync", "--yes"]).fails(7, &["total", "70000"]);
+    world
+        .tidemill(&["resync", "--yes"])
+        .fails(7, &["total", "70000"]);
     assert_eq!(shop::visible(&world), before, "the original is untouched");
 }
 
@@ -68,12 +73,35 @@ fn tuning_of_the_original_survives() {
          ALTER TABLE {db}.orders ADD COLUMN cents UInt64 MATERIALIZED toUInt64(total * 100);\n",
     );
     let plan = world.tidemill(&["plan"]).ok();
-    assert_eq!(plan.json["result"]["tables"][0]["lost"].as_array().unwrap().len(), 0, "{plan:#?}");
+    assert_eq!(
+        plan.json["result"]["tables"][0]["lost"]
+            .as_array()
+            .unwrap()
+            .len(),
+        0,
+        "{plan:#?}"
+    );
     world.tidemill(&["resync", "--yes"]).ok();
-    let ddl = world.clickhouse.query("SHOW CREATE TABLE {db}.orders").replace("\\n", "\n").replace("\\'", "'");
-    for kept in ["toIntervalYear(10)", "INDEX by_status status TYPE set(10) GRANULARITY 2", "PROJECTION by_total", "ZSTD(9)", "COMMENT 'mind the gap'", "MATERIALIZED toUInt64(total * 100)"] {
+    let ddl = world
+        .clickhouse
+        .query("SHOW CREATE TABLE {db}.orders")
+        .replace("\\n", "\n")
+        .replace("\\'", "'");
+    for kept in [
+        "toIntervalYear(10)",
+        "INDEX by_status status TYPE set(10) GRANULARITY 2",
+        "PROJECTION by_total",
+        "ZSTD(9)",
+        "COMMENT 'mind the gap'",
+        "MATERIALIZED toUInt64(total * 100)",
+    ] {
         assert!(ddl.contains(kept), "{kept}: {ddl}");
     }
-    assert_eq!(world.clickhouse.query("SELECT cents FROM {db}.orders WHERE id = 1"), "101");
+    assert_eq!(
+        world
+            .clickhouse
+            .query("SELECT cents FROM {db}.orders WHERE id = 1"),
+        "101"
+    );
     shop::assert_shop(&world);
 }

@@ -6,7 +6,10 @@ const ROWS: u64 = 3_000_000;
 
 #[test]
 fn three_million_rows_take_less_than_512_mib() {
-    let world = World::new(Flavor::MySql).table("big", "[[table.transform]]\nplugin = \"filter\"\nconfig = { where = \"id >= 0\" }");
+    let world = World::new(Flavor::MySql).table(
+        "big",
+        "[[table.transform]]\nplugin = \"filter\"\nconfig = { where = \"id >= 0\" }",
+    );
     world.mysql.run(&format!(
         "SET SESSION cte_max_recursion_depth = 2000;\n\
          CREATE TABLE big (id INT UNSIGNED NOT NULL PRIMARY KEY, a BIGINT NOT NULL, b DOUBLE NOT NULL, c VARCHAR(60) NOT NULL, d DATETIME NOT NULL, e VARCHAR(60));\n\
@@ -17,16 +20,31 @@ fn three_million_rows_take_less_than_512_mib() {
     let mut child = world.spawn(&["run"]);
     let mut peak_kib = 0;
     while child.try_wait().unwrap().is_none() {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
         let high = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        peak_kib = high.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(peak_kib).max(peak_kib);
+        peak_kib = high
+            .and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok())
+            .unwrap_or(peak_kib)
+            .max(peak_kib);
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     crate::support::world::answer(child.wait_with_output().unwrap()).ok();
     assert_eq!(world.clickhouse.count("big"), ROWS);
-    assert!(peak_kib > 0 && peak_kib < 512 * 1024, "peak memory: {peak_kib} KiB");
+    assert!(
+        peak_kib > 0 && peak_kib < 512 * 1024,
+        "peak memory: {peak_kib} KiB"
+    );
     assert_eq!(
-        world.clickhouse.query("SELECT sum(a), toString(sum(length(c))), countIf(e IS NULL) FROM {db}.big"),
-        world.mysql.rows("SELECT SUM(a), SUM(LENGTH(c)), SUM(e IS NULL) FROM big")[0].iter().map(|cell| cell.clone().unwrap()).collect::<Vec<_>>().join("\t")
+        world
+            .clickhouse
+            .query("SELECT sum(a), toString(sum(length(c))), countIf(e IS NULL) FROM {db}.big"),
+        world
+            .mysql
+            .rows("SELECT SUM(a), SUM(LENGTH(c)), SUM(e IS NULL) FROM big")[0]
+            .iter()
+            .map(|cell| cell.clone().unwrap())
+            .collect::<Vec<_>>()
+            .join("\t")
     );
 }

@@ -8,16 +8,23 @@ fn a_pipe_is_loaded_and_resynced() {
     for flavor in Flavor::ALL {
         let world = shop::shop(flavor);
         let loaded = world.tidemill(&["run"]).ok();
-        assert_eq!(loaded.json["result"]["phase"], "completed", "{flavor:?}: {loaded:#?}");
+        assert_eq!(
+            loaded.json["result"]["phase"], "completed",
+            "{flavor:?}: {loaded:#?}"
+        );
         shop::assert_shop(&world);
-        let first = world.clickhouse.query("SELECT uuid FROM system.tables WHERE database = '{db}' AND name = 'orders'");
+        let first = world
+            .clickhouse
+            .query("SELECT uuid FROM system.tables WHERE database = '{db}' AND name = 'orders'");
 
         world.mysql.run("UPDATE orders SET total = total + 1 WHERE id % 2 = 0;\nDELETE FROM items WHERE order_id > 4000;\n");
         // A deletion of more than the gate allows is not what this test is about.
         let world = world.settings("[swap]\nmax_shrink = \"50%\"\n");
         let resynced = world.tidemill(&["resync", "--yes"]).ok();
         shop::assert_shop(&world);
-        let second = world.clickhouse.query("SELECT uuid FROM system.tables WHERE database = '{db}' AND name = 'orders'");
+        let second = world
+            .clickhouse
+            .query("SELECT uuid FROM system.tables WHERE database = '{db}' AND name = 'orders'");
         assert_ne!(first, second, "another table bears the name");
         assert_eq!(
             world.clickhouse.query("SELECT uuid FROM system.tables WHERE database = '{db}' AND name = 'orders_resync_old'"),
@@ -26,22 +33,42 @@ fn a_pipe_is_loaded_and_resynced() {
         );
         let orders = &resynced.json["result"]["tables"][0];
         assert_eq!(orders["ledger"]["written"], KEPT_ORDERS);
-        assert_eq!(orders["ledger"]["filtered"].as_u64().unwrap() + KEPT_ORDERS, orders["ledger"]["read"].as_u64().unwrap());
+        assert_eq!(
+            orders["ledger"]["filtered"].as_u64().unwrap() + KEPT_ORDERS,
+            orders["ledger"]["read"].as_u64().unwrap()
+        );
         assert!(orders["chunks_total"].as_u64().unwrap() > 2, "{orders}");
-        assert_eq!(resynced.json["result"]["consistency"].as_str().map(|text| text.contains("one moment")), Some(true));
+        assert_eq!(
+            resynced.json["result"]["consistency"]
+                .as_str()
+                .map(|text| text.contains("one moment")),
+            Some(true)
+        );
     }
 }
 
 #[test]
 fn statistics_start_afresh_and_the_old_ones_are_history() {
     let world = shop::loaded(shop::shop(Flavor::MySql));
-    world.tidemill(&["resync", "--yes", "--table", &format!("{}.items", world.mysql.database)]).ok();
+    world
+        .tidemill(&[
+            "resync",
+            "--yes",
+            "--table",
+            &format!("{}.items", world.mysql.database),
+        ])
+        .ok();
     let tables = world.tidemill(&["tables"]).ok();
     let rows = tables.json["result"].as_array().unwrap();
     assert_eq!(rows.len(), 1, "{tables:#?}");
     assert_eq!(rows[0]["ledger"]["written"], ITEMS);
     let history = world.tidemill(&["history"]).ok();
-    let kinds: Vec<_> = history.json["result"].as_array().unwrap().iter().map(|resync| resync["kind"].clone()).collect();
+    let kinds: Vec<_> = history.json["result"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|resync| resync["kind"].clone())
+        .collect();
     assert_eq!(kinds, ["resync", "load"]);
     world.tidemill(&["status"]).ok();
 }
@@ -56,7 +83,14 @@ fn a_schema_that_changed_at_the_source_arrives() {
         );
         let plan = world.tidemill(&["plan"]).ok();
         let changes = plan.json["result"]["tables"][0]["changes"].to_string();
-        for change in ["\"added\"", "\"channel\"", "\"dropped\"", "\"note\"", "\"retyped\"", "Decimal(20, 4)"] {
+        for change in [
+            "\"added\"",
+            "\"channel\"",
+            "\"dropped\"",
+            "\"note\"",
+            "\"retyped\"",
+            "Decimal(20, 4)",
+        ] {
             assert!(changes.contains(change), "{change}: {changes}");
         }
         world.tidemill(&["resync", "--yes"]).ok();
@@ -72,7 +106,10 @@ fn a_schema_that_changed_at_the_source_arrives() {
 fn order_by_and_partitions_can_change() {
     let mut world = shop::loaded(shop::shop(Flavor::MySql));
     world.clear_tables();
-    world.add_table("items", "order_by = [\"sku\", \"order_id\", \"line\"]\npartition_by = \"line\"");
+    world.add_table(
+        "items",
+        "order_by = [\"sku\", \"order_id\", \"line\"]\npartition_by = \"line\"",
+    );
     world.tidemill(&["resync", "--yes"]).ok();
     assert_eq!(
         world.clickhouse.query("SELECT sorting_key, partition_key FROM system.tables WHERE database = '{db}' AND name = 'items'"),
@@ -89,7 +126,10 @@ fn an_order_by_without_the_key_is_refused() {
     let mut world = shop::shop(Flavor::MySql);
     world.clear_tables();
     world.add_table("items", "order_by = [\"sku\", \"order_id\"]");
-    world.tidemill(&["run"]).fails(3, &["table[0].order_by", "the key column `line` is not in it"]);
+    world.tidemill(&["run"]).fails(
+        3,
+        &["table[0].order_by", "the key column `line` is not in it"],
+    );
 }
 
 #[test]
@@ -97,13 +137,18 @@ fn an_original_that_does_not_exist_is_made() {
     let world = shop::shop(Flavor::MySql);
     world.tidemill(&["resync", "--yes"]).ok();
     shop::assert_shop(&world);
-    world.tidemill(&["rollback", "--yes"]).fails(9, &["no old table to go back to"]);
+    world
+        .tidemill(&["rollback", "--yes"])
+        .fails(9, &["no old table to go back to"]);
 }
 
 #[test]
 fn empty_tables_and_tables_without_a_key_are_copied() {
     for flavor in Flavor::ALL {
-        let world = World::new(flavor).settings("[verify]\nmode = \"full\"\n").table("empty", "").table("log", "");
+        let world = World::new(flavor)
+            .settings("[verify]\nmode = \"full\"\n")
+            .table("empty", "")
+            .table("log", "");
         shop::fill(&world);
         world.mysql.run(
             "CREATE TABLE empty (id INT PRIMARY KEY, a TEXT);\nCREATE TABLE log (line VARCHAR(40), at DATETIME(6));\n\
@@ -111,9 +156,22 @@ fn empty_tables_and_tables_without_a_key_are_copied() {
         );
         for command in [&["run"][..], &["resync", "--yes"]] {
             world.tidemill(command).ok();
-            assert_eq!(world.clickhouse.query("SELECT count() FROM {db}.empty"), "0");
-            assert_eq!(world.clickhouse.query("SELECT count(), uniqExact(line), any(at) FROM {db}.log"), "5000\t2\t2026-01-02 03:04:05.678901");
-            assert_eq!(world.clickhouse.query("SELECT engine FROM system.tables WHERE database = '{db}' AND name = 'log'"), "MergeTree");
+            assert_eq!(
+                world.clickhouse.query("SELECT count() FROM {db}.empty"),
+                "0"
+            );
+            assert_eq!(
+                world
+                    .clickhouse
+                    .query("SELECT count(), uniqExact(line), any(at) FROM {db}.log"),
+                "5000\t2\t2026-01-02 03:04:05.678901"
+            );
+            assert_eq!(
+                world.clickhouse.query(
+                    "SELECT engine FROM system.tables WHERE database = '{db}' AND name = 'log'"
+                ),
+                "MergeTree"
+            );
         }
     }
 }
@@ -131,7 +189,9 @@ fn a_second_resync_is_refused_with_the_id_of_the_first() {
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
     };
-    world.tidemill(&["resync", "--yes"]).fails(9, &[&id, "not finished"]);
+    world
+        .tidemill(&["resync", "--yes"])
+        .fails(9, &[&id, "not finished"]);
     crate::support::world::answer(first.wait_with_output().unwrap()).ok();
     shop::assert_shop(&world);
 }
@@ -147,8 +207,13 @@ fn a_resync_is_paused_and_resumed() {
     world.tidemill(&["pause"]).ok();
     let paused = crate::support::world::answer(running.wait_with_output().unwrap());
     assert_eq!(paused.code, Some(10), "{paused:#?}");
-    assert_eq!(world.tidemill(&["status"]).json["result"]["resync"]["phase"], "paused");
-    world.tidemill(&["resync", "--yes"]).fails(9, &["not finished (phase Paused)"]);
+    assert_eq!(
+        world.tidemill(&["status"]).json["result"]["resync"]["phase"],
+        "paused"
+    );
+    world
+        .tidemill(&["resync", "--yes"])
+        .fails(9, &["not finished (phase Paused)"]);
     world.tidemill(&["resume"]).ok();
     shop::assert_shop(&world);
 }
@@ -163,7 +228,9 @@ fn the_old_tables_come_back() {
     assert_ne!(before, after);
     world.tidemill(&["rollback", "--yes"]).ok();
     assert_eq!(shop::visible(&world), before);
-    world.tidemill(&["rollback", "--yes"]).fails(9, &["no completed resync"]);
+    world
+        .tidemill(&["rollback", "--yes"])
+        .fails(9, &["no completed resync"]);
     // The pipe can be resynced again and again.
     world.tidemill(&["resync", "--yes"]).ok();
     assert_eq!(shop::visible(&world), after);
@@ -179,11 +246,22 @@ fn an_embedded_clickhouse_serves_a_pipe() {
     std::fs::write(&path, text.replace(&url, "url = \"embedded\"")).unwrap();
     let tidemill = |arguments: &[&str]| {
         let mut command = std::process::Command::new(crate::support::tidemill());
-        command.arg("--pipe").arg(&path).args(["--output", "json"]).args(arguments);
+        command
+            .arg("--pipe")
+            .arg(&path)
+            .args(["--output", "json"])
+            .args(arguments);
         crate::support::world::answer(command.output().unwrap())
     };
     tidemill(&["run"]).ok();
     tidemill(&["resync", "--yes"]).ok();
-    let rows = tidemill(&["query", &format!("SELECT count() FROM {}.items", world.clickhouse.database)]).ok();
-    assert!(rows.json["result"].to_string().contains(&ITEMS.to_string()), "{rows:#?}");
+    let rows = tidemill(&[
+        "query",
+        &format!("SELECT count() FROM {}.items", world.clickhouse.database),
+    ])
+    .ok();
+    assert!(
+        rows.json["result"].to_string().contains(&ITEMS.to_string()),
+        "{rows:#?}"
+    );
 }

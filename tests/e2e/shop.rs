@@ -42,7 +42,7 @@ pub(crate) fn fill(world: &World) {
            SELECT i, IF(i % 20 = 0, 'test', 'paid'), IF(i % 9 = 0, NULL, CONCAT('c', i, '@example.com')), i * 1.01, IF(i % 3 = 0, NULL, REPEAT('x', i % 50)) FROM n;
          CREATE TABLE items (order_id INT UNSIGNED NOT NULL, line TINYINT NOT NULL, sku VARCHAR(12) NOT NULL, PRIMARY KEY (order_id, line));
          INSERT INTO items SELECT id, 1, CONCAT('s', id % 100) FROM orders UNION ALL SELECT id, 2, CONCAT('t', id % 7) FROM orders;\n"
-    )));
+    ));
 }
 
 /// Loads the pipe for the first time.
@@ -62,7 +62,13 @@ pub(crate) fn assert_shop(world: &World) {
         "SELECT order_id, line, sku FROM items ORDER BY order_id, line",
         "SELECT order_id, line, sku FROM {db}.items FINAL ORDER BY order_id, line",
     );
-    assert_eq!(world.clickhouse.query("SELECT count() FROM {db}.orders WHERE email LIKE '%@%'"), "0", "addresses are masked");
+    assert_eq!(
+        world
+            .clickhouse
+            .query("SELECT count() FROM {db}.orders WHERE email LIKE '%@%'"),
+        "0",
+        "addresses are masked"
+    );
 }
 
 /// A digest of all that a reader of both tables sees.
@@ -70,5 +76,9 @@ pub(crate) fn visible(world: &World) -> String {
     let columns = |table: &str, columns: &str| {
         world.clickhouse.query(&format!("SELECT count(), sum(cityHash64({columns})), any(toTypeName(tuple({columns}))) FROM {{db}}.{table} FINAL"))
     };
-    format!("{} {}", columns("orders", "id, status, email, total, note"), columns("items", "order_id, line, sku"))
+    format!(
+        "{} {}",
+        columns("orders", "id, status, email, total, note"),
+        columns("items", "order_id, line, sku")
+    )
 }

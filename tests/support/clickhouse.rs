@@ -29,14 +29,26 @@ impl ClickHouse {
     /// A new database's name on the shared server.
     pub fn new() -> Self {
         let server = servers::start("clickhouse", "clickhouse");
-        Self { http_port: server.port("http_port"), database: unique("t"), own: None }
+        Self {
+            http_port: server.port("http_port"),
+            database: unique("t"),
+            own: None,
+        }
     }
 
     /// A server of the test's own.
     pub fn disposable() -> Self {
         let data = tempfile::tempdir_in(super::root().join("target")).expect("a folder");
-        let own = OwnServer { tcp_port: free_port(), data, child: None };
-        let mut server = Self { http_port: free_port(), database: unique("t"), own: Some(own) };
+        let own = OwnServer {
+            tcp_port: free_port(),
+            data,
+            child: None,
+        };
+        let mut server = Self {
+            http_port: free_port(),
+            database: unique("t"),
+            own: Some(own),
+        };
         server.start();
         server
     }
@@ -48,7 +60,12 @@ impl ClickHouse {
             .arg("clickhouse")
             .arg("--data")
             .arg(own.data.path())
-            .args(["--http-port", &self.http_port.to_string(), "--tcp-port", &own.tcp_port.to_string()])
+            .args([
+                "--http-port",
+                &self.http_port.to_string(),
+                "--tcp-port",
+                &own.tcp_port.to_string(),
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -80,8 +97,14 @@ impl ClickHouse {
 
     /// Runs statements, separated by lines that end with a semicolon. `{db}` stands for the test's database.
     pub fn run(&self, script: &str) {
-        for statement in script.split(";\n").map(str::trim).filter(|statement| !statement.is_empty()) {
-            let statement = statement.trim_end_matches(';').replace("{db}", &self.database);
+        for statement in script
+            .split(";\n")
+            .map(str::trim)
+            .filter(|statement| !statement.is_empty())
+        {
+            let statement = statement
+                .trim_end_matches(';')
+                .replace("{db}", &self.database);
             let done = block_on(self.client().query(&statement.replace('?', "??")).execute());
             done.unwrap_or_else(|error| panic!("{error}: {statement}"));
         }
@@ -89,25 +112,34 @@ impl ClickHouse {
 
     /// The answer of a query as tab-separated values, without the last line end. `{db}` stands for the test's database.
     pub fn query(&self, query: &str) -> String {
-        self.try_query(query).unwrap_or_else(|error| panic!("{error}: {query}"))
+        self.try_query(query)
+            .unwrap_or_else(|error| panic!("{error}: {query}"))
     }
 
     /// The same, or the server's error.
     pub fn try_query(&self, query: &str) -> Result<String, String> {
         let query = query.replace("{db}", &self.database).replace('?', "??");
         block_on(async {
-            let mut cursor = self.client().query(&query).fetch_bytes("TabSeparated").map_err(|error| error.to_string())?;
+            let mut cursor = self
+                .client()
+                .query(&query)
+                .fetch_bytes("TabSeparated")
+                .map_err(|error| error.to_string())?;
             let mut text = Vec::new();
             while let Some(part) = cursor.next().await.map_err(|error| error.to_string())? {
                 text.extend_from_slice(&part);
             }
-            Ok(String::from_utf8_lossy(&text).trim_end_matches('\n').to_owned())
+            Ok(String::from_utf8_lossy(&text)
+                .trim_end_matches('\n')
+                .to_owned())
         })
     }
 
     /// The number of a table's visible rows.
     pub fn count(&self, table: &str) -> u64 {
-        self.query(&format!("SELECT count() FROM {{db}}.`{table}` FINAL")).parse().expect("a number")
+        self.query(&format!("SELECT count() FROM {{db}}.`{table}` FINAL"))
+            .parse()
+            .expect("a number")
     }
 }
 

@@ -18,7 +18,12 @@ use std::sync::OnceLock;
 /// The repository's root.
 pub fn root() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
-    ROOT.get_or_init(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the repository"))
+    ROOT.get_or_init(|| {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("..")
+            .canonicalize()
+            .expect("the repository")
+    })
 }
 
 /// The binary under test.
@@ -28,11 +33,16 @@ pub fn tidemill() -> &'static str {
 
 /// A name that no other test, process or run has.
 pub fn unique(prefix: &str) -> String {
-    format!("{prefix}_{}", &uuid::Uuid::new_v4().simple().to_string()[..12])
+    format!(
+        "{prefix}_{}",
+        &uuid::Uuid::new_v4().simple().to_string()[..12]
+    )
 }
 
 /// The runtime of a test: tests are plain functions, so that their steps read as commands.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| tokio::runtime::Runtime::new().expect("a runtime")).block_on(future)
+    RUNTIME
+        .get_or_init(|| tokio::runtime::Runtime::new().expect("a runtime"))
+        .block_on(future)
 }

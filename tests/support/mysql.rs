@@ -51,8 +51,15 @@ impl MySql {
 
     fn on(server: Server, flavor: Flavor) -> Self {
         let database = unique("t");
-        let mysql = Self { server, flavor, database };
-        mysql.run_in("mysql", &format!("CREATE DATABASE `{}` CHARACTER SET utf8mb4", mysql.database));
+        let mysql = Self {
+            server,
+            flavor,
+            database,
+        };
+        mysql.run_in(
+            "mysql",
+            &format!("CREATE DATABASE `{}` CHARACTER SET utf8mb4", mysql.database),
+        );
         mysql
     }
 
@@ -69,9 +76,15 @@ impl MySql {
     fn run_in(&self, database: &str, script: &str) {
         block_on(async {
             let mut connection = self.connect(database).await;
-            for statement in script.split(";\n").map(str::trim).filter(|statement| !statement.is_empty()) {
+            for statement in script
+                .split(";\n")
+                .map(str::trim)
+                .filter(|statement| !statement.is_empty())
+            {
                 let done = connection.query_drop(statement.trim_end_matches(';')).await;
-                done.unwrap_or_else(|error| panic!("{error}: {}", &statement[..statement.len().min(200)]));
+                done.unwrap_or_else(|error| {
+                    panic!("{error}: {}", &statement[..statement.len().min(200)])
+                });
             }
             connection.disconnect().await.expect("a clean end");
         });
@@ -81,13 +94,18 @@ impl MySql {
     pub fn rows(&self, query: &str) -> Vec<Vec<Option<String>>> {
         block_on(async {
             let mut connection = self.connect(&self.database).await;
-            let rows: Vec<Row> = connection.query(query).await.unwrap_or_else(|error| panic!("{error}: {query}"));
+            let rows: Vec<Row> = connection
+                .query(query)
+                .await
+                .unwrap_or_else(|error| panic!("{error}: {query}"));
             let text = |value: Value| match value {
                 Value::NULL => None,
                 Value::Bytes(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
                 other => panic!("the text protocol sends text, not {other:?}"),
             };
-            rows.into_iter().map(|row| row.unwrap().into_iter().map(text).collect()).collect()
+            rows.into_iter()
+                .map(|row| row.unwrap().into_iter().map(text).collect())
+                .collect()
         })
     }
 

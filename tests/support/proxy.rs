@@ -37,7 +37,9 @@ impl Proxy {
                     continue;
                 }
                 // A server that is down refuses: the client finds its connection closed.
-                let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { continue };
+                let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else {
+                    continue;
+                };
                 connect(&accepted, client, server);
             }
         });
@@ -46,7 +48,13 @@ impl Proxy {
 
     /// Cuts all connections.
     pub fn cut(&self) {
-        for connection in self.state.connections.lock().expect("not poisoned").drain(..) {
+        for connection in self
+            .state
+            .connections
+            .lock()
+            .expect("not poisoned")
+            .drain(..)
+        {
             let _ = connection.shutdown(Shutdown::Both);
         }
     }
@@ -77,7 +85,11 @@ fn connect(state: &Arc<State>, client: TcpStream, server: TcpStream) {
         socket.set_nodelay(true).expect("a socket");
     }
     let clone = |socket: &TcpStream| socket.try_clone().expect("a socket");
-    state.connections.lock().expect("not poisoned").extend([clone(&client), clone(&server)]);
+    state
+        .connections
+        .lock()
+        .expect("not poisoned")
+        .extend([clone(&client), clone(&server)]);
     let (requests, answers) = (state.clone(), state.clone());
     let (client_in, server_out) = (clone(&client), clone(&server));
     std::thread::spawn(move || pass_requests(&requests, client_in, server_out));
@@ -85,7 +97,9 @@ fn connect(state: &Arc<State>, client: TcpStream, server: TcpStream) {
         let (mut from, mut to) = (server, client);
         let mut buffer = vec![0; 1 << 16];
         while let Ok(read @ 1..) = from.read(&mut buffer) {
-            answers.bytes_to_client.fetch_add(read as u64, Ordering::SeqCst);
+            answers
+                .bytes_to_client
+                .fetch_add(read as u64, Ordering::SeqCst);
             if to.write_all(&buffer[..read]).is_err() {
                 break;
             }
@@ -99,7 +113,11 @@ fn pass_requests(state: &State, mut client: TcpStream, mut server: TcpStream) {
     while let Ok(read @ 1..) = client.read(&mut buffer) {
         let lost = {
             let mut needle = state.needle.lock().expect("not poisoned");
-            let found = needle.as_ref().is_some_and(|needle| buffer[..read].windows(needle.len()).any(|part| part == needle));
+            let found = needle.as_ref().is_some_and(|needle| {
+                buffer[..read]
+                    .windows(needle.len())
+                    .any(|part| part == needle)
+            });
             if found { needle.take() } else { None }
         };
         if lost.is_some() {

@@ -13,7 +13,9 @@ pub struct Server(HashMap<String, String>);
 impl Server {
     /// A value of the file.
     pub fn get(&self, key: &str) -> &str {
-        self.0.get(key).unwrap_or_else(|| panic!("the server has no `{key}`"))
+        self.0
+            .get(key)
+            .unwrap_or_else(|| panic!("the server has no `{key}`"))
     }
 
     /// A port of the file.
@@ -35,15 +37,29 @@ pub fn start(script: &str, name: &str) -> Server {
         .env("TIDEMILL_BIN", super::tidemill())
         .output()
         .expect("the script can be run");
-    assert!(output.status.success(), "{script} start {name}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{script} start {name}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8(output.stdout).expect("UTF-8");
-    Server(text.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect())
+    Server(
+        text.lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .collect(),
+    )
 }
 
 /// Stops a server of `tests/provision`.
 pub fn stop(script: &str, name: &str) {
-    let status = Command::new(root().join("tests/provision").join(script)).args(["stop", name]).status();
-    assert!(status.expect("the script can be run").success(), "{script} stop {name}");
+    let status = Command::new(root().join("tests/provision").join(script))
+        .args(["stop", name])
+        .status();
+    assert!(
+        status.expect("the script can be run").success(),
+        "{script} stop {name}"
+    );
 }
 
 /// Ends a process at once, as a crash would.

@@ -53,7 +53,10 @@ impl Answer {
 
     /// The error's message.
     pub fn message(&self) -> String {
-        self.json["error"]["message"].as_str().unwrap_or_default().to_owned()
+        self.json["error"]["message"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 }
 
@@ -67,7 +70,15 @@ impl World {
     pub fn of(mysql: MySql, clickhouse: ClickHouse) -> Self {
         let (source_port, destination_port) = (mysql.port(), clickhouse.http_port);
         let folder = tempfile::tempdir().expect("a folder");
-        Self { mysql, clickhouse, folder, source_port, destination_port, settings: String::new(), tables: String::new() }
+        Self {
+            mysql,
+            clickhouse,
+            folder,
+            source_port,
+            destination_port,
+            settings: String::new(),
+            tables: String::new(),
+        }
     }
 
     /// Reaches the source through another port: a proxy's.
@@ -97,7 +108,9 @@ impl World {
     /// Adds a table mapping, and what stands below it, in TOML.
     pub fn add_table(&mut self, name: &str, toml: &str) {
         let database = &self.mysql.database;
-        self.tables.push_str(&format!("\n[[table]]\nsource = \"{database}.{name}\"\n{toml}\n"));
+        self.tables.push_str(&format!(
+            "\n[[table]]\nsource = \"{database}.{name}\"\n{toml}\n"
+        ));
     }
 
     /// Forgets the table mappings.
@@ -114,7 +127,11 @@ impl World {
     pub fn write_pipe(&self) -> PathBuf {
         let text = format!(
             "name = \"test\"\n\n[source]\nport = {}\nuser = \"root\"\n\n[destination]\nurl = \"http://127.0.0.1:{}\"\ndatabase = \"{}\"\n\n{}\n{}",
-            self.source_port, self.destination_port, self.clickhouse.database, self.settings, self.tables
+            self.source_port,
+            self.destination_port,
+            self.clickhouse.database,
+            self.settings,
+            self.tables
         );
         let path = self.folder.path().join("pipe.toml");
         std::fs::write(&path, text).expect("the folder is writable");
@@ -151,15 +168,24 @@ impl World {
     pub fn assert_same_rows(&self, source_query: &str, destination_query: &str) {
         let source = self.mysql.rows(source_query);
         let lines = source.iter().map(|row| {
-            let cells = row.iter().map(|cell| cell.clone().unwrap_or_else(|| "\\N".to_owned()));
+            let cells = row
+                .iter()
+                .map(|cell| cell.clone().unwrap_or_else(|| "\\N".to_owned()));
             cells.collect::<Vec<_>>().join("\t")
         });
         let expected = lines.collect::<Vec<_>>();
         let text = self.clickhouse.query(destination_query);
-        let found: Vec<&str> = if text.is_empty() { Vec::new() } else { text.split('\n').collect() };
+        let found: Vec<&str> = if text.is_empty() {
+            Vec::new()
+        } else {
+            text.split('\n').collect()
+        };
         assert_eq!(found.len(), expected.len(), "rows of {destination_query}");
         if let Some(i) = (0..found.len()).find(|&i| found[i] != expected[i]) {
-            panic!("row {i} differs: expected `{}`, found `{}`", expected[i], found[i]);
+            panic!(
+                "row {i} differs: expected `{}`, found `{}`",
+                expected[i], found[i]
+            );
         }
     }
 }

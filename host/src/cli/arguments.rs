@@ -12,13 +12,25 @@ use crate::schema::TableName;
 #[command(name = "tidemill", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(super) struct Arguments {
     /// The pipe file
-    #[arg(long, global = true, env = "TIDEMILL_PIPE", default_value = "pipe.toml", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        env = "TIDEMILL_PIPE",
+        default_value = "pipe.toml",
+        value_name = "FILE"
+    )]
     pub(super) pipe: PathBuf,
     /// How results are printed
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,
     /// What is logged on standard error: error, warn, info, debug or trace
-    #[arg(long, global = true, env = "TIDEMILL_LOG", default_value = "error", value_name = "LEVEL")]
+    #[arg(
+        long,
+        global = true,
+        env = "TIDEMILL_LOG",
+        default_value = "error",
+        value_name = "LEVEL"
+    )]
     pub(super) log: String,
     #[command(subcommand)]
     pub(super) command: Command,
@@ -206,8 +218,12 @@ impl Command {
             Self::Rollback { .. } => "rollback",
             Self::History => "history",
             Self::Query { .. } => "query",
-            Self::Plugin { command: PluginCommand::Build { .. } } => "plugin build",
-            Self::Plugin { command: PluginCommand::Inspect { .. } } => "plugin inspect",
+            Self::Plugin {
+                command: PluginCommand::Build { .. },
+            } => "plugin build",
+            Self::Plugin {
+                command: PluginCommand::Inspect { .. },
+            } => "plugin inspect",
             Self::Clickhouse(_) => "clickhouse",
             Self::Completions { .. } => "completions",
         }
@@ -216,7 +232,12 @@ impl Command {
 
 /// Prints completions for a shell.
 pub(super) fn completions(shell: Shell) {
-    clap_complete::generate(shell, &mut Arguments::command(), "tidemill", &mut std::io::stdout());
+    clap_complete::generate(
+        shell,
+        &mut Arguments::command(),
+        "tidemill",
+        &mut std::io::stdout(),
+    );
 }
 
 #[cfg(test)]

@@ -10,7 +10,13 @@ pub(super) fn confirm(question: &str, yes: bool) -> Result<bool, Failure> {
         return Ok(true);
     }
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage(format!("{question} There is nobody to ask: say it with --yes")));
+        return Err(Failure::usage(format!(
+            "{question} There is nobody to ask: say it with --yes"
+        )));
     }
-    dialoguer::Confirm::new().with_prompt(question).default(false).interact().map_err(|cause| Failure::internal(&cause))
+    dialoguer::Confirm::new()
+        .with_prompt(question)
+        .default(false)
+        .interact()
+        .map_err(|cause| Failure::internal(&cause))
 }

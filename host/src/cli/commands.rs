@@ -29,7 +29,11 @@ pub(super) fn clickhouse(arguments: &ServerArguments) -> Result<Exit, Failure> {
     }
 }
 
-pub(super) async fn run(command: &Command, file: &Path, printer: &Printer) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    command: &Command,
+    file: &Path,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
     if let Command::Init(arguments) = command {
         return init::run(arguments, file, printer).await;
     }
@@ -38,40 +42,78 @@ pub(super) async fn run(command: &Command, file: &Path, printer: &Printer) -> Re
     match command {
         Command::Check => {
             let report = lifecycle::check(&pipe).await?;
-            printer.result(&format!("{} findings", report.findings.len()), &show::check(&report), &report);
+            printer.result(
+                &format!("{} findings", report.findings.len()),
+                &show::check(&report),
+                &report,
+            );
         }
         Command::Plan { tables } => {
             let plan = lifecycle::plan(&pipe, tables).await?;
-            printer.result(&format!("{} tables", plan.tables.len()), &show::plan(&plan), &plan);
+            printer.result(
+                &format!("{} tables", plan.tables.len()),
+                &show::plan(&plan),
+                &plan,
+            );
         }
         Command::Preview { table, rows } => {
             let preview = lifecycle::preview(&pipe, table, *rows).await?;
-            printer.result(&format!("{} rows", preview.rows.len()), &show::preview(&preview), &preview);
+            printer.result(
+                &format!("{} rows", preview.rows.len()),
+                &show::preview(&preview),
+                &preview,
+            );
         }
-        Command::Run => return outcome(printer, watched(&pipe, printer, lifecycle::run(&pipe, progress)).await?),
+        Command::Run => {
+            return outcome(
+                printer,
+                watched(&pipe, printer, lifecycle::run(&pipe, progress)).await?,
+            );
+        }
         Command::Resync { tables, yes } => {
             let question = question(&pipe, tables);
             if !ask::confirm(&question, *yes)? {
                 return Ok(Exit::Ok);
             }
-            return outcome(printer, watched(&pipe, printer, lifecycle::resync(&pipe, tables, progress)).await?);
+            return outcome(
+                printer,
+                watched(&pipe, printer, lifecycle::resync(&pipe, tables, progress)).await?,
+            );
         }
-        Command::Resume => return outcome(printer, watched(&pipe, printer, lifecycle::resume(&pipe, progress)).await?),
+        Command::Resume => {
+            return outcome(
+                printer,
+                watched(&pipe, printer, lifecycle::resume(&pipe, progress)).await?,
+            );
+        }
         Command::Approve { yes } => {
             printer_status_unless(printer, *yes, &lifecycle::status(&pipe)?);
             if !ask::confirm("Swap the tables that wait for approval?", *yes)? {
                 return Ok(Exit::Ok);
             }
-            return outcome(printer, watched(&pipe, printer, lifecycle::approve(&pipe, progress)).await?);
+            return outcome(
+                printer,
+                watched(&pipe, printer, lifecycle::approve(&pipe, progress)).await?,
+            );
         }
         Command::Status => status(printer, &lifecycle::status(&pipe)?),
         Command::Tables => {
-            let tables = lifecycle::status(&pipe)?.resync.map(|resync| resync.tables).unwrap_or_default();
-            printer.result(&format!("{} tables", tables.len()), &show::tables(&tables), &tables);
+            let tables = lifecycle::status(&pipe)?
+                .resync
+                .map(|resync| resync.tables)
+                .unwrap_or_default();
+            printer.result(
+                &format!("{} tables", tables.len()),
+                &show::tables(&tables),
+                &tables,
+            );
         }
         Command::Pause => status(printer, &lifecycle::pause(&pipe).await?),
         Command::Abort { yes } => {
-            if ask::confirm("Give the unfinished resync up and drop its `_resync` tables?", *yes)? {
+            if ask::confirm(
+                "Give the unfinished resync up and drop its `_resync` tables?",
+                *yes,
+            )? {
                 status(printer, &lifecycle::abort(&pipe).await?);
             }
         }
@@ -82,21 +124,33 @@ pub(super) async fn run(command: &Command, file: &Path, printer: &Printer) -> Re
         }
         Command::History => {
             let resyncs = lifecycle::history(&pipe)?;
-            printer.result(&format!("{} resyncs", resyncs.len()), &show::history(&resyncs), &resyncs);
+            printer.result(
+                &format!("{} resyncs", resyncs.len()),
+                &show::history(&resyncs),
+                &resyncs,
+            );
         }
         Command::Query { sql } => {
             let answer = lifecycle::query(&pipe, sql).await?;
             printer.result("answered", &answer, &json!({ "tsv": answer }));
         }
-        Command::Init(_) | Command::Plugin { .. } | Command::Clickhouse(_) | Command::Completions { .. } => {}
+        Command::Init(_)
+        | Command::Plugin { .. }
+        | Command::Clickhouse(_)
+        | Command::Completions { .. } => {}
     }
     Ok(Exit::Ok)
 }
 
 /// What a resync does, as the question before it.
 fn question(pipe: &Pipe, tables: &[crate::schema::TableName]) -> String {
-    let mappings = pipe.tables.iter().filter(|mapping| tables.is_empty() || tables.contains(&mapping.source));
-    let names: Vec<String> = mappings.map(|mapping| format!("`{}`", mapping.destination)).collect();
+    let mappings = pipe
+        .tables
+        .iter()
+        .filter(|mapping| tables.is_empty() || tables.contains(&mapping.source));
+    let names: Vec<String> = mappings
+        .map(|mapping| format!("`{}`", mapping.destination))
+        .collect();
     format!(
         "Resync the pipe `{}`? {} will be loaded afresh into `_resync` tables and swapped; the old ones are kept for a rollback.",
         pipe.name,
@@ -128,17 +182,30 @@ async fn watched(
 fn outcome(printer: &Printer, outcome: Outcome) -> Result<Exit, Failure> {
     let (summary, exit, sentence) = match &outcome {
         Outcome::Completed(summary) => (summary, Exit::Ok, "completed"),
-        Outcome::Paused(summary) => (summary, Exit::Paused, "paused; go on with `tidemill resume`"),
-        Outcome::NeedsApproval(summary) => {
-            (summary, Exit::NeedsApproval, "a table waits for `tidemill approve` or `tidemill abort`; nothing was swapped")
-        }
+        Outcome::Paused(summary) => (
+            summary,
+            Exit::Paused,
+            "paused; go on with `tidemill resume`",
+        ),
+        Outcome::NeedsApproval(summary) => (
+            summary,
+            Exit::NeedsApproval,
+            "a table waits for `tidemill approve` or `tidemill abort`; nothing was swapped",
+        ),
     };
-    printer.result(sentence, &format!("{}{sentence}", show::resync(summary)), summary);
+    printer.result(
+        sentence,
+        &format!("{}{sentence}", show::resync(summary)),
+        summary,
+    );
     Ok(exit)
 }
 
 fn status(printer: &Printer, status: &Status) {
-    let phase = status.resync.as_ref().map_or_else(|| "never loaded".to_owned(), |resync| resync.phase.to_string());
+    let phase = status.resync.as_ref().map_or_else(
+        || "never loaded".to_owned(),
+        |resync| resync.phase.to_string(),
+    );
     printer.result(&phase, &show::status(status), status);
 }
 

@@ -51,15 +51,33 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, code: "usage", message: message.into(), location: None, suggestion: None }
+        Self {
+            exit: Exit::Usage,
+            code: "usage",
+            message: message.into(),
+            location: None,
+            suggestion: None,
+        }
     }
 
     pub(super) fn internal(cause: &dyn std::fmt::Display) -> Self {
-        Self { exit: Exit::Internal, code: "internal", message: cause.to_string(), location: None, suggestion: None }
+        Self {
+            exit: Exit::Internal,
+            code: "internal",
+            message: cause.to_string(),
+            location: None,
+            suggestion: None,
+        }
     }
 
     pub(super) fn plugin(cause: &dyn std::fmt::Display) -> Self {
-        Self { exit: Exit::Plugin, code: "plugin", message: cause.to_string(), location: None, suggestion: None }
+        Self {
+            exit: Exit::Plugin,
+            code: "plugin",
+            message: cause.to_string(),
+            location: None,
+            suggestion: None,
+        }
     }
 }
 

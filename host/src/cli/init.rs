@@ -9,22 +9,45 @@ use crate::lifecycle;
 use crate::pipe::template::Template;
 use crate::pipe::{Pipe, PipeError};
 
-pub(super) async fn run(arguments: &InitArguments, file: &Path, printer: &Printer) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    arguments: &InitArguments,
+    file: &Path,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
     if file.exists() && !arguments.force {
-        return Err(Failure::usage(format!("{} exists already; write over it with --force", file.display())));
+        return Err(Failure::usage(format!(
+            "{} exists already; write over it with --force",
+            file.display()
+        )));
     }
     let mut template = template(arguments, file);
     let settings = settings(&template)?;
     template.tables = lifecycle::init(&settings.source, &arguments.databases).await?;
     std::fs::write(file, template.render()).map_err(|cause| Failure::internal(&cause))?;
-    let copied = template.tables.iter().filter(|table| !table.is_view).count();
-    let text = format!("wrote {}: {copied} tables; next: tidemill check", file.display());
-    printer.result(&text, &text, &serde_json::json!({ "file": file, "tables": copied }));
+    let copied = template
+        .tables
+        .iter()
+        .filter(|table| !table.is_view)
+        .count();
+    let text = format!(
+        "wrote {}: {copied} tables; next: tidemill check",
+        file.display()
+    );
+    printer.result(
+        &text,
+        &text,
+        &serde_json::json!({ "file": file, "tables": copied }),
+    );
     Ok(Exit::Ok)
 }
 
 fn template(arguments: &InitArguments, file: &Path) -> Template {
-    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+    let absolute = |path: &Path| {
+        std::path::absolute(path)
+            .unwrap_or_else(|_| path.to_owned())
+            .display()
+            .to_string()
+    };
     let mut source: Vec<(String, toml::Value)> = Vec::new();
     let mut add = |key: &str, value: toml::Value| source.push((key.to_owned(), value));
     match &arguments.socket {
@@ -41,11 +64,30 @@ fn template(arguments: &InitArguments, file: &Path) -> Template {
     if let Some(password_file) = &arguments.password_file {
         add("password_file", absolute(password_file).into());
     }
-    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let name: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
-    let database = arguments.destination_database.clone().or_else(|| arguments.databases.first().cloned());
+    let stem = file
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let name: String = stem
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '-' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    let database = arguments
+        .destination_database
+        .clone()
+        .or_else(|| arguments.databases.first().cloned());
     Template {
-        name: if name.is_empty() { "pipe".to_owned() } else { name },
+        name: if name.is_empty() {
+            "pipe".to_owned()
+        } else {
+            name
+        },
         source,
         destination: arguments.destination.clone(),
         database: database.unwrap_or_else(|| "tidemill".to_owned()),
@@ -56,12 +98,14 @@ fn template(arguments: &InitArguments, file: &Path) -> Template {
 /// The settings as the file will be read: checked in the one place that checks them.
 fn settings(template: &Template) -> Result<Pipe, Failure> {
     let folder = std::env::temp_dir().join(format!("tidemill-init-{}", std::process::id()));
-    let checked = std::fs::create_dir_all(&folder).map_err(|cause| Failure::internal(&cause)).and_then(|()| {
-        let path = folder.join("pipe.toml");
-        let text = template.render() + "\n[[table]]\nsource = \"placeholder.placeholder\"\n";
-        std::fs::write(&path, text).map_err(|cause| Failure::internal(&cause))?;
-        Pipe::load(&path).map_err(|error: PipeError| Failure::usage(error.to_string()))
-    });
+    let checked = std::fs::create_dir_all(&folder)
+        .map_err(|cause| Failure::internal(&cause))
+        .and_then(|()| {
+            let path = folder.join("pipe.toml");
+            let text = template.render() + "\n[[table]]\nsource = \"placeholder.placeholder\"\n";
+            std::fs::write(&path, text).map_err(|cause| Failure::internal(&cause))?;
+            Pipe::load(&path).map_err(|error: PipeError| Failure::usage(error.to_string()))
+        });
     let _ = std::fs::remove_dir_all(&folder);
     checked
 }

@@ -27,7 +27,10 @@ pub fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let filter = tracing_subscriber::EnvFilter::new(format!("tidemill={}", arguments.log));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let printer = Printer::new(arguments.command.name(), arguments.output);
     let done = run(&arguments, &printer);
     match done {
@@ -49,7 +52,8 @@ fn run(arguments: &Arguments, printer: &Printer) -> Result<exit::Exit, Failure> 
             Ok(exit::Exit::Ok)
         }
         command => {
-            let runtime = tokio::runtime::Runtime::new().map_err(|cause| Failure::internal(&cause))?;
+            let runtime =
+                tokio::runtime::Runtime::new().map_err(|cause| Failure::internal(&cause))?;
             runtime.block_on(commands::run(command, &arguments.pipe, printer))
         }
     }

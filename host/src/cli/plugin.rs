@@ -8,11 +8,20 @@ use super::printer::Printer;
 use crate::transform::{Plugin, Runtime, RuntimeSettings, build, default_cache_dir};
 
 pub(super) fn run(command: &PluginCommand, printer: &Printer) -> Result<Exit, Failure> {
-    let runtime = Runtime::new(RuntimeSettings { cache_dir: default_cache_dir(), ..RuntimeSettings::default() })?;
+    let runtime = Runtime::new(RuntimeSettings {
+        cache_dir: default_cache_dir(),
+        ..RuntimeSettings::default()
+    })?;
     match command {
         PluginCommand::Build { folder, out } => {
-            let built = build::build(&runtime, folder, out.as_deref()).map_err(|cause| Failure::plugin(&cause))?;
-            let text = format!("built {} ({} bytes, {:.1} s)", built.path.display(), built.size_bytes, built.duration.as_secs_f64());
+            let built = build::build(&runtime, folder, out.as_deref())
+                .map_err(|cause| Failure::plugin(&cause))?;
+            let text = format!(
+                "built {} ({} bytes, {:.1} s)",
+                built.path.display(),
+                built.size_bytes,
+                built.duration.as_secs_f64()
+            );
             let result = json!({ "file": built.path, "size_bytes": built.size_bytes, "digest": built.digest, "seconds": built.duration.as_secs_f64() });
             printer.result(&text, &text, &result);
         }
@@ -34,7 +43,11 @@ fn text(plugin: &Plugin) -> String {
         plugin.contract_version(),
         plugin.size_bytes(),
         plugin.digest(),
-        if imports.is_empty() { "nothing".to_owned() } else { imports.join(", ") },
+        if imports.is_empty() {
+            "nothing".to_owned()
+        } else {
+            imports.join(", ")
+        },
         plugin.config_schema()
     )
 }

@@ -29,7 +29,11 @@ struct Shown {
 impl Display {
     pub(super) fn new(printer: Printer) -> Self {
         let bars = (std::io::stderr().is_terminal() && !printer.is_json()).then(MultiProgress::new);
-        Self { printer, bars, tables: Mutex::new(HashMap::new()) }
+        Self {
+            printer,
+            bars,
+            tables: Mutex::new(HashMap::new()),
+        }
     }
 
     fn line(&self, text: &str) {
@@ -42,7 +46,8 @@ impl Display {
 
     fn bar(&self, table: &str) -> Option<ProgressBar> {
         let bars = self.bars.as_ref()?;
-        let style = ProgressStyle::with_template("{prefix:24!} {bar:30} {human_pos:>12} rows {msg}");
+        let style =
+            ProgressStyle::with_template("{prefix:24!} {bar:30} {human_pos:>12} rows {msg}");
         let bar = bars.add(ProgressBar::new(0)).with_prefix(table.to_owned());
         Some(style.map_or(bar.clone(), |style| bar.with_style(style)))
     }
@@ -56,18 +61,26 @@ impl Progress for Display {
     fn table(&self, statistics: &TableStatistics) {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = !tables.contains_key(&statistics.source);
-        let shown = tables.entry(statistics.source.clone()).or_insert_with(|| Shown {
-            bar: self.bar(&statistics.source),
-            state: String::new(),
-            at: Instant::now(),
-        });
+        let shown = tables
+            .entry(statistics.source.clone())
+            .or_insert_with(|| Shown {
+                bar: self.bar(&statistics.source),
+                state: String::new(),
+                at: Instant::now(),
+            });
         match &shown.bar {
             Some(bar) => {
                 bar.set_length(statistics.estimated_rows);
                 bar.set_position(statistics.ledger.read);
-                bar.set_message(format!("{:.0}/s  {}", statistics.rows_per_second, statistics.state));
+                bar.set_message(format!(
+                    "{:.0}/s  {}",
+                    statistics.rows_per_second, statistics.state
+                ));
             }
-            None if is_new || shown.state != statistics.state || shown.at.elapsed() > LINE_EVERY => {
+            None if is_new
+                || shown.state != statistics.state
+                || shown.at.elapsed() > LINE_EVERY =>
+            {
                 shown.at = Instant::now();
                 self.line(&format!(
                     "{}: {}, {} rows read, {} written, chunk {} of {}",

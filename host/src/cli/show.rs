@@ -4,13 +4,16 @@ use bytesize::ByteSize;
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::lifecycle::report::{
-    CheckReport, Plan, Preview, PreviewAfter, ResyncSummary, SchemaChange, Severity, Status, TablePlan, TableStatistics,
+    CheckReport, Plan, Preview, PreviewAfter, ResyncSummary, SchemaChange, Severity, Status,
+    TablePlan, TableStatistics,
 };
 
 /// A table with a line of names; the columns of `numbers` are aligned to the right.
 fn table(names: &[&str], numbers: &[usize], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(names);
+    table
+        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .set_header(names);
     rows.into_iter().for_each(|row| {
         table.add_row(row);
     });
@@ -23,7 +26,13 @@ fn table(names: &[&str], numbers: &[usize], rows: impl IntoIterator<Item = Vec<S
 }
 
 pub(super) fn check(report: &CheckReport) -> String {
-    let mut text = format!("{}: {} -> {}, {} tables\n", report.pipe, report.source, report.destination, report.tables.len());
+    let mut text = format!(
+        "{}: {} -> {}, {} tables\n",
+        report.pipe,
+        report.source,
+        report.destination,
+        report.tables.len()
+    );
     text += &findings(&report.findings);
     text
 }
@@ -63,37 +72,78 @@ fn table_plan(plan: &TablePlan) -> String {
         ByteSize(plan.estimated_bytes),
         plan.chunks
     );
-    let unread: Vec<&str> = plan.source_columns.iter().filter(|column| !column.read).map(|column| column.name.as_str()).collect();
+    let unread: Vec<&str> = plan
+        .source_columns
+        .iter()
+        .filter(|column| !column.read)
+        .map(|column| column.name.as_str())
+        .collect();
     if !unread.is_empty() {
         text += &format!("  not read: {}\n", unread.join(", "));
     }
     for transform in &plan.transforms {
-        text += &format!("  {} {}: reads {}", transform.plugin, transform.version, list(&transform.reads));
+        text += &format!(
+            "  {} {}: reads {}",
+            transform.plugin,
+            transform.version,
+            list(&transform.reads)
+        );
         text += &format!("; computes {}", list(&transform.computes));
-        text += &format!("; drops {}{}\n", list(&transform.drops), if transform.filters { "; filters" } else { "" });
+        text += &format!(
+            "; drops {}{}\n",
+            list(&transform.drops),
+            if transform.filters { "; filters" } else { "" }
+        );
     }
     for change in &plan.changes {
         text += &match change {
             SchemaChange::Added { column, new_type } => format!("  + {column} {new_type}\n"),
             SchemaChange::Dropped { column, old_type } => format!("  - {column} {old_type}\n"),
-            SchemaChange::Retyped { column, old_type, new_type } => format!("  ~ {column} {old_type} -> {new_type}\n"),
-            SchemaChange::Reordered { old_order, new_order } => format!("  ~ ORDER BY {old_order} -> {new_order}\n"),
+            SchemaChange::Retyped {
+                column,
+                old_type,
+                new_type,
+            } => format!("  ~ {column} {old_type} -> {new_type}\n"),
+            SchemaChange::Reordered {
+                old_order,
+                new_order,
+            } => format!("  ~ ORDER BY {old_order} -> {new_order}\n"),
         };
     }
-    plan.kept.iter().for_each(|kept| text += &format!("  kept: {kept}\n"));
-    plan.lost.iter().for_each(|(what, reason)| text += &format!("  lost: {what}: {reason}\n"));
-    plan.dependents.iter().for_each(|dependent| text += &format!("  {dependent}\n"));
+    plan.kept
+        .iter()
+        .for_each(|kept| text += &format!("  kept: {kept}\n"));
+    plan.lost
+        .iter()
+        .for_each(|(what, reason)| text += &format!("  lost: {what}: {reason}\n"));
+    plan.dependents
+        .iter()
+        .for_each(|dependent| text += &format!("  {dependent}\n"));
     text + &format!("  {}\n\n", plan.ddl.replace('\n', "\n  "))
 }
 
 fn list(names: &[String]) -> String {
-    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "nothing".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 pub(super) fn preview(preview: &Preview) -> String {
     let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "NULL".to_owned());
-    let rows = |names: &[String], rows: Vec<Vec<String>>| table(&names.iter().map(String::as_str).collect::<Vec<_>>(), &[], rows);
-    let before = preview.rows.iter().map(|row| row.before.iter().map(value).collect()).collect();
+    let rows = |names: &[String], rows: Vec<Vec<String>>| {
+        table(
+            &names.iter().map(String::as_str).collect::<Vec<_>>(),
+            &[],
+            rows,
+        )
+    };
+    let before = preview
+        .rows
+        .iter()
+        .map(|row| row.before.iter().map(value).collect())
+        .collect();
     let after = preview.rows.iter().map(|row| match &row.after {
         PreviewAfter::Row(values) => values.iter().map(value).collect(),
         PreviewAfter::Filtered => vec!["(filtered)".to_owned()],
@@ -108,7 +158,9 @@ pub(super) fn preview(preview: &Preview) -> String {
 }
 
 pub(super) fn tables(statistics: &[TableStatistics]) -> String {
-    let names = ["table", "state", "rows", "filtered", "bytes", "chunks", "rows/s", "left", "carried"];
+    let names = [
+        "table", "state", "rows", "filtered", "bytes", "chunks", "rows/s", "left", "carried",
+    ];
     let rows = statistics.iter().map(|table| {
         vec![
             table.destination.clone(),
@@ -118,8 +170,14 @@ pub(super) fn tables(statistics: &[TableStatistics]) -> String {
             ByteSize(table.bytes).to_string(),
             format!("{}/{}", table.chunks_done, table.chunks_total),
             format!("{:.0}", table.rows_per_second),
-            table.seconds_left.map(|seconds| format!("{seconds:.0} s")).unwrap_or_default(),
-            table.carried_over.map(|rows| rows.to_string()).unwrap_or_default(),
+            table
+                .seconds_left
+                .map(|seconds| format!("{seconds:.0} s"))
+                .unwrap_or_default(),
+            table
+                .carried_over
+                .map(|rows| rows.to_string())
+                .unwrap_or_default(),
         ]
     });
     table(&names, &[2, 3, 4, 5, 6, 7, 8], rows)
@@ -144,9 +202,16 @@ pub(super) fn resync(summary: &ResyncSummary) -> String {
     text += &tables(&summary.tables);
     text += "\n";
     for table in summary.tables.iter().filter(|table| table.reason.is_some()) {
-        text += &format!("{}: {}\n", table.destination, table.reason.as_deref().unwrap_or_default());
+        text += &format!(
+            "{}: {}\n",
+            table.destination,
+            table.reason.as_deref().unwrap_or_default()
+        );
     }
-    summary.notes.iter().for_each(|note| text += &format!("note: {note}\n"));
+    summary
+        .notes
+        .iter()
+        .for_each(|note| text += &format!("note: {note}\n"));
     text
 }
 
@@ -158,13 +223,24 @@ fn kind(summary: &ResyncSummary) -> &'static str {
 }
 
 pub(super) fn status(status: &Status) -> String {
-    let at_work = if status.active { "a process is at work on it" } else { "nobody is at work on it" };
-    let mut text = format!("pipe {} ({}): {at_work}\n", status.pipe, status.file.display());
+    let at_work = if status.active {
+        "a process is at work on it"
+    } else {
+        "nobody is at work on it"
+    };
+    let mut text = format!(
+        "pipe {} ({}): {at_work}\n",
+        status.pipe,
+        status.file.display()
+    );
     match &status.resync {
         Some(summary) => text += &resync(summary),
         None => text += "it was never loaded: `tidemill run` does\n",
     }
-    status.drift.iter().for_each(|drift| text += &format!("drift: {drift}; a resync takes it up\n"));
+    status
+        .drift
+        .iter()
+        .for_each(|drift| text += &format!("drift: {drift}; a resync takes it up\n"));
     for (table, until) in &status.rollback {
         text += &format!("rollback: `{table}` can go back until {until}\n");
     }
@@ -178,7 +254,12 @@ pub(super) fn history(resyncs: &[ResyncSummary]) -> String {
             kind(summary).to_owned(),
             summary.phase.to_string(),
             summary.started.clone(),
-            summary.tables.iter().map(|table| table.ledger.written).sum::<u64>().to_string(),
+            summary
+                .tables
+                .iter()
+                .map(|table| table.ledger.written)
+                .sum::<u64>()
+                .to_string(),
         ]
     });
     table(&["id", "kind", "phase", "started", "rows"], &[4], rows)

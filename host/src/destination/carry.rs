@@ -20,33 +20,69 @@ pub struct CarryOver {
 
 impl Destination {
     /// Carries the soft-deleted rows over.
-    pub async fn carry_over(&self, target: &TargetTable, original: &LiveTable) -> Result<CarryOver, DestinationError> {
+    pub async fn carry_over(
+        &self,
+        target: &TargetTable,
+        original: &LiveTable,
+    ) -> Result<CarryOver, DestinationError> {
         let metadata = &target.metadata;
-        let nothing = |note: &str| Ok(CarryOver { rows: 0, note: Some(note.to_owned()) });
+        let nothing = |note: &str| {
+            Ok(CarryOver {
+                rows: 0,
+                note: Some(note.to_owned()),
+            })
+        };
         if !original.tracks_deletions(metadata) {
-            return nothing("it has no columns that mark deletions, so no deleted rows were carried over");
+            return nothing(
+                "it has no columns that mark deletions, so no deleted rows were carried over",
+            );
         }
         if target.key.is_empty() {
             return Ok(CarryOver::default());
         }
-        if let Some(missing) = target.key.iter().find(|column| original.column(column).is_none()) {
-            return nothing(&format!("its old table has no key column `{missing}`, so its deleted rows could not be carried over"));
+        if let Some(missing) = target
+            .key
+            .iter()
+            .find(|column| original.column(column).is_none())
+        {
+            return nothing(&format!(
+                "its old table has no key column `{missing}`, so its deleted rows could not be carried over"
+            ));
         }
-        let carry = Carry { target, deleted: self.deleted(target, original), shadow: self.table(&target.shadow()) };
+        let carry = Carry {
+            target,
+            deleted: self.deleted(target, original),
+            shadow: self.table(&target.shadow()),
+        };
         for column in target.columns.iter().filter(|column| {
-            original.column(&column.name).is_some_and(|old| old.data_type != column.clickhouse_type)
+            original
+                .column(&column.name)
+                .is_some_and(|old| old.data_type != column.clickhouse_type)
         }) {
-            self.refuse_loss(&carry, &column.name, &column.clickhouse_type).await?;
+            self.refuse_loss(&carry, &column.name, &column.clickhouse_type)
+                .await?;
         }
-        self.execute("carry rows over", &carry.insert(original)).await?;
-        let sql = format!("SELECT count() FROM {} WHERE {} = 1", carry.shadow, quoted(&metadata.is_deleted));
-        Ok(CarryOver { rows: self.number("count carried rows", &sql).await?, note: None })
+        self.execute("carry rows over", &carry.insert(original))
+            .await?;
+        let sql = format!(
+            "SELECT count() FROM {} WHERE {} = 1",
+            carry.shadow,
+            quoted(&metadata.is_deleted)
+        );
+        Ok(CarryOver {
+            rows: self.number("count carried rows", &sql).await?,
+            note: None,
+        })
     }
 
     /// The rows whose key's latest version is a deletion.
     fn deleted(&self, target: &TargetTable, original: &LiveTable) -> String {
         let key = key_list(target);
-        let (table, is_deleted, version) = (self.table(&original.name), quoted(&target.metadata.is_deleted), quoted(&target.metadata.version));
+        let (table, is_deleted, version) = (
+            self.table(&original.name),
+            quoted(&target.metadata.is_deleted),
+            quoted(&target.metadata.version),
+        );
         format!(
             "SELECT * FROM (SELECT * FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {is_deleted} = 1) \
              ORDER BY {version} DESC, toUInt64OrZero(splitByChar('_', _part)[-3]) DESC, _part_offset DESC LIMIT 1 BY {key}) WHERE {is_deleted} = 1"
@@ -54,19 +90,45 @@ impl Destination {
     }
 
     /// Stops at a row whose value would not survive the cast to the column's new type.
-    async fn refuse_loss(&self, carry: &Carry<'_>, column: &str, new_type: &str) -> Result<(), DestinationError> {
+    async fn refuse_loss(
+        &self,
+        carry: &Carry<'_>,
+        column: &str,
+        new_type: &str,
+    ) -> Result<(), DestinationError> {
         let name = quoted(column);
         // NULL has no place in a column that isn't nullable; any other value must come back the same.
-        let cast = format!("accurateCastOrNull({name}, {})", super::connect::text(&plain_type(new_type)));
-        let null = if new_type.contains("Nullable(") { format!("isNotNull({name}) AND ") } else { String::new() };
-        let key: Vec<String> = carry.target.key.iter().map(|key| format!("toString({}) AS {}", quoted(key), quoted(&format!("key {key}")))).collect();
+        let cast = format!(
+            "accurateCastOrNull({name}, {})",
+            super::connect::text(&plain_type(new_type))
+        );
+        let null = if new_type.contains("Nullable(") {
+            format!("isNotNull({name}) AND ")
+        } else {
+            String::new()
+        };
+        let key: Vec<String> = carry
+            .target
+            .key
+            .iter()
+            .map(|key| {
+                format!(
+                    "toString({}) AS {}",
+                    quoted(key),
+                    quoted(&format!("key {key}"))
+                )
+            })
+            .collect();
         let sql = format!(
             "SELECT {} FROM ({}) WHERE {null}(isNull({cast}) OR toString(assumeNotNull({cast})) != toString(assumeNotNull({name})) \
              AND accurateCastOrNull({cast}, toTypeName(assumeNotNull({name}))) IS DISTINCT FROM {name}) LIMIT 1",
             key.join(", "),
             carry.absent()
         );
-        match self.first_row("look for values that would be lost", &sql).await? {
+        match self
+            .first_row("look for values that would be lost", &sql)
+            .await?
+        {
             None => Ok(()),
             Some(row) => Err(DestinationError::Carry {
                 table: carry.target.name.clone(),
@@ -87,16 +149,46 @@ struct Carry<'a> {
 impl Carry<'_> {
     /// The deleted rows whose key the shadow doesn't have.
     fn absent(&self) -> String {
-        let columns = self.target.key.iter().map(|name| self.cast(name)).collect::<Vec<_>>().join(", ");
-        format!("SELECT * FROM ({}) WHERE ({columns}) NOT IN (SELECT {} FROM {})", self.deleted, key_list(self.target), self.shadow)
+        let columns = self
+            .target
+            .key
+            .iter()
+            .map(|name| self.cast(name))
+            .collect::<Vec<_>>()
+            .join(", ");
+        format!(
+            "SELECT * FROM ({}) WHERE ({columns}) NOT IN (SELECT {} FROM {})",
+            self.deleted,
+            key_list(self.target),
+            self.shadow
+        )
     }
 
     fn insert(&self, original: &LiveTable) -> String {
-        let shared: Vec<&str> =
-            self.target.columns.iter().map(|column| column.name.as_str()).filter(|name| original.column(name).is_some()).collect();
-        let metadata = self.target.metadata.all().into_iter().filter(|name| original.column(name).is_some());
-        let names: Vec<String> = shared.iter().copied().chain(metadata.clone()).map(quoted).collect();
-        let values: Vec<String> = shared.iter().map(|name| self.cast(name)).chain(metadata.map(quoted)).collect();
+        let shared: Vec<&str> = self
+            .target
+            .columns
+            .iter()
+            .map(|column| column.name.as_str())
+            .filter(|name| original.column(name).is_some())
+            .collect();
+        let metadata = self
+            .target
+            .metadata
+            .all()
+            .into_iter()
+            .filter(|name| original.column(name).is_some());
+        let names: Vec<String> = shared
+            .iter()
+            .copied()
+            .chain(metadata.clone())
+            .map(quoted)
+            .collect();
+        let values: Vec<String> = shared
+            .iter()
+            .map(|name| self.cast(name))
+            .chain(metadata.map(quoted))
+            .collect();
         format!(
             "INSERT INTO {} ({}) SELECT {} FROM ({}) SETTINGS insert_deduplicate = 0, async_insert = 0",
             self.shadow,
@@ -116,14 +208,22 @@ impl Carry<'_> {
 }
 
 fn key_list(target: &TargetTable) -> String {
-    target.key.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
+    target
+        .key
+        .iter()
+        .map(|name| quoted(name))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// A type without `Nullable` and `LowCardinality`, which a cast that answers NULL adds by itself.
 fn plain_type(full: &str) -> String {
     let mut plain = full;
     for wrapper in ["LowCardinality(", "Nullable("] {
-        plain = plain.strip_prefix(wrapper).and_then(|rest| rest.strip_suffix(')')).unwrap_or(plain);
+        plain = plain
+            .strip_prefix(wrapper)
+            .and_then(|rest| rest.strip_suffix(')'))
+            .unwrap_or(plain);
     }
     plain.to_owned()
 }

@@ -31,39 +31,69 @@ pub struct Destination {
 
 impl std::fmt::Debug for Destination {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Destination").field("database", &self.database).field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct("Destination")
+            .field("database", &self.database)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }
 
 impl Destination {
     /// Asks the server at `url` for its version. Nothing is created.
-    pub async fn connect(settings: &DestinationSettings, url: &Url) -> Result<Self, DestinationError> {
+    pub async fn connect(
+        settings: &DestinationSettings,
+        url: &Url,
+    ) -> Result<Self, DestinationError> {
         let address = address(url);
-        let local = url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
+        let local = url
+            .host_str()
+            .is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
         let mut client = Client::default()
             .with_url(url.as_str())
             .with_user(&settings.user)
             // On loopback the compression costs more than the bytes.
-            .with_compression(if local { Compression::None } else { Compression::Lz4 });
+            .with_compression(if local {
+                Compression::None
+            } else {
+                Compression::Lz4
+            });
         if let Some(password) = &settings.password {
             client = client.with_password(password.expose_secret());
         }
         let unknown = ClickHouseFeatures { time64: false };
-        let mut destination = Self { client, database: settings.database.clone(), version: String::new(), features: unknown };
-        let answer = destination.query("ask for the version", "SELECT version()").await.map_err(|error| match error {
-            denied if denied.is_denied() => DestinationError::Denied { address: address.clone(), user: settings.user.clone() },
-            DestinationError::Lost { reason, .. } => DestinationError::Unreachable { address: address.clone(), reason },
-            other => other,
-        })?;
+        let mut destination = Self {
+            client,
+            database: settings.database.clone(),
+            version: String::new(),
+            features: unknown,
+        };
+        let answer = destination
+            .query("ask for the version", "SELECT version()")
+            .await
+            .map_err(|error| match error {
+                denied if denied.is_denied() => DestinationError::Denied {
+                    address: address.clone(),
+                    user: settings.user.clone(),
+                },
+                DestinationError::Lost { reason, .. } => DestinationError::Unreachable {
+                    address: address.clone(),
+                    reason,
+                },
+                other => other,
+            })?;
         let version = answer.trim().to_owned();
-        let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+        let mut numbers = version
+            .split('.')
+            .map(|part| part.parse::<u32>().unwrap_or(0));
         let number = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
         if number < OLDEST {
             return Err(DestinationError::TooOld { address, version });
         }
         destination.features.time64 = number >= TIME64;
         if destination.features.time64 {
-            destination.client = destination.client.with_setting("enable_time_time64_type", "1");
+            destination.client = destination
+                .client
+                .with_setting("enable_time_time64_type", "1");
         }
         destination.version = version;
         Ok(destination)
@@ -84,12 +114,27 @@ impl Destination {
         let subject = "destination".to_owned();
         Ok(match self.database_engine().await? {
             None => {
-                let message = format!("the database `{}` does not exist yet; it will be created", self.database);
-                vec![Finding { severity: Severity::Info, subject, message }]
+                let message = format!(
+                    "the database `{}` does not exist yet; it will be created",
+                    self.database
+                );
+                vec![Finding {
+                    severity: Severity::Info,
+                    subject,
+                    message,
+                }]
             }
             Some(engine) if !can_swap(&engine) => {
-                let message = DestinationError::Engine { database: self.database.clone(), engine }.to_string();
-                vec![Finding { severity: Severity::Error, subject, message }]
+                let message = DestinationError::Engine {
+                    database: self.database.clone(),
+                    engine,
+                }
+                .to_string();
+                vec![Finding {
+                    severity: Severity::Error,
+                    subject,
+                    message,
+                }]
             }
             Some(_) => Vec::new(),
         })
@@ -99,30 +144,52 @@ impl Destination {
     pub async fn create_database(&self) -> Result<(), DestinationError> {
         match self.database_engine().await? {
             Some(engine) if can_swap(&engine) => Ok(()),
-            Some(engine) => Err(DestinationError::Engine { database: self.database.clone(), engine }),
+            Some(engine) => Err(DestinationError::Engine {
+                database: self.database.clone(),
+                engine,
+            }),
             None => {
-                let sql = format!("CREATE DATABASE IF NOT EXISTS {} ENGINE = Atomic", quoted(&self.database));
+                let sql = format!(
+                    "CREATE DATABASE IF NOT EXISTS {} ENGINE = Atomic",
+                    quoted(&self.database)
+                );
                 self.execute("create the database", &sql).await
             }
         }
     }
 
     async fn database_engine(&self) -> Result<Option<String>, DestinationError> {
-        let sql = format!("SELECT engine FROM system.databases WHERE name = {}", text(&self.database));
+        let sql = format!(
+            "SELECT engine FROM system.databases WHERE name = {}",
+            text(&self.database)
+        );
         let rows: Vec<HashMap<String, String>> = self.rows("look at the database", &sql).await?;
-        Ok(rows.into_iter().next().and_then(|mut row| row.remove("engine")))
+        Ok(rows
+            .into_iter()
+            .next()
+            .and_then(|mut row| row.remove("engine")))
     }
 
     /// The answer of a query as tab-separated text with a line of names: for people.
     pub async fn query_text(&self, sql: &str) -> Result<String, DestinationError> {
-        let cursor = self.client.query_raw(sql).fetch_bytes("TabSeparatedWithNames");
+        let cursor = self
+            .client
+            .query_raw(sql)
+            .fetch_bytes("TabSeparatedWithNames");
         self.collect("run the query", cursor).await
     }
 
     /// The UUIDs of the tables that bear these names; a name that nothing bears is left out.
     pub async fn uuids(&self, names: &[&str]) -> Result<HashMap<String, Uuid>, DestinationError> {
-        let list = names.iter().map(|name| text(name)).collect::<Vec<_>>().join(", ");
-        let sql = format!("SELECT name, uuid FROM system.tables WHERE database = {} AND name IN ({list})", text(&self.database));
+        let list = names
+            .iter()
+            .map(|name| text(name))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let sql = format!(
+            "SELECT name, uuid FROM system.tables WHERE database = {} AND name IN ({list})",
+            text(&self.database)
+        );
         #[derive(serde::Deserialize)]
         struct Row {
             name: String,
@@ -134,12 +201,20 @@ impl Destination {
 
     /// Exchanges two tables' names. Sent once: a repeated exchange would swap them back.
     pub async fn exchange(&self, a: &str, b: &str) -> Result<(), DestinationError> {
-        self.execute("exchange tables", &format!("EXCHANGE TABLES {} AND {}", self.table(a), self.table(b))).await
+        self.execute(
+            "exchange tables",
+            &format!("EXCHANGE TABLES {} AND {}", self.table(a), self.table(b)),
+        )
+        .await
     }
 
     /// Renames a table. Sent once.
     pub async fn rename(&self, from: &str, to: &str) -> Result<(), DestinationError> {
-        self.execute("rename a table", &format!("RENAME TABLE {} TO {}", self.table(from), self.table(to))).await
+        self.execute(
+            "rename a table",
+            &format!("RENAME TABLE {} TO {}", self.table(from), self.table(to)),
+        )
+        .await
     }
 
     /// Drops a table, if it still is the one with this UUID.
@@ -148,13 +223,19 @@ impl Destination {
             return Ok(());
         }
         // The server's guard against dropping large tables is for people's slips.
-        let sql = format!("DROP TABLE IF EXISTS {} SYNC SETTINGS max_table_size_to_drop = 0", self.table(name));
+        let sql = format!(
+            "DROP TABLE IF EXISTS {} SYNC SETTINGS max_table_size_to_drop = 0",
+            self.table(name)
+        );
         self.execute("drop a table", &sql).await
     }
 
     /// Empties a table.
     pub async fn truncate(&self, name: &str) -> Result<(), DestinationError> {
-        let sql = format!("TRUNCATE TABLE {} SETTINGS max_table_size_to_drop = 0", self.table(name));
+        let sql = format!(
+            "TRUNCATE TABLE {} SETTINGS max_table_size_to_drop = 0",
+            self.table(name)
+        );
         self.execute("empty a table", &sql).await
     }
 
@@ -165,7 +246,11 @@ impl Destination {
 
     pub(super) async fn execute(&self, doing: &str, sql: &str) -> Result<(), DestinationError> {
         tracing::debug!(doing, sql);
-        self.client.query_raw(sql).execute().await.map_err(|error| DestinationError::of(doing, &error))
+        self.client
+            .query_raw(sql)
+            .execute()
+            .await
+            .map_err(|error| DestinationError::of(doing, &error))
     }
 
     /// A query's answer as tab-separated text.
@@ -178,22 +263,41 @@ impl Destination {
     /// A query's single number.
     pub(super) async fn number(&self, doing: &str, sql: &str) -> Result<u64, DestinationError> {
         let answer = self.query(doing, sql).await?;
-        answer.trim().parse().map_err(|_| DestinationError::Answer { doing: doing.to_owned(), reason: "it is no number".to_owned() })
+        answer.trim().parse().map_err(|_| DestinationError::Answer {
+            doing: doing.to_owned(),
+            reason: "it is no number".to_owned(),
+        })
     }
 
     /// A query's rows.
-    pub(super) async fn rows<T: DeserializeOwned>(&self, doing: &str, sql: &str) -> Result<Vec<T>, DestinationError> {
+    pub(super) async fn rows<T: DeserializeOwned>(
+        &self,
+        doing: &str,
+        sql: &str,
+    ) -> Result<Vec<T>, DestinationError> {
         tracing::debug!(doing, sql);
-        let query = self.client.query_raw(sql).with_setting("output_format_json_quote_64bit_integers", "0");
-        let lines = self.collect(doing, query.fetch_bytes("JSONEachRow")).await?;
+        let query = self
+            .client
+            .query_raw(sql)
+            .with_setting("output_format_json_quote_64bit_integers", "0");
+        let lines = self
+            .collect(doing, query.fetch_bytes("JSONEachRow"))
+            .await?;
         let parse = |line: &str| {
-            serde_json::from_str(line).map_err(|cause| DestinationError::Answer { doing: doing.to_owned(), reason: cause.to_string() })
+            serde_json::from_str(line).map_err(|cause| DestinationError::Answer {
+                doing: doing.to_owned(),
+                reason: cause.to_string(),
+            })
         };
         lines.lines().map(parse).collect()
     }
 
     /// A query's first row, a JSON object.
-    pub(super) async fn first_row(&self, doing: &str, sql: &str) -> Result<Option<Value>, DestinationError> {
+    pub(super) async fn first_row(
+        &self,
+        doing: &str,
+        sql: &str,
+    ) -> Result<Option<Value>, DestinationError> {
         Ok(self.rows::<Value>(doing, sql).await?.into_iter().next())
     }
 
@@ -215,7 +319,11 @@ fn can_swap(engine: &str) -> bool {
 
 /// Host and port, without what else a URL may hold.
 fn address(url: &Url) -> String {
-    format!("{}:{}", url.host_str().unwrap_or("?"), url.port_or_known_default().unwrap_or(8123))
+    format!(
+        "{}:{}",
+        url.host_str().unwrap_or("?"),
+        url.port_or_known_default().unwrap_or(8123)
+    )
 }
 
 /// An identifier, quoted.

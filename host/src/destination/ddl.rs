@@ -46,9 +46,19 @@ pub struct Lost {
 impl Destination {
     /// The statement for a table's shadow.
     pub fn plan_ddl(&self, target: &TargetTable, original: Option<&LiveTable>) -> Ddl {
-        let mut plan = Planner { target, original, kept: Vec::new(), lost: Vec::new() };
+        let mut plan = Planner {
+            target,
+            original,
+            kept: Vec::new(),
+            lost: Vec::new(),
+        };
         let create = plan.create(&self.table(&target.shadow()));
-        Ddl { create, kept: plan.kept, lost: plan.lost, shadow: target.shadow() }
+        Ddl {
+            create,
+            kept: plan.kept,
+            lost: plan.lost,
+            shadow: target.shadow(),
+        }
     }
 
     /// Creates a shadow, in place of any that is there. Its UUID.
@@ -56,7 +66,10 @@ impl Destination {
         let doing = "create a shadow";
         self.execute(doing, &ddl.create).await?;
         let found = self.uuids(&[&ddl.shadow]).await?.remove(&ddl.shadow);
-        found.ok_or_else(|| DestinationError::Answer { doing: doing.to_owned(), reason: format!("`{}` is not there", ddl.shadow) })
+        found.ok_or_else(|| DestinationError::Answer {
+            doing: doing.to_owned(),
+            reason: format!("`{}` is not there", ddl.shadow),
+        })
     }
 }
 
@@ -76,11 +89,18 @@ impl Planner<'_> {
         let metadata = &self.target.metadata;
         let engine = match self.target.engine {
             Engine::ReplacingMergeTree => {
-                format!("ReplacingMergeTree({}, {})", quoted(&metadata.version), quoted(&metadata.is_deleted))
+                format!(
+                    "ReplacingMergeTree({}, {})",
+                    quoted(&metadata.version),
+                    quoted(&metadata.is_deleted)
+                )
             }
             Engine::MergeTree => "MergeTree".to_owned(),
         };
-        let mut sql = format!("CREATE OR REPLACE TABLE {shadow}\n(\n    {}\n)\nENGINE = {engine}", parts.join(",\n    "));
+        let mut sql = format!(
+            "CREATE OR REPLACE TABLE {shadow}\n(\n    {}\n)\nENGINE = {engine}",
+            parts.join(",\n    ")
+        );
         if let Some(partition) = &self.target.partition_by {
             sql += &format!("\nPARTITION BY {partition}");
         }
@@ -88,7 +108,11 @@ impl Planner<'_> {
         if let Some(ttl) = self.table_ttl() {
             sql += &format!("\nTTL {ttl}");
         }
-        let settings: Vec<String> = self.settings().into_iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        let settings: Vec<String> = self
+            .settings()
+            .into_iter()
+            .map(|(name, value)| format!("{name} = {value}"))
+            .collect();
         sql += &format!("\nSETTINGS {}", settings.join(", "));
         let comment = self.comment();
         if !comment.is_empty() {
@@ -100,7 +124,9 @@ impl Planner<'_> {
     fn columns(&mut self) -> Vec<String> {
         let mut columns = Vec::with_capacity(self.target.columns.len());
         for column in &self.target.columns {
-            let old = self.original.and_then(|original| original.column(&column.name));
+            let old = self
+                .original
+                .and_then(|original| original.column(&column.name));
             let mut sql = format!("{} {}", quoted(&column.name), column.clickhouse_type);
             let comment = match old {
                 Some(old) if !old.comment.is_empty() => &old.comment,
@@ -109,12 +135,19 @@ impl Planner<'_> {
             if !comment.is_empty() {
                 sql += &format!(" COMMENT {}", text(comment));
             }
-            if let Some(codec) = old.map(|old| &old.compression_codec).filter(|codec| !codec.is_empty()) {
+            if let Some(codec) = old
+                .map(|old| &old.compression_codec)
+                .filter(|codec| !codec.is_empty())
+            {
                 sql += &format!(" {codec}");
                 self.keep(format!("codec of `{}`: {codec}", column.name));
             }
-            let ttl = self.original.and_then(|original| column_ttl(&original.create_query, &column.name));
-            if let Some(ttl) = ttl.filter(|ttl| self.can_keep(&format!("TTL of `{}`", column.name), ttl)) {
+            let ttl = self
+                .original
+                .and_then(|original| column_ttl(&original.create_query, &column.name));
+            if let Some(ttl) =
+                ttl.filter(|ttl| self.can_keep(&format!("TTL of `{}`", column.name), ttl))
+            {
                 sql += &format!(" TTL {ttl}");
             }
             columns.push(sql);
@@ -126,7 +159,10 @@ impl Planner<'_> {
     fn metadata(&self) -> [String; 3] {
         let names = &self.target.metadata;
         [
-            format!("{} DateTime64(9) DEFAULT now64(9)", quoted(&names.synced_at)),
+            format!(
+                "{} DateTime64(9) DEFAULT now64(9)",
+                quoted(&names.synced_at)
+            ),
             format!("{} UInt8 DEFAULT 0", quoted(&names.is_deleted)),
             format!("{} UInt64 DEFAULT 0", quoted(&names.version)),
         ]
@@ -137,13 +173,23 @@ impl Planner<'_> {
         let mut extra = Vec::new();
         let original = self.original;
         for old in original.iter().flat_map(|original| &original.columns) {
-            let known = self.target.column(&old.name).is_some() || self.target.metadata.all().contains(&old.name.as_str());
+            let known = self.target.column(&old.name).is_some()
+                || self.target.metadata.all().contains(&old.name.as_str());
             if known || old.default_kind.is_empty() {
                 continue;
             }
-            if self.can_keep(&format!("column `{}` {}", old.name, old.default_kind), &old.default_expression) {
+            if self.can_keep(
+                &format!("column `{}` {}", old.name, old.default_kind),
+                &old.default_expression,
+            ) {
                 let codec = &old.compression_codec;
-                let sql = format!("{} {} {} {} {codec}", quoted(&old.name), old.data_type, old.default_kind, old.default_expression);
+                let sql = format!(
+                    "{} {} {} {} {codec}",
+                    quoted(&old.name),
+                    old.data_type,
+                    old.default_kind,
+                    old.default_expression
+                );
                 extra.push(sql.trim_end().to_owned());
             }
         }
@@ -152,16 +198,32 @@ impl Planner<'_> {
 
     fn indexes_and_projections(&mut self) -> Vec<String> {
         let mut parts = Vec::new();
-        let Some(original) = self.original else { return parts };
+        let Some(original) = self.original else {
+            return parts;
+        };
         for index in &original.indexes {
             if self.can_keep(&format!("index `{}`", index.name), &index.expr) {
-                let (name, expr, kind, granularity) = (quoted(&index.name), &index.expr, &index.type_full, index.granularity);
-                parts.push(format!("INDEX {name} {expr} TYPE {kind} GRANULARITY {granularity}"));
+                let (name, expr, kind, granularity) = (
+                    quoted(&index.name),
+                    &index.expr,
+                    &index.type_full,
+                    index.granularity,
+                );
+                parts.push(format!(
+                    "INDEX {name} {expr} TYPE {kind} GRANULARITY {granularity}"
+                ));
             }
         }
         for projection in &original.projections {
-            if self.can_keep(&format!("projection `{}`", projection.name), &projection.query) {
-                parts.push(format!("PROJECTION {} ({})", quoted(&projection.name), projection.query));
+            if self.can_keep(
+                &format!("projection `{}`", projection.name),
+                &projection.query,
+            ) {
+                parts.push(format!(
+                    "PROJECTION {} ({})",
+                    quoted(&projection.name),
+                    projection.query
+                ));
             }
         }
         parts
@@ -175,25 +237,46 @@ impl Planner<'_> {
     /// The pipe's settings, then the original's that the pipe doesn't state, then ours.
     fn settings(&mut self) -> Vec<(String, String)> {
         let mut settings = self.target.settings.clone();
-        let original = self.original.and_then(|original| clause(&original.engine_full, "SETTINGS")).unwrap_or_default();
+        let original = self
+            .original
+            .and_then(|original| clause(&original.engine_full, "SETTINGS"))
+            .unwrap_or_default();
         for setting in split_top_level(&original) {
-            let Some((name, value)) = setting.split_once(" = ") else { continue };
+            let Some((name, value)) = setting.split_once(" = ") else {
+                continue;
+            };
             let is_default = name == "index_granularity" && value == "8192";
             if name != WINDOW && !is_default && !settings.iter().any(|(known, _)| known == name) {
                 settings.push((name.to_owned(), value.to_owned()));
                 self.keep(format!("setting {name} = {value}"));
             }
         }
-        if !self.original.is_none_or(|original| original.projections.is_empty())
-            && !settings.iter().any(|(name, _)| name == "deduplicate_merge_projection_mode")
+        if !self
+            .original
+            .is_none_or(|original| original.projections.is_empty())
+            && !settings
+                .iter()
+                .any(|(name, _)| name == "deduplicate_merge_projection_mode")
         {
             // Replacing merges refuse projections otherwise.
-            settings.push(("deduplicate_merge_projection_mode".to_owned(), "'rebuild'".to_owned()));
+            settings.push((
+                "deduplicate_merge_projection_mode".to_owned(),
+                "'rebuild'".to_owned(),
+            ));
         }
         let nullable = self.target.columns.iter().any(|column| {
-            column.clickhouse_type.contains("Nullable(") && self.target.order_by.iter().any(|term| mentions(term, &column.name))
+            column.clickhouse_type.contains("Nullable(")
+                && self
+                    .target
+                    .order_by
+                    .iter()
+                    .any(|term| mentions(term, &column.name))
         });
-        if nullable && !settings.iter().any(|(name, _)| name == "allow_nullable_key") {
+        if nullable
+            && !settings
+                .iter()
+                .any(|(name, _)| name == "allow_nullable_key")
+        {
             settings.push(("allow_nullable_key".to_owned(), "1".to_owned()));
         }
         if !settings.iter().any(|(name, _)| name == WINDOW) {
@@ -203,7 +286,11 @@ impl Planner<'_> {
     }
 
     fn comment(&mut self) -> String {
-        match self.original.map(|original| original.comment.clone()).filter(|comment| !comment.is_empty()) {
+        match self
+            .original
+            .map(|original| original.comment.clone())
+            .filter(|comment| !comment.is_empty())
+        {
             Some(comment) => {
                 if comment != self.target.comment {
                     self.keep("the table's comment".to_owned());
@@ -226,7 +313,10 @@ impl Planner<'_> {
             .find(|old| mentions(expression, &old.name));
         match gone {
             Some(gone) => {
-                self.lost.push(Lost { what: what.to_owned(), reason: format!("the column `{}` is gone", gone.name) });
+                self.lost.push(Lost {
+                    what: what.to_owned(),
+                    reason: format!("the column `{}` is gone", gone.name),
+                });
                 false
             }
             None => {
@@ -254,14 +344,20 @@ fn mentions(expression: &str, column: &str) -> bool {
 fn clause(engine_full: &str, keyword: &str) -> Option<String> {
     let starts = top_level(engine_full, &format!(" {keyword} "))?;
     let rest = &engine_full[starts + keyword.len() + 2..];
-    let end = [" TTL ", " SETTINGS "].iter().filter_map(|next| top_level(rest, next)).min().unwrap_or(rest.len());
+    let end = [" TTL ", " SETTINGS "]
+        .iter()
+        .filter_map(|next| top_level(rest, next))
+        .min()
+        .unwrap_or(rest.len());
     Some(rest[..end].trim().to_owned())
 }
 
 /// The TTL of a column in a `CREATE TABLE` statement.
 fn column_ttl(create: &str, column: &str) -> Option<String> {
     let body = &create[create.find('(')? + 1..];
-    let definition = split_top_level(body).into_iter().find(|part| part.starts_with(&format!("{} ", quoted(column))))?;
+    let definition = split_top_level(body)
+        .into_iter()
+        .find(|part| part.starts_with(&format!("{} ", quoted(column))))?;
     let starts = top_level(&definition, " TTL ")?;
     Some(definition[starts + 5..].trim().to_owned())
 }
@@ -278,7 +374,11 @@ fn split_top_level(list: &str) -> Vec<String> {
             c => parts.last_mut().into_iter().for_each(|part| part.push(c)),
         }
     }
-    parts.into_iter().map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+    parts
+        .into_iter()
+        .map(|part| part.trim().to_owned())
+        .filter(|part| !part.is_empty())
+        .collect()
 }
 
 /// Where a text stands outside of brackets and quotes.
@@ -320,11 +420,22 @@ mod tests {
     #[test]
     fn clauses_are_found_outside_of_brackets_and_quotes() {
         let full = "ReplacingMergeTree(v, d) ORDER BY a TTL toDateTime(x) + if(' SETTINGS ' = y, 1, 2) SETTINGS a = 'b, c', d = 2";
-        assert_eq!(clause(full, "TTL").as_deref(), Some("toDateTime(x) + if(' SETTINGS ' = y, 1, 2)"));
-        assert_eq!(split_top_level(&clause(full, "SETTINGS").expect("there")), ["a = 'b, c'", "d = 2"]);
+        assert_eq!(
+            clause(full, "TTL").as_deref(),
+            Some("toDateTime(x) + if(' SETTINGS ' = y, 1, 2)")
+        );
+        assert_eq!(
+            split_top_level(&clause(full, "SETTINGS").expect("there")),
+            ["a = 'b, c'", "d = 2"]
+        );
         let create = "CREATE TABLE d.t (`a` Int32, `b` Nullable(DateTime64(3, 'UTC')) CODEC(ZSTD(3)) TTL toDateTime(b) + toIntervalDay(1), `c` Int8) ENGINE = MergeTree";
-        assert_eq!(column_ttl(create, "b").as_deref(), Some("toDateTime(b) + toIntervalDay(1)"));
+        assert_eq!(
+            column_ttl(create, "b").as_deref(),
+            Some("toDateTime(b) + toIntervalDay(1)")
+        );
         assert_eq!(column_ttl(create, "a"), None);
-        assert!(mentions("a + `b c`", "b c") && mentions("f(abc)", "abc") && !mentions("abcd", "abc"));
+        assert!(
+            mentions("a + `b c`", "b c") && mentions("f(abc)", "abc") && !mentions("abcd", "abc")
+        );
     }
 }

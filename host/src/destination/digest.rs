@@ -22,7 +22,10 @@ pub struct Digest {
 impl Digest {
     /// The digest of no rows.
     pub fn new(columns: usize) -> Self {
-        Self { columns: vec![0; columns], rows: 0 }
+        Self {
+            columns: vec![0; columns],
+            rows: 0,
+        }
     }
 
     /// Adds a batch's rows; `key` holds the positions of the key's columns, and is empty for a table without one.
@@ -48,7 +51,11 @@ impl Digest {
 
     /// The first column that differs; the first of all, if only the number of rows does.
     pub fn first_difference(&self, other: &Self) -> Option<usize> {
-        let differs = self.columns.iter().zip(&other.columns).position(|(a, b)| a != b);
+        let differs = self
+            .columns
+            .iter()
+            .zip(&other.columns)
+            .position(|(a, b)| a != b);
         differs.or((self.rows != other.rows).then_some(0))
     }
 }
@@ -126,7 +133,10 @@ mod tests {
     use super::*;
 
     fn batch(ids: Vec<i32>, names: Vec<Option<&str>>) -> RecordBatch {
-        let columns: [(&str, ArrayRef); 2] = [("id", Arc::new(Int32Array::from(ids))), ("name", Arc::new(StringArray::from(names)))];
+        let columns: [(&str, ArrayRef); 2] = [
+            ("id", Arc::new(Int32Array::from(ids))),
+            ("name", Arc::new(StringArray::from(names))),
+        ];
         RecordBatch::try_from_iter(columns).expect("equal lengths")
     }
 
@@ -139,7 +149,13 @@ mod tests {
     #[test]
     fn the_order_of_rows_does_not_matter_and_everything_else_does() {
         let whole = digest(&[batch(vec![1, 2, 3], vec![Some("a"), None, Some("")])]);
-        assert_eq!(whole, digest(&[batch(vec![3], vec![Some("")]), batch(vec![2, 1], vec![None, Some("a")])]));
+        assert_eq!(
+            whole,
+            digest(&[
+                batch(vec![3], vec![Some("")]),
+                batch(vec![2, 1], vec![None, Some("a")])
+            ])
+        );
         let swapped = digest(&[batch(vec![1, 2, 3], vec![None, Some("a"), Some("")])]);
         assert_eq!(whole.first_difference(&swapped), Some(1));
         let null_for_empty = digest(&[batch(vec![1, 2, 3], vec![Some("a"), None, None])]);

@@ -37,13 +37,19 @@ pub struct ServerSettings {
 
 /// Runs a server in this process until its standard input ends. It comes back only with an error.
 pub fn run_server(settings: &ServerSettings) -> Result<std::convert::Infallible, DestinationError> {
-    let failed = |reason: String| DestinationError::Embedded { data: settings.data.clone(), reason };
+    let failed = |reason: String| DestinationError::Embedded {
+        data: settings.data.clone(),
+        reason,
+    };
     let library = match &settings.library {
         Some(library) => library.clone(),
         None => find_library()?,
     };
     std::fs::create_dir_all(&settings.data).map_err(|cause| failed(cause.to_string()))?;
-    let data = settings.data.canonicalize().map_err(|cause| failed(cause.to_string()))?;
+    let data = settings
+        .data
+        .canonicalize()
+        .map_err(|cause| failed(cause.to_string()))?;
     let arguments = [
         "clickhouse-local".to_owned(),
         format!("--path={}", data.display()),
@@ -58,12 +64,20 @@ pub fn run_server(settings: &ServerSettings) -> Result<std::convert::Infallible,
     ];
     let arguments: Result<Vec<CString>, _> = arguments.into_iter().map(CString::new).collect();
     let arguments = arguments.map_err(|cause| failed(cause.to_string()))?;
-    let mut pointers: Vec<*mut c_char> = arguments.iter().map(|argument| argument.as_ptr().cast_mut()).collect();
+    let mut pointers: Vec<*mut c_char> = arguments
+        .iter()
+        .map(|argument| argument.as_ptr().cast_mut())
+        .collect();
     let count = c_int::try_from(pointers.len()).map_err(|cause| failed(cause.to_string()))?;
     // SAFETY: the file is ClickHouse's library, which the operator has installed; its initialisers are what running ClickHouse is.
-    let loaded = unsafe { libloading::Library::new(&library) }.map_err(|cause| failed(cause.to_string()))?;
+    let loaded =
+        unsafe { libloading::Library::new(&library) }.map_err(|cause| failed(cause.to_string()))?;
     // SAFETY: `chdb_query_cmdline` of chdb.h is `chdb_result *(int argc, char **argv)`; the result is not looked at.
-    let run = unsafe { loaded.get::<unsafe extern "C" fn(c_int, *mut *mut c_char) -> *mut c_void>(b"chdb_query_cmdline\0") };
+    let run = unsafe {
+        loaded.get::<unsafe extern "C" fn(c_int, *mut *mut c_char) -> *mut c_void>(
+            b"chdb_query_cmdline\0",
+        )
+    };
     let run = run.map_err(|cause| failed(cause.to_string()))?;
     // SAFETY: `pointers` holds `count` pointers to C strings that live until after the call, as main's arguments would.
     unsafe { run(count, pointers.as_mut_ptr()) };
@@ -78,18 +92,29 @@ fn find_library() -> Result<PathBuf, DestinationError> {
         return Ok(PathBuf::from(given));
     }
     let mut looked = Vec::new();
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cache")));
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(std::env::home_dir()?.join(".cache")));
     if let Some(installed) = cache.map(|cache| cache.join("tidemill/libchdb")) {
-        let mut versions: Vec<PathBuf> =
-            std::fs::read_dir(&installed).into_iter().flatten().flatten().map(|entry| entry.path().join("libchdb.so")).collect();
+        let mut versions: Vec<PathBuf> = std::fs::read_dir(&installed)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path().join("libchdb.so"))
+            .collect();
         versions.sort();
         looked.push(installed.join("*/libchdb.so"));
         if let Some(newest) = versions.into_iter().rev().find(|library| library.is_file()) {
             return Ok(newest);
         }
     }
-    let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join("libchdb.so")));
-    for place in beside.into_iter().chain(["/usr/local/lib/libchdb.so".into(), "/usr/lib/libchdb.so".into()]) {
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|program| Some(program.parent()?.join("libchdb.so")));
+    for place in beside.into_iter().chain([
+        "/usr/local/lib/libchdb.so".into(),
+        "/usr/lib/libchdb.so".into(),
+    ]) {
         if place.is_file() {
             return Ok(place);
         }
@@ -109,7 +134,10 @@ pub struct Embedded {
 impl Embedded {
     /// Starts a server with its data in this folder, and waits until it answers.
     pub async fn start(data: &Path, port: Option<u16>) -> Result<Self, DestinationError> {
-        let failed = |reason: String| DestinationError::Embedded { data: data.to_owned(), reason };
+        let failed = |reason: String| DestinationError::Embedded {
+            data: data.to_owned(),
+            reason,
+        };
         let io = |cause: std::io::Error| failed(cause.to_string());
         find_library()?;
         std::fs::create_dir_all(data).map_err(io)?;
@@ -122,7 +150,12 @@ impl Embedded {
             .arg("clickhouse")
             .arg("--data")
             .arg(data)
-            .args(["--http-port", &http_port.to_string(), "--tcp-port", &free_port().map_err(io)?.to_string()])
+            .args([
+                "--http-port",
+                &http_port.to_string(),
+                "--tcp-port",
+                &free_port().map_err(io)?.to_string(),
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(&log).map_err(io)?)
@@ -130,8 +163,13 @@ impl Embedded {
             .process_group(0)
             .spawn()
             .map_err(io)?;
-        let url = Url::parse(&format!("http://127.0.0.1:{http_port}")).map_err(|cause| failed(cause.to_string()))?;
-        let mut embedded = Self { child, url, data: data.to_owned() };
+        let url = Url::parse(&format!("http://127.0.0.1:{http_port}"))
+            .map_err(|cause| failed(cause.to_string()))?;
+        let mut embedded = Self {
+            child,
+            url,
+            data: data.to_owned(),
+        };
         embedded.await_answer(&log).await?;
         Ok(embedded)
     }
@@ -146,10 +184,16 @@ impl Embedded {
         drop(self.child.stdin.take());
         match tokio::time::timeout(STOP_TIMEOUT, self.child.wait()).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(cause)) => Err(DestinationError::Embedded { data: self.data.clone(), reason: cause.to_string() }),
+            Ok(Err(cause)) => Err(DestinationError::Embedded {
+                data: self.data.clone(),
+                reason: cause.to_string(),
+            }),
             Err(_) => {
                 let reason = "it did not end in time".to_owned();
-                Err(DestinationError::Embedded { data: self.data.clone(), reason })
+                Err(DestinationError::Embedded {
+                    data: self.data.clone(),
+                    reason,
+                })
             }
         }
     }
@@ -167,7 +211,10 @@ impl Embedded {
                 let words = std::fs::read_to_string(log).unwrap_or_default();
                 let last: Vec<&str> = words.lines().rev().take(5).collect();
                 let reason = last.into_iter().rev().collect::<Vec<_>>().join(" / ");
-                return Err(DestinationError::Embedded { data: self.data.clone(), reason });
+                return Err(DestinationError::Embedded {
+                    data: self.data.clone(),
+                    reason,
+                });
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -40,35 +40,74 @@ impl Block {
 
 impl Destination {
     /// Checks batches of the transforms' output against the table, and encodes them as one block. There is at least one.
-    pub fn encode(&self, target: &TargetTable, batches: &[RecordBatch]) -> Result<Block, DestinationError> {
+    pub fn encode(
+        &self,
+        target: &TargetTable,
+        batches: &[RecordBatch],
+    ) -> Result<Block, DestinationError> {
         let doing = || format!("encode a block of {}", target.name);
-        let failed = |cause: arrow::error::ArrowError| DestinationError::Answer { doing: doing(), reason: cause.to_string() };
+        let failed = |cause: arrow::error::ArrowError| DestinationError::Answer {
+            doing: doing(),
+            reason: cause.to_string(),
+        };
         let Some(first) = batches.first() else {
-            return Err(DestinationError::Answer { doing: doing(), reason: "it is empty".to_owned() });
+            return Err(DestinationError::Answer {
+                doing: doing(),
+                reason: "it is empty".to_owned(),
+            });
         };
         let schema = wire_schema(&first.schema());
         let size: usize = batches.iter().map(RecordBatch::get_array_memory_size).sum();
-        let mut writer = StreamWriter::try_new(Vec::with_capacity(size.min(256 << 20) + 4096), &schema).map_err(failed)?;
+        let mut writer =
+            StreamWriter::try_new(Vec::with_capacity(size.min(256 << 20) + 4096), &schema)
+                .map_err(failed)?;
         let mut first_row = 0;
         for batch in batches {
             for (column, array) in target.columns.iter().zip(batch.columns()) {
-                check(target, &column.name, &column.clickhouse_type, array, first_row)?;
+                check(
+                    target,
+                    &column.name,
+                    &column.clickhouse_type,
+                    array,
+                    first_row,
+                )?;
             }
             let columns = batch.columns().iter().map(wire_array).collect();
-            writer.write(&RecordBatch::try_new(schema.clone(), columns).map_err(failed)?).map_err(failed)?;
+            writer
+                .write(&RecordBatch::try_new(schema.clone(), columns).map_err(failed)?)
+                .map_err(failed)?;
             first_row += batch.num_rows();
         }
         let bytes = Bytes::from(writer.into_inner().map_err(failed)?);
         let content_hash = xxh3_128(&bytes);
-        Ok(Block { bytes, content_hash })
+        Ok(Block {
+            bytes,
+            content_hash,
+        })
     }
 
     /// Inserts a block into the shadow, once. `token` is what the shadow recognises it by, should it come again.
-    pub async fn insert(&self, target: &TargetTable, block: &Block, token: &str) -> Result<(), DestinationError> {
+    pub async fn insert(
+        &self,
+        target: &TargetTable,
+        block: &Block,
+        token: &str,
+    ) -> Result<(), DestinationError> {
         let doing = format!("insert a block into {}", target.shadow());
-        let columns: Vec<String> = target.columns.iter().map(|column| quoted(&column.name)).collect();
-        let sql = format!("INSERT INTO {} ({}) FORMAT ArrowStream", self.table(&target.shadow()), columns.join(", "));
-        let mut insert = self.client.insert_formatted_with(sql).with_timeouts(Some(SEND_TIMEOUT), Some(END_TIMEOUT));
+        let columns: Vec<String> = target
+            .columns
+            .iter()
+            .map(|column| quoted(&column.name))
+            .collect();
+        let sql = format!(
+            "INSERT INTO {} ({}) FORMAT ArrowStream",
+            self.table(&target.shadow()),
+            columns.join(", ")
+        );
+        let mut insert = self
+            .client
+            .insert_formatted_with(sql)
+            .with_timeouts(Some(SEND_TIMEOUT), Some(END_TIMEOUT));
         for (name, value) in [
             ("async_insert", "0"),
             ("insert_deduplicate", "1"),
@@ -97,10 +136,16 @@ impl Destination {
 /// The schema on the wire: as the transforms made it, but for times, which ClickHouse takes as numbers.
 fn wire_schema(schema: &Schema) -> Arc<Schema> {
     let field = |field: &Arc<Field>| match field.data_type() {
-        DataType::Time64(_) => Arc::new(Field::new(field.name(), DataType::Int64, field.is_nullable())),
+        DataType::Time64(_) => Arc::new(Field::new(
+            field.name(),
+            DataType::Int64,
+            field.is_nullable(),
+        )),
         _ => field.clone(),
     };
-    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
+    Arc::new(Schema::new(
+        schema.fields().iter().map(field).collect::<Vec<_>>(),
+    ))
 }
 
 /// A `Time64` of ClickHouse is read from the number of its ticks; Arrow's own type ends at a day.
@@ -108,25 +153,44 @@ fn wire_array(array: &ArrayRef) -> ArrayRef {
     match array.data_type() {
         DataType::Time64(TimeUnit::Microsecond) => {
             let times = array.as_primitive::<Time64MicrosecondType>();
-            Arc::new(Int64Array::new(times.values().clone(), times.nulls().cloned()))
+            Arc::new(Int64Array::new(
+                times.values().clone(),
+                times.nulls().cloned(),
+            ))
         }
         _ => array.clone(),
     }
 }
 
 /// Checks what ClickHouse wouldn't.
-fn check(target: &TargetTable, column: &str, clickhouse_type: &str, array: &ArrayRef, first_row: usize) -> Result<(), DestinationError> {
+fn check(
+    target: &TargetTable,
+    column: &str,
+    clickhouse_type: &str,
+    array: &ArrayRef,
+    first_row: usize,
+) -> Result<(), DestinationError> {
     let refused = |row: usize, reason: String| {
-        Err(DestinationError::Value { table: target.name.clone(), column: column.to_owned(), row: first_row + row, reason })
+        Err(DestinationError::Value {
+            table: target.name.clone(),
+            column: column.to_owned(),
+            row: first_row + row,
+            reason,
+        })
     };
     if array.null_count() > 0 && !clickhouse_type.contains("Nullable(") {
-        let row = (0..array.len()).find(|&row| array.is_null(row)).unwrap_or(0);
+        let row = (0..array.len())
+            .find(|&row| array.is_null(row))
+            .unwrap_or(0);
         return refused(row, format!("NULL does not fit {clickhouse_type}"));
     }
     if let Some(dates) = array.as_primitive_opt::<Date32Type>() {
         let outside = |row: &usize| dates.is_valid(*row) && !DATE32.contains(&dates.value(*row));
         if let Some(row) = (0..dates.len()).find(outside) {
-            return refused(row, "the date is outside of 1900-01-01 to 2299-12-31, which Date32 can hold".to_owned());
+            return refused(
+                row,
+                "the date is outside of 1900-01-01 to 2299-12-31, which Date32 can hold".to_owned(),
+            );
         }
     }
     Ok(())

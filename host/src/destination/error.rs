@@ -14,7 +14,9 @@ const ACCESS_CODES: [u32; 3] = [192, 193, 516];
 #[derive(Debug, thiserror::Error)]
 pub enum DestinationError {
     /// No answer at all.
-    #[error("ClickHouse at {address} can't be reached: {reason}; check `destination.url` and that the server runs")]
+    #[error(
+        "ClickHouse at {address} can't be reached: {reason}; check `destination.url` and that the server runs"
+    )]
     Unreachable {
         /// The server's address.
         address: String,
@@ -22,7 +24,9 @@ pub enum DestinationError {
         reason: String,
     },
     /// The user or its password is refused.
-    #[error("ClickHouse at {address} denied access to the user `{user}`: check `destination.user` and its password")]
+    #[error(
+        "ClickHouse at {address} denied access to the user `{user}`: check `destination.user` and its password"
+    )]
     Denied {
         /// The server's address.
         address: String,
@@ -76,7 +80,9 @@ pub enum DestinationError {
         reason: String,
     },
     /// A soft-deleted row that can't be carried over without a loss.
-    #[error("a soft-deleted row of {table} can't be carried over: column `{column}` doesn't fit {new_type} (row with {key}); change the type, or remove the row")]
+    #[error(
+        "a soft-deleted row of {table} can't be carried over: column `{column}` doesn't fit {new_type} (row with {key}); change the type, or remove the row"
+    )]
     Carry {
         /// The destination table.
         table: String,
@@ -88,7 +94,9 @@ pub enum DestinationError {
         key: String,
     },
     /// The database is of an engine that can't exchange tables.
-    #[error("the destination's database `{database}` has the engine {engine}: tables can only be swapped in an `Atomic` (or Replicated) one; choose another database")]
+    #[error(
+        "the destination's database `{database}` has the engine {engine}: tables can only be swapped in an `Atomic` (or Replicated) one; choose another database"
+    )]
     Engine {
         /// The database.
         database: String,
@@ -126,13 +134,26 @@ impl DestinationError {
         let doing = doing.to_owned();
         match error {
             clickhouse::error::Error::BadResponse(text) => match code(text) {
-                Some(code) => Self::Server { doing, code, message: cut(text) },
-                None => Self::Lost { doing, reason: cut(text) },
+                Some(code) => Self::Server {
+                    doing,
+                    code,
+                    message: cut(text),
+                },
+                None => Self::Lost {
+                    doing,
+                    reason: cut(text),
+                },
             },
             clickhouse::error::Error::Network(_) | clickhouse::error::Error::TimedOut => {
-                Self::Lost { doing, reason: chain(error) }
+                Self::Lost {
+                    doing,
+                    reason: chain(error),
+                }
             }
-            other => Self::Answer { doing, reason: cut(&other.to_string()) },
+            other => Self::Answer {
+                doing,
+                reason: cut(&other.to_string()),
+            },
         }
     }
 
@@ -150,10 +171,19 @@ fn code(text: &str) -> Option<u32> {
 
 /// A server's message without its code and its version, and not too long.
 fn cut(text: &str) -> String {
-    let text = text.split_once("DB::Exception: ").map_or(text, |(_, message)| message);
-    let text = text.rsplit_once(" (version ").map_or(text, |(message, _)| message).trim();
+    let text = text
+        .split_once("DB::Exception: ")
+        .map_or(text, |(_, message)| message);
+    let text = text
+        .rsplit_once(" (version ")
+        .map_or(text, |(message, _)| message)
+        .trim();
     let end = text.floor_char_boundary(MESSAGE_BYTES);
-    if end < text.len() { format!("{}…", &text[..end]) } else { text.to_owned() }
+    if end < text.len() {
+        format!("{}…", &text[..end])
+    } else {
+        text.to_owned()
+    }
 }
 
 /// An error with its causes: hyper says only in the last one that a connection was refused.
@@ -177,9 +207,15 @@ mod tests {
 
     #[test]
     fn a_servers_words_are_cut_to_what_matters() {
-        let text = "Code: 60. DB::Exception: Table a.b does not exist. (UNKNOWN_TABLE) (version 26.7.2.1)".to_owned();
-        let error = DestinationError::of("count rows", &clickhouse::error::Error::BadResponse(text));
-        assert_eq!(error.to_string(), "ClickHouse refused: count rows: Table a.b does not exist. (UNKNOWN_TABLE) (code 60)");
+        let text =
+            "Code: 60. DB::Exception: Table a.b does not exist. (UNKNOWN_TABLE) (version 26.7.2.1)"
+                .to_owned();
+        let error =
+            DestinationError::of("count rows", &clickhouse::error::Error::BadResponse(text));
+        assert_eq!(
+            error.to_string(),
+            "ClickHouse refused: count rows: Table a.b does not exist. (UNKNOWN_TABLE) (code 60)"
+        );
         assert!(!error.is_transient());
     }
 }

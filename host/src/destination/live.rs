@@ -74,7 +74,9 @@ impl LiveTable {
     /// What a swap means for each that reads the table, as a sentence.
     pub fn dependents(&self) -> Vec<String> {
         let sentence = |reader: &String| {
-            format!("`{reader}` reads it: it does not see the rows that the new table is loaded with; refill it after the swap")
+            format!(
+                "`{reader}` reads it: it does not see the rows that the new table is loaded with; refill it after the swap"
+            )
         };
         self.readers.iter().map(sentence).collect()
     }
@@ -94,21 +96,34 @@ impl Destination {
     /// The table of this name, if there is one.
     pub async fn live_table(&self, name: &str) -> Result<Option<LiveTable>, DestinationError> {
         let doing = "look at a table";
-        let at = |table: &str| format!("database = {} AND {table} = {}", text(&self.database), text(name));
+        let at = |table: &str| {
+            format!(
+                "database = {} AND {table} = {}",
+                text(&self.database),
+                text(name)
+            )
+        };
         let sql = format!(
             "SELECT uuid, engine, engine_full, create_table_query, sorting_key, comment, \
              arrayMap((d, t) -> concat(d, '.', t), dependencies_database, dependencies_table) AS readers \
              FROM system.tables WHERE {}",
             at("name")
         );
-        let Some(row) = self.rows::<Row>(doing, &sql).await?.pop() else { return Ok(None) };
+        let Some(row) = self.rows::<Row>(doing, &sql).await?.pop() else {
+            return Ok(None);
+        };
         let columns = format!(
             "SELECT name, type, default_kind, default_expression, compression_codec, comment FROM system.columns WHERE {} ORDER BY position",
             at("table")
         );
-        let indexes =
-            format!("SELECT name, type_full, expr, granularity FROM system.data_skipping_indices WHERE {} ORDER BY name", at("table"));
-        let projections = format!("SELECT name, query FROM system.projections WHERE {} ORDER BY name", at("table"));
+        let indexes = format!(
+            "SELECT name, type_full, expr, granularity FROM system.data_skipping_indices WHERE {} ORDER BY name",
+            at("table")
+        );
+        let projections = format!(
+            "SELECT name, query FROM system.projections WHERE {} ORDER BY name",
+            at("table")
+        );
         Ok(Some(LiveTable {
             name: name.to_owned(),
             uuid: row.uuid,

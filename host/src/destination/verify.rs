@@ -30,22 +30,54 @@ impl Destination {
     }
 
     /// The rows of a live table that its readers see: under `FINAL`, where its engine replaces, and not deleted.
-    pub async fn live_rows(&self, live: &LiveTable, metadata: &MetadataNames) -> Result<u64, DestinationError> {
-        let final_ = if live.engine.contains("Replacing") { " FINAL" } else { "" };
+    pub async fn live_rows(
+        &self,
+        live: &LiveTable,
+        metadata: &MetadataNames,
+    ) -> Result<u64, DestinationError> {
+        let final_ = if live.engine.contains("Replacing") {
+            " FINAL"
+        } else {
+            ""
+        };
         let condition = match live.column(&metadata.is_deleted) {
             Some(_) => format!(" WHERE {} = 0", quoted(&metadata.is_deleted)),
             None => String::new(),
         };
-        self.number("count the original", &format!("SELECT count() FROM {}{final_}{condition}", self.table(&live.name))).await
+        self.number(
+            "count the original",
+            &format!(
+                "SELECT count() FROM {}{final_}{condition}",
+                self.table(&live.name)
+            ),
+        )
+        .await
     }
 
     /// Reads the columns of a table back, and digests them; `schema` is that of the batches that were sent.
-    pub async fn column_digests(&self, table: &str, target: &TargetTable, schema: &SchemaRef) -> Result<Digest, DestinationError> {
+    pub async fn column_digests(
+        &self,
+        table: &str,
+        target: &TargetTable,
+        schema: &SchemaRef,
+    ) -> Result<Digest, DestinationError> {
         let doing = "read the copy back";
-        let columns: Vec<String> =
-            target.columns.iter().zip(schema.fields()).map(|(column, field)| readable(column, field.data_type())).collect();
-        let final_ = if target.engine == Engine::ReplacingMergeTree { " FINAL" } else { "" };
-        let sql = format!("SELECT {} FROM {}{final_}", columns.join(", "), self.table(table));
+        let columns: Vec<String> = target
+            .columns
+            .iter()
+            .zip(schema.fields())
+            .map(|(column, field)| readable(column, field.data_type()))
+            .collect();
+        let final_ = if target.engine == Engine::ReplacingMergeTree {
+            " FINAL"
+        } else {
+            ""
+        };
+        let sql = format!(
+            "SELECT {} FROM {}{final_}",
+            columns.join(", "),
+            self.table(table)
+        );
         let query = self
             .client
             .query_raw(&sql)
@@ -53,9 +85,16 @@ impl Destination {
             .with_setting("output_format_arrow_low_cardinality_as_dictionary", "0")
             .with_setting("output_format_arrow_fixed_string_as_fixed_byte_array", "1")
             .with_setting("output_format_arrow_compression_method", "none");
-        let key: Vec<usize> = target.key.iter().filter_map(|name| schema.index_of(name).ok()).collect();
+        let key: Vec<usize> = target
+            .key
+            .iter()
+            .filter_map(|name| schema.index_of(name).ok())
+            .collect();
         let failed = |error| DestinationError::of(doing, &error);
-        let unread = |cause: arrow::error::ArrowError| DestinationError::Answer { doing: doing.to_owned(), reason: cause.to_string() };
+        let unread = |cause: arrow::error::ArrowError| DestinationError::Answer {
+            doing: doing.to_owned(),
+            reason: cause.to_string(),
+        };
         let mut cursor = query.fetch_bytes("ArrowStream").map_err(failed)?;
         let mut decoder = StreamDecoder::new();
         let mut digest = Digest::new(columns.len());
@@ -77,28 +116,43 @@ fn readable(column: &TargetColumn, sent: &DataType) -> String {
     let plain = column.clickhouse_type.trim_start_matches("Nullable(");
     let expression = match sent {
         DataType::Timestamp(_, _) => format!("toUnixTimestamp64Micro({name})"),
-        DataType::Time64(_) if plain.starts_with("Time64") => format!("toInt64(CAST({name} AS Nullable(Decimal(18, 6))) * 1000000)"),
+        DataType::Time64(_) if plain.starts_with("Time64") => {
+            format!("toInt64(CAST({name} AS Nullable(Decimal(18, 6))) * 1000000)")
+        }
         DataType::Boolean => format!("toUInt8({name})"),
         DataType::UInt32 if plain.starts_with("IPv4") => format!("toUInt32({name})"),
         DataType::FixedSizeBinary(_) if plain.starts_with("UUID") => format!("UUIDToNum({name})"),
-        DataType::FixedSizeBinary(_) if plain.starts_with("IPv6") => format!("IPv6StringToNum(toString({name}))"),
-        DataType::Utf8 if plain.starts_with("LowCardinality") => format!("CAST({name} AS Nullable(String))"),
+        DataType::FixedSizeBinary(_) if plain.starts_with("IPv6") => {
+            format!("IPv6StringToNum(toString({name}))")
+        }
+        DataType::Utf8 if plain.starts_with("LowCardinality") => {
+            format!("CAST({name} AS Nullable(String))")
+        }
         _ => return name,
     };
     format!("{expression} AS {name}")
 }
 
 /// Gives the columns the types that were sent. Strings are left as bytes: their digest is the same.
-fn as_sent(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, arrow::error::ArrowError> {
-    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
-        let array: ArrayRef = match field.data_type() {
-            DataType::Utf8 | DataType::Binary => column.clone(),
-            DataType::Timestamp(_, _) => cast(column, &DataType::Timestamp(TimeUnit::Microsecond, None))?,
-            wanted if column.data_type() == wanted => column.clone(),
-            wanted => cast(column, wanted)?,
-        };
-        Ok((field.name(), array))
-    });
+fn as_sent(
+    batch: &RecordBatch,
+    schema: &SchemaRef,
+) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let columns = schema
+        .fields()
+        .iter()
+        .zip(batch.columns())
+        .map(|(field, column)| {
+            let array: ArrayRef = match field.data_type() {
+                DataType::Utf8 | DataType::Binary => column.clone(),
+                DataType::Timestamp(_, _) => {
+                    cast(column, &DataType::Timestamp(TimeUnit::Microsecond, None))?
+                }
+                wanted if column.data_type() == wanted => column.clone(),
+                wanted => cast(column, wanted)?,
+            };
+            Ok((field.name(), array))
+        });
     let columns: Result<Vec<_>, arrow::error::ArrowError> = columns.collect();
     RecordBatch::try_from_iter_with_nullable(columns?.into_iter().map(|(name, array)| {
         let nullable = array.null_count() > 0;

@@ -10,10 +10,13 @@ pub(super) fn point(side: &str, step: &str) {
     static PASSED: AtomicU64 = AtomicU64::new(0);
 
     let number = PASSED.fetch_add(1, Ordering::SeqCst) + 1;
-    let wanted = std::env::var("TIDEMILL_CRASH_AT").ok().and_then(|text| text.parse::<u64>().ok());
+    let wanted = std::env::var("TIDEMILL_CRASH_AT")
+        .ok()
+        .and_then(|text| text.parse::<u64>().ok());
     if wanted == Some(number) {
         eprintln!("crash point {number}: {side} `{step}`");
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        let _ =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         std::process::abort();
     }
 }

@@ -16,16 +16,26 @@ pub struct PipeLock {
 impl PipeLock {
     /// Takes the lock of a pipe's state folder, or says which process holds it.
     pub fn take(state: &Path) -> Result<Self, JournalError> {
-        let unusable = |cause| JournalError::Folder { folder: state.to_owned(), cause };
+        let unusable = |cause| JournalError::Folder {
+            folder: state.to_owned(),
+            cause,
+        };
         std::fs::create_dir_all(state).map_err(unusable)?;
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(state.join("lock"));
+        let open = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(state.join("lock"));
         let mut file = open.map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut process = String::new();
                 file.read_to_string(&mut process).map_err(unusable)?;
-                return Err(JournalError::Locked { process: process.trim().to_owned() });
+                return Err(JournalError::Locked {
+                    process: process.trim().to_owned(),
+                });
             }
             Err(TryLockError::Error(cause)) => return Err(unusable(cause)),
         }

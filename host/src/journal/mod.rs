@@ -16,7 +16,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 pub use lock::PipeLock;
-pub use record::{ChunkRecord, ChunkResult, Kind, Phase, PinnedPlugin, ResyncRecord, TableRecord, TableState};
+pub use record::{
+    ChunkRecord, ChunkResult, Kind, Phase, PinnedPlugin, ResyncRecord, TableRecord, TableState,
+};
 
 use crate::schema::{Chunk, TableName};
 
@@ -76,26 +78,51 @@ pub struct Journal {
 impl Journal {
     /// Opens the journal in a pipe's state folder, or makes it.
     pub fn open(state: &Path) -> Result<Self, JournalError> {
-        std::fs::create_dir_all(state).map_err(|cause| JournalError::Folder { folder: state.to_owned(), cause })?;
+        std::fs::create_dir_all(state).map_err(|cause| JournalError::Folder {
+            folder: state.to_owned(),
+            cause,
+        })?;
         let file = state.join("journal.sqlite");
-        let failed = |cause| JournalError::Sqlite { file: file.clone(), cause };
+        let failed = |cause| JournalError::Sqlite {
+            file: file.clone(),
+            cause,
+        };
         let connection = Connection::open(&file).map_err(failed)?;
         // Other processes read while one writes: `status` beside a running resync.
-        connection.busy_timeout(Duration::from_secs(30)).map_err(failed)?;
-        connection.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
-        connection.pragma_update(None, "synchronous", "full").map_err(failed)?;
-        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+        connection
+            .busy_timeout(Duration::from_secs(30))
+            .map_err(failed)?;
+        connection
+            .pragma_update(None, "journal_mode", "wal")
+            .map_err(failed)?;
+        connection
+            .pragma_update(None, "synchronous", "full")
+            .map_err(failed)?;
+        let found: i64 = connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(failed)?;
         if found > SCHEMA_VERSION {
             return Err(JournalError::Newer { file, found });
         }
-        connection.execute_batch(include_str!("schema.sql")).map_err(failed)?;
-        connection.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
-        Ok(Self { file, connection: Mutex::new(connection) })
+        connection
+            .execute_batch(include_str!("schema.sql"))
+            .map_err(failed)?;
+        connection
+            .pragma_update(None, "user_version", SCHEMA_VERSION)
+            .map_err(failed)?;
+        Ok(Self {
+            file,
+            connection: Mutex::new(connection),
+        })
     }
 
     /// Opens the journal if there is one: a pipe that never ran has none.
     pub fn open_existing(state: &Path) -> Result<Option<Self>, JournalError> {
-        if state.join("journal.sqlite").exists() { Self::open(state).map(Some) } else { Ok(None) }
+        if state.join("journal.sqlite").exists() {
+            Self::open(state).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// Writes a resync's first record, with its tables.
@@ -118,25 +145,44 @@ impl Journal {
     /// Writes a resync's record; `step` says what was done or is about to be.
     pub fn update_resync(&self, resync: &ResyncRecord, step: &str) -> Result<(), JournalError> {
         self.write(&resync.id, step, |tx| {
-            tx.execute("UPDATE resyncs SET record = ?2 WHERE id = ?1", params![resync.id, json(resync)?])?;
+            tx.execute(
+                "UPDATE resyncs SET record = ?2 WHERE id = ?1",
+                params![resync.id, json(resync)?],
+            )?;
             Ok(())
         })
     }
 
     /// Writes a table's record; `step` says what was done or is about to be.
-    pub fn update_table(&self, resync: &str, table: &TableRecord, step: &str) -> Result<(), JournalError> {
+    pub fn update_table(
+        &self,
+        resync: &str,
+        table: &TableRecord,
+        step: &str,
+    ) -> Result<(), JournalError> {
         self.write(resync, &format!("{step} {}", table.source), |tx| {
             update_table(tx, resync, table)
         })
     }
 
     /// Writes a table's chunks in place of any that it had, together with its record.
-    pub fn plan_chunks(&self, resync: &str, table: &TableRecord, chunks: &[Chunk]) -> Result<(), JournalError> {
+    pub fn plan_chunks(
+        &self,
+        resync: &str,
+        table: &TableRecord,
+        chunks: &[Chunk],
+    ) -> Result<(), JournalError> {
         let source = table.source.to_string();
         self.write(resync, &format!("chunks planned {source}"), |tx| {
-            tx.execute("DELETE FROM chunks WHERE resync = ?1 AND source = ?2", params![resync, source])?;
+            tx.execute(
+                "DELETE FROM chunks WHERE resync = ?1 AND source = ?2",
+                params![resync, source],
+            )?;
             for chunk in chunks {
-                let record = ChunkRecord { chunk: chunk.clone(), result: None };
+                let record = ChunkRecord {
+                    chunk: chunk.clone(),
+                    result: None,
+                };
                 tx.execute(
                     "INSERT INTO chunks (resync, source, number, record) VALUES (?1, ?2, ?3, ?4)",
                     params![resync, source, chunk.number, json(&record)?],
@@ -147,21 +193,38 @@ impl Journal {
     }
 
     /// Writes that a chunk is done.
-    pub fn chunk_done(&self, resync: &str, chunk: &Chunk, result: ChunkResult) -> Result<(), JournalError> {
+    pub fn chunk_done(
+        &self,
+        resync: &str,
+        chunk: &Chunk,
+        result: ChunkResult,
+    ) -> Result<(), JournalError> {
         let source = chunk.table.to_string();
-        let record = ChunkRecord { chunk: chunk.clone(), result: Some(result) };
-        self.write(resync, &format!("chunk {} done {source}", chunk.number), |tx| {
-            tx.execute(
+        let record = ChunkRecord {
+            chunk: chunk.clone(),
+            result: Some(result),
+        };
+        self.write(
+            resync,
+            &format!("chunk {} done {source}", chunk.number),
+            |tx| {
+                tx.execute(
                 "UPDATE chunks SET record = ?4 WHERE resync = ?1 AND source = ?2 AND number = ?3",
                 params![resync, source, chunk.number, json(&record)?],
             )?;
-            Ok(())
-        })
+                Ok(())
+            },
+        )
     }
 
     /// The last resync, over or not.
     pub fn last_resync(&self) -> Result<Option<ResyncRecord>, JournalError> {
-        Ok(self.records("SELECT record FROM resyncs ORDER BY number DESC LIMIT 1", &[])?.pop())
+        Ok(self
+            .records(
+                "SELECT record FROM resyncs ORDER BY number DESC LIMIT 1",
+                &[],
+            )?
+            .pop())
     }
 
     /// All resyncs, the last first.
@@ -171,11 +234,18 @@ impl Journal {
 
     /// A resync's tables, in the pipe's order.
     pub fn tables(&self, resync: &str) -> Result<Vec<TableRecord>, JournalError> {
-        self.records("SELECT record FROM tables WHERE resync = ?1 ORDER BY ordinal", &[resync])
+        self.records(
+            "SELECT record FROM tables WHERE resync = ?1 ORDER BY ordinal",
+            &[resync],
+        )
     }
 
     /// A table's chunks, in order.
-    pub fn chunks(&self, resync: &str, source: &TableName) -> Result<Vec<ChunkRecord>, JournalError> {
+    pub fn chunks(
+        &self,
+        resync: &str,
+        source: &TableName,
+    ) -> Result<Vec<ChunkRecord>, JournalError> {
         self.records(
             "SELECT record FROM chunks WHERE resync = ?1 AND source = ?2 ORDER BY number",
             &[resync, &source.to_string()],
@@ -185,7 +255,10 @@ impl Journal {
     /// Asks the process at work on a resync to pause at the next batch boundary.
     pub fn request_pause(&self, resync: &str) -> Result<(), JournalError> {
         self.write(resync, "pause requested", |tx| {
-            tx.execute("INSERT OR REPLACE INTO requests (resync, request) VALUES (?1, 'pause')", params![resync])?;
+            tx.execute(
+                "INSERT OR REPLACE INTO requests (resync, request) VALUES (?1, 'pause')",
+                params![resync],
+            )?;
             Ok(())
         })
     }
@@ -194,7 +267,11 @@ impl Journal {
     pub fn pause_requested(&self, resync: &str) -> Result<bool, JournalError> {
         let found = self
             .connection()
-            .query_row("SELECT 1 FROM requests WHERE resync = ?1", params![resync], |_| Ok(()))
+            .query_row(
+                "SELECT 1 FROM requests WHERE resync = ?1",
+                params![resync],
+                |_| Ok(()),
+            )
             .optional()
             .map_err(|cause| self.failed(cause))?;
         Ok(found.is_some())
@@ -232,25 +309,43 @@ impl Journal {
         Ok(())
     }
 
-    fn records<T: serde::de::DeserializeOwned>(&self, sql: &str, keys: &[&str]) -> Result<Vec<T>, JournalError> {
+    fn records<T: serde::de::DeserializeOwned>(
+        &self,
+        sql: &str,
+        keys: &[&str],
+    ) -> Result<Vec<T>, JournalError> {
         let connection = self.connection();
         let texts = (|| {
             let mut statement = connection.prepare(sql)?;
-            let rows = statement.query_map(rusqlite::params_from_iter(keys), |row| row.get::<_, String>(0))?;
+            let rows = statement.query_map(rusqlite::params_from_iter(keys), |row| {
+                row.get::<_, String>(0)
+            })?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         })();
         let texts = texts.map_err(|cause| self.failed(cause))?;
         let parse = |text: &String| serde_json::from_str(text);
-        texts.iter().map(parse).collect::<Result<_, _>>().map_err(|cause| JournalError::Record { file: self.file.clone(), cause })
+        texts
+            .iter()
+            .map(parse)
+            .collect::<Result<_, _>>()
+            .map_err(|cause| JournalError::Record {
+                file: self.file.clone(),
+                cause,
+            })
     }
 
     /// A panic while the lock was held leaves no half-made change behind: SQLite rolls it back.
     fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn failed(&self, cause: rusqlite::Error) -> JournalError {
-        JournalError::Sqlite { file: self.file.clone(), cause }
+        JournalError::Sqlite {
+            file: self.file.clone(),
+            cause,
+        }
     }
 }
 
@@ -263,7 +358,8 @@ fn update_table(tx: &Transaction<'_>, resync: &str, table: &TableRecord) -> rusq
 }
 
 fn json<T: serde::Serialize>(record: &T) -> rusqlite::Result<String> {
-    serde_json::to_string(record).map_err(|cause| rusqlite::Error::ToSqlConversionFailure(Box::new(cause)))
+    serde_json::to_string(record)
+        .map_err(|cause| rusqlite::Error::ToSqlConversionFailure(Box::new(cause)))
 }
 
 #[cfg(test)]
@@ -299,23 +395,50 @@ mod tests {
         let chunk = Chunk {
             table: table().source,
             number: 1,
-            after: Some(vec![KeyValue::Int(i128::from(u64::MAX)), KeyValue::Bytes(vec![0, 255])]),
+            after: Some(vec![
+                KeyValue::Int(i128::from(u64::MAX)),
+                KeyValue::Bytes(vec![0, 255]),
+            ]),
             upto: None,
             estimated_rows: 5,
         };
-        let result = ChunkResult { ledger: Ledger { read: 5, written: 4, filtered: 1, rejected: 0 }, bytes: 9, digest: None };
+        let result = ChunkResult {
+            ledger: Ledger {
+                read: 5,
+                written: 4,
+                filtered: 1,
+                rejected: 0,
+            },
+            bytes: 9,
+            digest: None,
+        };
         {
             let journal = Journal::open(folder.path()).expect("a new journal");
             journal.begin(&resync, &[table()]).expect("begun");
-            let whole = Chunk { number: 0, ..chunk.clone() };
-            journal.plan_chunks(&resync.id, &table(), &[whole, chunk.clone()]).expect("planned");
-            journal.chunk_done(&resync.id, &chunk, result.clone()).expect("done");
+            let whole = Chunk {
+                number: 0,
+                ..chunk.clone()
+            };
+            journal
+                .plan_chunks(&resync.id, &table(), &[whole, chunk.clone()])
+                .expect("planned");
+            journal
+                .chunk_done(&resync.id, &chunk, result.clone())
+                .expect("done");
             journal.request_pause(&resync.id).expect("asked");
         }
-        let journal = Journal::open_existing(folder.path()).expect("readable").expect("there");
-        assert_eq!(journal.last_resync().expect("readable").map(|r| r.id), Some(resync.id.clone()));
+        let journal = Journal::open_existing(folder.path())
+            .expect("readable")
+            .expect("there");
+        assert_eq!(
+            journal.last_resync().expect("readable").map(|r| r.id),
+            Some(resync.id.clone())
+        );
         let chunks = journal.chunks(&resync.id, &chunk.table).expect("readable");
-        assert_eq!(chunks.iter().map(|c| c.result.clone()).collect::<Vec<_>>(), [None, Some(result)]);
+        assert_eq!(
+            chunks.iter().map(|c| c.result.clone()).collect::<Vec<_>>(),
+            [None, Some(result)]
+        );
         assert_eq!(chunks[1].chunk, chunk);
         assert!(journal.pause_requested(&resync.id).expect("readable"));
         journal.clear_request(&resync.id).expect("cleared");
@@ -326,8 +449,13 @@ mod tests {
     fn a_newer_journal_is_left_alone() {
         let folder = tempfile::tempdir().expect("a folder");
         let journal = Journal::open(folder.path()).expect("a new journal");
-        journal.connection().pragma_update(None, "user_version", 99).expect("set");
-        let error = Journal::open(folder.path()).expect_err("it is newer").to_string();
+        journal
+            .connection()
+            .pragma_update(None, "user_version", 99)
+            .expect("set");
+        let error = Journal::open(folder.path())
+            .expect_err("it is newer")
+            .to_string();
         assert!(error.contains("newer Tidemill (version 99"), "{error}");
     }
 }

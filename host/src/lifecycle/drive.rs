@@ -20,7 +20,11 @@ enum Next {
 }
 
 /// Drives a resync to its end. An error is journalled as Failed before it is returned.
-pub(super) async fn drive(session: &Arc<Session>, work: &Arc<Work>, tables: Vec<BoundTable>) -> Result<Outcome, Error> {
+pub(super) async fn drive(
+    session: &Arc<Session>,
+    work: &Arc<Work>,
+    tables: Vec<BoundTable>,
+) -> Result<Outcome, Error> {
     let driven = run(session, work, tables).await;
     if let Err(error) = &driven {
         let message = error.to_string();
@@ -30,7 +34,11 @@ pub(super) async fn drive(session: &Arc<Session>, work: &Arc<Work>, tables: Vec<
     driven
 }
 
-async fn run(session: &Arc<Session>, work: &Arc<Work>, tables: Vec<BoundTable>) -> Result<Outcome, Error> {
+async fn run(
+    session: &Arc<Session>,
+    work: &Arc<Work>,
+    tables: Vec<BoundTable>,
+) -> Result<Outcome, Error> {
     work.journal.clear_request(&work.id())?;
     take_up(work, &tables)?;
     loop {
@@ -60,7 +68,9 @@ async fn run(session: &Arc<Session>, work: &Arc<Work>, tables: Vec<BoundTable>) 
 fn take_up(work: &Work, tables: &[BoundTable]) -> Result<(), Error> {
     let resync = work.resync();
     let mut phase = resync.working_phase();
-    let changed = |table: &&BoundTable| work.table(&table.mapping.source).fingerprint != table.fingerprint(&work.pipe);
+    let changed = |table: &&BoundTable| {
+        work.table(&table.mapping.source).fingerprint != table.fingerprint(&work.pipe)
+    };
     if let (Phase::Snapshot, Some(table)) = (phase, tables.iter().find(changed)) {
         work.note(format!(
             "the schema, the transforms or the settings of {} have changed since the load began, so it begins again",
@@ -83,7 +93,8 @@ async fn resync(session: &Arc<Session>, work: &Work, tables: &[BoundTable]) -> R
                 record.state = TableState::Failed;
                 record.reason = Some(reason);
             })?;
-            let skip = work.pipe.swap.on_table_error == OnTableError::Continue && matches!(error, Error::Verification { .. });
+            let skip = work.pipe.swap.on_table_error == OnTableError::Continue
+                && matches!(error, Error::Verification { .. });
             if !skip {
                 return Err(error);
             }
@@ -95,13 +106,19 @@ async fn resync(session: &Arc<Session>, work: &Work, tables: &[BoundTable]) -> R
     }
     for table in tables {
         let source = &table.mapping.source;
-        if matches!(work.table(source).state, TableState::Carried | TableState::NeedsApproval | TableState::Swapping) {
+        if matches!(
+            work.table(source).state,
+            TableState::Carried | TableState::NeedsApproval | TableState::Swapping
+        ) {
             swap::swap(&session.destination, work, source).await?;
         }
     }
     let swapped = |table: &TableRecord| table.state == TableState::Swapped;
     if !work.tables().iter().any(swapped) {
-        return Err(Error::Verification { table: "any table".to_owned(), reason: "none was verified".to_owned() });
+        return Err(Error::Verification {
+            table: "any table".to_owned(),
+            reason: "none was verified".to_owned(),
+        });
     }
     Ok(Next::Phase(Phase::Completed))
 }
@@ -109,7 +126,10 @@ async fn resync(session: &Arc<Session>, work: &Work, tables: &[BoundTable]) -> R
 /// Verifies a table and moves its soft-deleted rows over, as far as that isn't done.
 async fn prove(session: &Arc<Session>, work: &Work, table: &BoundTable) -> Result<(), Error> {
     let source = &table.mapping.source;
-    if matches!(work.table(source).state, TableState::Loaded | TableState::Failed) {
+    if matches!(
+        work.table(source).state,
+        TableState::Loaded | TableState::Failed
+    ) {
         verify::verify(session, work, table).await?;
         work.update_table(source, "verified", |record| {
             record.state = TableState::Verified;
@@ -126,11 +146,23 @@ async fn prove(session: &Arc<Session>, work: &Work, table: &BoundTable) -> Resul
 async fn carry_over(session: &Arc<Session>, work: &Work, table: &BoundTable) -> Result<(), Error> {
     let (source, name) = (&table.mapping.source, &table.target.name);
     let destination = &session.destination;
-    let original = session.retried("look at the original", || destination.live_table(name)).await?;
+    let original = session
+        .retried("look at the original", || destination.live_table(name))
+        .await?;
     let (mut carried, mut rows) = (None, None);
     if let Some(original) = &original {
-        rows = Some(session.retried("count the original", || destination.live_rows(original, &table.target.metadata)).await?);
-        let moved = session.retried("carry rows over", || destination.carry_over(&table.target, original)).await?;
+        rows = Some(
+            session
+                .retried("count the original", || {
+                    destination.live_rows(original, &table.target.metadata)
+                })
+                .await?,
+        );
+        let moved = session
+            .retried("carry rows over", || {
+                destination.carry_over(&table.target, original)
+            })
+            .await?;
         if let Some(note) = &moved.note {
             work.note(format!("{name}: {note}"))?;
         }
@@ -149,11 +181,14 @@ async fn carry_over(session: &Arc<Session>, work: &Work, table: &BoundTable) -> 
 fn waits_for_approval(work: &Work) -> Result<bool, Error> {
     let mut waits = false;
     for table in work.tables() {
-        if !matches!(table.state, TableState::Carried | TableState::NeedsApproval) || table.approved {
+        if !matches!(table.state, TableState::Carried | TableState::NeedsApproval) || table.approved
+        {
             continue;
         }
         let rows = written(work, &table.source)?;
-        let Some(reason) = gate(&work.pipe, table.original_rows, rows) else { continue };
+        let Some(reason) = gate(&work.pipe, table.original_rows, rows) else {
+            continue;
+        };
         waits = true;
         work.update_table(&table.source, "waits for approval", |record| {
             record.state = TableState::NeedsApproval;
@@ -169,10 +204,15 @@ fn gate(pipe: &crate::pipe::Pipe, original_rows: Option<u64>, rows: u64) -> Opti
     let change = PercentChange::between(before, rows);
     let (limit, name) = match change.share() {
         share if share < -pipe.swap.max_shrink => (pipe.swap.max_shrink, "max_shrink"),
-        share if pipe.swap.max_growth.is_some_and(|limit| share > limit) => (pipe.swap.max_growth?, "max_growth"),
+        share if pipe.swap.max_growth.is_some_and(|limit| share > limit) => {
+            (pipe.swap.max_growth?, "max_growth")
+        }
         _ => return None,
     };
-    Some(format!("{before} rows become {rows} ({change}), and swap.{name} is {:.0}%", limit * 100.0))
+    Some(format!(
+        "{before} rows become {rows} ({change}), and swap.{name} is {:.0}%",
+        limit * 100.0
+    ))
 }
 
 fn written(work: &Work, source: &TableName) -> Result<u64, Error> {
@@ -181,7 +221,11 @@ fn written(work: &Work, source: &TableName) -> Result<u64, Error> {
 
 /// Approves the tables that wait.
 pub(super) fn approve(work: &Work) -> Result<(), Error> {
-    for table in work.tables().iter().filter(|table| table.state == TableState::NeedsApproval) {
+    for table in work
+        .tables()
+        .iter()
+        .filter(|table| table.state == TableState::NeedsApproval)
+    {
         work.update_table(&table.source, "approved", |record| {
             record.approved = true;
             record.reason = None;
@@ -196,7 +240,11 @@ mod tests {
 
     #[test]
     fn a_change_is_said_with_its_sign() {
-        for (before, after, text) in [(1000, 500, "-50.0%"), (1000, 1001, "+0.1%"), (1, 3, "+200.0%")] {
+        for (before, after, text) in [
+            (1000, 500, "-50.0%"),
+            (1000, 1001, "+0.1%"),
+            (1, 3, "+200.0%"),
+        ] {
             assert_eq!(PercentChange::between(before, after).to_string(), text);
         }
     }

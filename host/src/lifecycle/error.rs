@@ -105,18 +105,27 @@ pub enum Error {
 
 /// The place before the message.
 fn at(location: &Option<Location>) -> String {
-    location.as_ref().map(|location| format!("{location}: ")).unwrap_or_default()
+    location
+        .as_ref()
+        .map(|location| format!("{location}: "))
+        .unwrap_or_default()
 }
 
 impl From<SourceError> for Error {
     fn from(cause: SourceError) -> Self {
-        Self::Source { location: None, cause }
+        Self::Source {
+            location: None,
+            cause,
+        }
     }
 }
 
 impl From<TransformError> for Error {
     fn from(cause: TransformError) -> Self {
-        Self::Transform { location: None, cause }
+        Self::Transform {
+            location: None,
+            cause,
+        }
     }
 }
 

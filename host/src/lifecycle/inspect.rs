@@ -6,7 +6,8 @@ use arrow::util::display::array_value_to_string;
 use super::binding::BoundTable;
 use super::error::Error;
 use super::report::{
-    CheckReport, ColumnPlan, Finding, Plan, Preview, PreviewAfter, PreviewRow, SchemaChange, TablePlan, TransformPlan,
+    CheckReport, ColumnPlan, Finding, Plan, Preview, PreviewAfter, PreviewRow, SchemaChange,
+    TablePlan, TransformPlan,
 };
 use super::session::Session;
 use super::setup;
@@ -23,7 +24,10 @@ pub(super) async fn check(session: &Session) -> Result<CheckReport, Error> {
         pipe: session.pipe.name.clone(),
         source: session.source.server().to_string(),
         destination: format!("ClickHouse {}", session.destination.version()),
-        tables: tables.iter().map(|table| table.mapping.source.to_string()).collect(),
+        tables: tables
+            .iter()
+            .map(|table| table.mapping.source.to_string())
+            .collect(),
         findings: findings(session, &tables).await?,
     })
 }
@@ -54,30 +58,57 @@ pub(super) async fn plan(session: &Session, tables: &[TableName]) -> Result<Plan
 
 async fn plan_table(session: &Session, table: &BoundTable) -> Result<TablePlan, Error> {
     let original = session.destination.live_table(&table.target.name).await?;
-    let ddl = session.destination.plan_ddl(&table.target, original.as_ref());
-    let chunks = session.source.chunks(&table.source, session.pipe.snapshot.chunk_rows).await?;
+    let ddl = session
+        .destination
+        .plan_ddl(&table.target, original.as_ref());
+    let chunks = session
+        .source
+        .chunks(&table.source, session.pipe.snapshot.chunk_rows)
+        .await?;
     let original_rows = match &original {
-        Some(original) => Some(session.destination.live_rows(original, &table.target.metadata).await?),
+        Some(original) => Some(
+            session
+                .destination
+                .live_rows(original, &table.target.metadata)
+                .await?,
+        ),
         None => None,
     };
     let read = table.chain.input_columns();
-    let source_columns = table.source.columns.iter().enumerate().map(|(i, column)| ColumnPlan {
-        name: column.name.clone(),
-        mysql_type: column.mysql_type.name(),
-        nullable: column.nullable,
-        read: read.contains(&i),
-    });
+    let source_columns = table
+        .source
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(i, column)| ColumnPlan {
+            name: column.name.clone(),
+            mysql_type: column.mysql_type.name(),
+            nullable: column.nullable,
+            read: read.contains(&i),
+        });
     Ok(TablePlan {
         source: table.source.name.to_string(),
         destination: table.target.name.clone(),
         original_exists: original.is_some(),
         source_columns: source_columns.collect(),
-        key: table.source.key_names().into_iter().map(str::to_owned).collect(),
+        key: table
+            .source
+            .key_names()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
         transforms: transforms(&table.chain),
-        changes: original.as_ref().map(|original| changes(original, table)).unwrap_or_default(),
+        changes: original
+            .as_ref()
+            .map(|original| changes(original, table))
+            .unwrap_or_default(),
         ddl: ddl.create,
         kept: ddl.kept.into_iter().map(|kept| kept.what).collect(),
-        lost: ddl.lost.into_iter().map(|lost| (lost.what, lost.reason)).collect(),
+        lost: ddl
+            .lost
+            .into_iter()
+            .map(|lost| (lost.what, lost.reason))
+            .collect(),
         dependents: original.iter().flat_map(LiveTable::dependents).collect(),
         chunks: chunks.len() as u64,
         estimated_rows: table.source.estimated_rows,
@@ -93,7 +124,11 @@ fn transforms(chain: &Chain) -> Vec<TransformPlan> {
         digest: step.digest,
         reads: step.reads,
         computes: step.computed.into_iter().map(|(name, _)| name).collect(),
-        renames: step.passed.into_iter().filter(|(from, to)| from != to).collect(),
+        renames: step
+            .passed
+            .into_iter()
+            .filter(|(from, to)| from != to)
+            .collect(),
         drops: step.dropped,
         filters: step.filters,
     };
@@ -107,43 +142,75 @@ fn changes(original: &LiveTable, table: &BoundTable) -> Vec<SchemaChange> {
     for column in &target.columns {
         let new_type = column.clickhouse_type.clone();
         match original.columns.iter().find(|old| old.name == column.name) {
-            None => changes.push(SchemaChange::Added { column: column.name.clone(), new_type }),
+            None => changes.push(SchemaChange::Added {
+                column: column.name.clone(),
+                new_type,
+            }),
             Some(old) if old.data_type != new_type => {
-                changes.push(SchemaChange::Retyped { column: column.name.clone(), old_type: old.data_type.clone(), new_type });
+                changes.push(SchemaChange::Retyped {
+                    column: column.name.clone(),
+                    old_type: old.data_type.clone(),
+                    new_type,
+                });
             }
             Some(_) => {}
         }
     }
-    let is_new = |name: &str| target.column(name).is_some() || target.metadata.all().contains(&name);
-    for old in original.columns.iter().filter(|old| !is_new(&old.name) && old.default_expression.is_empty()) {
-        changes.push(SchemaChange::Dropped { column: old.name.clone(), old_type: old.data_type.clone() });
+    let is_new =
+        |name: &str| target.column(name).is_some() || target.metadata.all().contains(&name);
+    for old in original
+        .columns
+        .iter()
+        .filter(|old| !is_new(&old.name) && old.default_expression.is_empty())
+    {
+        changes.push(SchemaChange::Dropped {
+            column: old.name.clone(),
+            old_type: old.data_type.clone(),
+        });
     }
     let plain = |text: &str| text.replace(['`', ' '], "");
     let new_order = target.order_by.join(", ");
     if plain(&new_order) != plain(&original.sorting_key) {
-        changes.push(SchemaChange::Reordered { old_order: original.sorting_key.clone(), new_order });
+        changes.push(SchemaChange::Reordered {
+            old_order: original.sorting_key.clone(),
+            new_order,
+        });
     }
     changes
 }
 
 /// Reads some rows of a table and puts them through its transforms, each row by itself so that its fate is known.
-pub(super) async fn preview(session: &Session, table: &TableName, rows: usize) -> Result<Preview, Error> {
+pub(super) async fn preview(
+    session: &Session,
+    table: &TableName,
+    rows: usize,
+) -> Result<Preview, Error> {
     let mut bound = setup::bind(session, std::slice::from_ref(table)).await?;
-    let Some(table) = bound.pop() else { return Err(setup::unknown_table(&session.pipe, table)) };
+    let Some(table) = bound.pop() else {
+        return Err(setup::unknown_table(&session.pipe, table));
+    };
     let read = TableRead::new(&table.source, table.chain.input_columns());
     let mut reader = session.source.reader().await?;
     tokio::task::block_in_place(|| {
         let batches = reader.read_first(&read, rows)?;
         let mut chain = table.chain.instance();
         let mut previewed = Vec::with_capacity(rows);
-        for (batch, row) in batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row))) {
+        for (batch, row) in batches
+            .iter()
+            .flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)))
+        {
             let applied = chain.apply(batch.slice(row, 1), &"preview")?;
             let after = match applied.rejected.first() {
-                Some(rejected) => PreviewAfter::Rejected(format!("{}: {}", rejected.plugin, rejected.reason)),
+                Some(rejected) => {
+                    PreviewAfter::Rejected(format!("{}: {}", rejected.plugin, rejected.reason))
+                }
                 None if applied.batch.num_rows() == 0 => PreviewAfter::Filtered,
                 None => PreviewAfter::Row(texts(&applied.batch, 0)),
             };
-            previewed.push(PreviewRow { before: texts(batch, row), after });
+            previewed.push(PreviewRow {
+                before: texts(batch, row),
+                after,
+            });
         }
         Ok(Preview {
             source: table.source.name.to_string(),
@@ -155,14 +222,20 @@ pub(super) async fn preview(session: &Session, table: &TableName, rows: usize) -
 }
 
 fn names(schema: &arrow::datatypes::Schema) -> Vec<String> {
-    schema.fields().iter().map(|field| field.name().clone()).collect()
+    schema
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect()
 }
 
 /// A row's values as text; none for NULL.
 fn texts(batch: &RecordBatch, row: usize) -> Vec<Option<String>> {
     let text = |column: &std::sync::Arc<dyn Array>| {
         // Values that Arrow can't print, such as a TIME beyond a day, are shown by their number.
-        column.is_valid(row).then(|| array_value_to_string(column, row).unwrap_or_else(|error| error.to_string()))
+        column
+            .is_valid(row)
+            .then(|| array_value_to_string(column, row).unwrap_or_else(|error| error.to_string()))
     };
     batch.columns().iter().map(text).collect()
 }
@@ -171,22 +244,41 @@ fn texts(batch: &RecordBatch, row: usize) -> Vec<Option<String>> {
 pub(super) fn drift(pipe: &Pipe, journalled: &[crate::journal::TableRecord]) -> Vec<String> {
     let mut drift = Vec::new();
     for mapping in &pipe.tables {
-        let Some(record) = journalled.iter().find(|record| record.source == mapping.source) else {
+        let Some(record) = journalled
+            .iter()
+            .find(|record| record.source == mapping.source)
+        else {
             drift.push(format!("{} is new since the last load", mapping.source));
             continue;
         };
         let plugins = |names: Vec<&str>| names.join(", ");
-        let now: Vec<&str> = mapping.transforms.iter().map(|transform| transform.plugin.as_str()).collect();
-        let then: Vec<&str> = record.plugins.iter().map(|plugin| plugin.plugin.as_str()).collect();
+        let now: Vec<&str> = mapping
+            .transforms
+            .iter()
+            .map(|transform| transform.plugin.as_str())
+            .collect();
+        let then: Vec<&str> = record
+            .plugins
+            .iter()
+            .map(|plugin| plugin.plugin.as_str())
+            .collect();
         if now != then {
-            drift.push(format!("{}: transforms were [{}], now [{}]", mapping.source, plugins(then), plugins(now)));
+            drift.push(format!(
+                "{}: transforms were [{}], now [{}]",
+                mapping.source,
+                plugins(then),
+                plugins(now)
+            ));
             continue;
         }
         for pinned in &record.plugins {
             let path = crate::transform::resolve(&pinned.plugin, &pipe.folder);
             match path.and_then(|path| crate::transform::digest_of(&path)) {
                 Ok(digest) if digest == pinned.digest => {}
-                Ok(_) => drift.push(format!("{}: the plugin `{}` has changed since the last load", mapping.source, pinned.plugin)),
+                Ok(_) => drift.push(format!(
+                    "{}: the plugin `{}` has changed since the last load",
+                    mapping.source, pinned.plugin
+                )),
                 Err(error) => drift.push(format!("{}: {error}", mapping.source)),
             }
         }

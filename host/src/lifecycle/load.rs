@@ -88,7 +88,11 @@ const FAIL: u8 = 2;
 impl Shared {
     /// The next chunk to do; none if there is none or the load is to stop.
     pub(super) fn next(&self) -> Option<Task> {
-        if self.is_stopped() { None } else { self.queue().pop_front() }
+        if self.is_stopped() {
+            None
+        } else {
+            self.queue().pop_front()
+        }
     }
 
     /// Puts a chunk back that could not be done.
@@ -114,11 +118,18 @@ impl Shared {
 }
 
 /// Loads all chunks that are not done, from as many snapshots as it takes.
-pub(super) async fn load(session: &Arc<Session>, work: &Arc<Work>, tables: &[BoundTable]) -> Result<Loaded, Error> {
+pub(super) async fn load(
+    session: &Arc<Session>,
+    work: &Arc<Work>,
+    tables: &[BoundTable],
+) -> Result<Loaded, Error> {
     plan(session, work, tables).await?;
     let mut lost = 0;
     loop {
-        let names: Vec<TableName> = tables.iter().map(|table| table.mapping.source.clone()).collect();
+        let names: Vec<TableName> = tables
+            .iter()
+            .map(|table| table.mapping.source.clone())
+            .collect();
         let pending = pending(work, tables)?;
         if pending.is_empty() {
             return Ok(Loaded::All);
@@ -143,7 +154,9 @@ pub(super) async fn load(session: &Arc<Session>, work: &Arc<Work>, tables: &[Bou
             None => lost += 1,
         }
         if !retry::SERVER.again(lost) {
-            return Err(Error::Worker("the connections to the source are lost again and again".to_owned()));
+            return Err(Error::Worker(
+                "the connections to the source are lost again and again".to_owned(),
+            ));
         }
         work.note("the connections to the source were lost; the load goes on from a new snapshot")?;
         tokio::time::sleep(retry::SERVER.pause(lost)).await;
@@ -165,9 +178,11 @@ async fn plan_table(session: &Session, work: &Work, table: &BoundTable) -> Resul
     let source = &table.mapping.source;
     let rows = work.pipe.snapshot.chunk_rows;
     let chunks = retry::SERVER
-        .run("split a table", |e: &crate::source::SourceError| e.is_transient(), || async {
-            session.source.chunks(&table.source, rows).await
-        })
+        .run(
+            "split a table",
+            |e: &crate::source::SourceError| e.is_transient(),
+            || async { session.source.chunks(&table.source, rows).await },
+        )
         .await?;
     work.plan_chunks(source, &chunks)?;
     Ok(())
@@ -178,7 +193,12 @@ fn pending(work: &Work, tables: &[BoundTable]) -> Result<Vec<(usize, Chunk)>, Er
     let mut pending = Vec::new();
     for (i, table) in tables.iter().enumerate() {
         let chunks = work.journal.chunks(&work.id(), &table.mapping.source)?;
-        pending.extend(chunks.into_iter().filter(|c| c.result.is_none()).map(|c| (i, c.chunk)));
+        pending.extend(
+            chunks
+                .into_iter()
+                .filter(|c| c.result.is_none())
+                .map(|c| (i, c.chunk)),
+        );
     }
     Ok(pending)
 }
@@ -186,18 +206,30 @@ fn pending(work: &Work, tables: &[BoundTable]) -> Result<Vec<(usize, Chunk)>, Er
 fn done_chunks(work: &Work, tables: &[BoundTable]) -> Result<usize, Error> {
     let mut done = 0;
     for table in tables {
-        done += work.journal.chunks(&work.id(), &table.mapping.source)?.iter().filter(|c| c.result.is_some()).count();
+        done += work
+            .journal
+            .chunks(&work.id(), &table.mapping.source)?
+            .iter()
+            .filter(|c| c.result.is_some())
+            .count();
     }
     Ok(done)
 }
 
 /// Journals where the snapshot was taken. Chunks of an earlier snapshot stay if nothing was committed at the source in between;
 /// else, where the load was promised to be consistent, it starts over.
-async fn begin_snapshot(session: &Session, work: &Work, tables: &[BoundTable], snapshot: &Snapshot) -> Result<(), Error> {
+async fn begin_snapshot(
+    session: &Session,
+    work: &Work,
+    tables: &[BoundTable],
+    snapshot: &Snapshot,
+) -> Result<(), Error> {
     let earlier = work.resync();
     let (consistent, consistency) = match &snapshot.consistency {
         Consistency::Consistent { how } => (true, format!("all tables at one moment ({how})")),
-        Consistency::Independent { reason } => (false, format!("not one moment for all tables: {reason}")),
+        Consistency::Independent { reason } => {
+            (false, format!("not one moment for all tables: {reason}"))
+        }
     };
     let moved = earlier.position.is_none() || earlier.position != snapshot.position;
     let start_over = earlier.consistent && moved && done_chunks(work, tables)? > 0;
@@ -207,7 +239,8 @@ async fn begin_snapshot(session: &Session, work: &Work, tables: &[BoundTable], s
     for table in tables {
         let record = work.table(&table.mapping.source);
         // Rows of a table without a key come in no order: what an unfinished chunk left can't be told from what it will write.
-        let unordered = !table.is_keyed() && record.began.is_some() && record.state == TableState::Loading;
+        let unordered =
+            !table.is_keyed() && record.began.is_some() && record.state == TableState::Loading;
         if start_over || unordered {
             empty(session, work, table, start_over).await?;
         }
@@ -224,11 +257,20 @@ async fn begin_snapshot(session: &Session, work: &Work, tables: &[BoundTable], s
 }
 
 /// Empties a shadow, so that its table is loaded from the beginning. The new attempt's number makes new tokens.
-pub(super) async fn empty(session: &Session, work: &Work, table: &BoundTable, again: bool) -> Result<(), Error> {
+pub(super) async fn empty(
+    session: &Session,
+    work: &Work,
+    table: &BoundTable,
+    again: bool,
+) -> Result<(), Error> {
     let source = &table.mapping.source;
     let shadow = table.target.shadow();
-    work.update_table(source, "empties the shadow of", |record| record.attempt += 1)?;
-    session.retried("empty a shadow", || session.destination.truncate(&shadow)).await?;
+    work.update_table(source, "empties the shadow of", |record| {
+        record.attempt += 1
+    })?;
+    session
+        .retried("empty a shadow", || session.destination.truncate(&shadow))
+        .await?;
     if again {
         plan_table(session, work, table).await?;
     }
@@ -249,13 +291,24 @@ async fn load_from(
         .map(|(i, bound)| {
             Arc::new(LoadTable {
                 read: TableRead::new(&bound.source, bound.chain.input_columns()),
-                chunks_left: AtomicU64::new(pending.iter().filter(|(table, _)| *table == i).count() as u64),
+                chunks_left: AtomicU64::new(
+                    pending.iter().filter(|(table, _)| *table == i).count() as u64,
+                ),
                 bound: bound.clone(),
-                live: Mutex::new(Live { since: None, unfinished: Ledger::default() }),
+                live: Mutex::new(Live {
+                    since: None,
+                    unfinished: Ledger::default(),
+                }),
             })
         })
         .collect();
-    let queue = pending.into_iter().map(|(i, chunk)| Task { table: load_tables[i].clone(), chunk }).collect();
+    let queue = pending
+        .into_iter()
+        .map(|(i, chunk)| Task {
+            table: load_tables[i].clone(),
+            chunk,
+        })
+        .collect();
     let shared = Arc::new(Shared {
         session: session.clone(),
         work: work.clone(),
@@ -269,13 +322,21 @@ async fn load_from(
     watch.abort();
     load_tables.iter().for_each(|table| report(&shared, table));
 
-    if let Some(error) = shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    if let Some(error) = shared
+        .failure
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take()
+    {
         return Err(error);
     }
     if shared.stop.load(Ordering::Relaxed) == PAUSE {
         return Ok(Some(Loaded::Paused));
     }
-    let left: u64 = load_tables.iter().map(|table| table.chunks_left.load(Ordering::Relaxed)).sum();
+    let left: u64 = load_tables
+        .iter()
+        .map(|table| table.chunks_left.load(Ordering::Relaxed))
+        .sum();
     Ok((left == 0).then_some(Loaded::All))
 }
 
@@ -307,7 +368,12 @@ async fn watch(shared: Arc<Shared>, tables: Vec<Arc<LoadTable>>) {
             Ok(false) => {}
             Ok(true) => {
                 // A failure that came first stays one.
-                let _ = shared.stop.compare_exchange(GO_ON, PAUSE, Ordering::Relaxed, Ordering::Relaxed);
+                let _ = shared.stop.compare_exchange(
+                    GO_ON,
+                    PAUSE,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                );
             }
             Err(error) => shared.fail(error.into()),
         }
@@ -319,7 +385,9 @@ async fn watch(shared: Arc<Shared>, tables: Vec<Arc<LoadTable>>) {
 fn report(shared: &Shared, table: &LoadTable) {
     let work = &shared.work;
     let record = work.table(&table.bound.mapping.source);
-    let Ok(chunks) = work.journal.chunks(&work.id(), &record.source) else { return };
+    let Ok(chunks) = work.journal.chunks(&work.id(), &record.source) else {
+        return;
+    };
     let mut statistics: TableStatistics = statistics::of_table(&record, &chunks, Timestamp::now());
     let live = *table.live.lock().unwrap_or_else(PoisonError::into_inner);
     if live.since.is_none() && record.state == TableState::Loading {

@@ -66,7 +66,10 @@ pub async fn preview(pipe: &Pipe, table: &TableName, rows: usize) -> Result<Prev
 }
 
 /// The tables of a source, for a new pipe file; of these databases, or of all if there are none.
-pub async fn init(settings: &SourceSettings, databases: &[String]) -> Result<Vec<TemplateTable>, Error> {
+pub async fn init(
+    settings: &SourceSettings,
+    databases: &[String],
+) -> Result<Vec<TemplateTable>, Error> {
     let source = Source::connect(settings).await?;
     let summaries = match databases {
         [] => source.tables(None).await?,
@@ -82,9 +85,20 @@ pub async fn init(settings: &SourceSettings, databases: &[String]) -> Result<Vec
     for summary in summaries {
         let key = match summary.is_view {
             true => Vec::new(),
-            false => source.table(&summary.name).await?.key_names().into_iter().map(str::to_owned).collect(),
+            false => source
+                .table(&summary.name)
+                .await?
+                .key_names()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
         };
-        tables.push(TemplateTable { name: summary.name, is_view: summary.is_view, estimated_rows: summary.estimated_rows, key });
+        tables.push(TemplateTable {
+            name: summary.name,
+            is_view: summary.is_view,
+            estimated_rows: summary.estimated_rows,
+            key,
+        });
     }
     Ok(tables)
 }
@@ -93,12 +107,17 @@ pub async fn init(settings: &SourceSettings, databases: &[String]) -> Result<Vec
 pub async fn run(pipe: &Pipe, progress: Arc<dyn Progress>) -> Result<Outcome, Error> {
     let held = Work::lock(pipe)?;
     match held.1.last_resync()? {
-        Some(last) if !last.phase.is_over() && last.kind == Kind::Load && last.phase != Phase::Paused => {
+        Some(last)
+            if !last.phase.is_over() && last.kind == Kind::Load && last.phase != Phase::Paused =>
+        {
             return go_on(pipe, held, progress, |_| Ok(())).await;
         }
         Some(last) if last.phase == Phase::Completed => {
             return Err(Error::Nothing {
-                reason: format!("the pipe `{}` is loaded already (resync {})", pipe.name, last.id),
+                reason: format!(
+                    "the pipe `{}` is loaded already (resync {})",
+                    pipe.name, last.id
+                ),
                 suggestion: "rebuild its tables with `tidemill resync`".to_owned(),
             });
         }
@@ -108,7 +127,11 @@ pub async fn run(pipe: &Pipe, progress: Arc<dyn Progress>) -> Result<Outcome, Er
 }
 
 /// Rebuilds these tables (all, if there are none) and swaps them in.
-pub async fn resync(pipe: &Pipe, tables: &[TableName], progress: Arc<dyn Progress>) -> Result<Outcome, Error> {
+pub async fn resync(
+    pipe: &Pipe,
+    tables: &[TableName],
+    progress: Arc<dyn Progress>,
+) -> Result<Outcome, Error> {
     start(pipe, Work::lock(pipe)?, Kind::Resync, tables, progress).await
 }
 
@@ -120,7 +143,11 @@ pub async fn resume(pipe: &Pipe, progress: Arc<dyn Progress>) -> Result<Outcome,
 /// Approves the swap of tables that the gate holds, and goes on.
 pub async fn approve(pipe: &Pipe, progress: Arc<dyn Progress>) -> Result<Outcome, Error> {
     let approve = |work: &Work| {
-        if !work.tables().iter().any(|table| table.state == TableState::NeedsApproval) {
+        if !work
+            .tables()
+            .iter()
+            .any(|table| table.state == TableState::NeedsApproval)
+        {
             return Err(Error::Nothing {
                 reason: "no table waits for approval".to_owned(),
                 suggestion: "`tidemill status` says what the pipe is at".to_owned(),
@@ -134,7 +161,11 @@ pub async fn approve(pipe: &Pipe, progress: Arc<dyn Progress>) -> Result<Outcome
 /// Asks the process at work on the pipe to pause at the next batch boundary; a resync that nobody works on is paused at once.
 pub async fn pause(pipe: &Pipe) -> Result<Status, Error> {
     let journal = Journal::open_existing(&pipe.state)?;
-    let last = journal.as_ref().map(Journal::last_resync).transpose()?.flatten();
+    let last = journal
+        .as_ref()
+        .map(Journal::last_resync)
+        .transpose()?
+        .flatten();
     let (Some(journal), Some(last)) = (journal, last.filter(|last| !last.phase.is_over())) else {
         return Err(nothing_under_way(pipe));
     };
@@ -151,7 +182,9 @@ pub async fn pause(pipe: &Pipe) -> Result<Status, Error> {
 /// Gives the unfinished resync up: its `_resync` tables are dropped, pairs that were swapped are swapped back.
 pub async fn abort(pipe: &Pipe) -> Result<Status, Error> {
     let work = Work::take_up(pipe, Work::lock(pipe)?, Arc::new(Silent))?;
-    let Some(work) = work.filter(|work| !work.resync().phase.is_over()) else { return Err(nothing_under_way(pipe)) };
+    let Some(work) = work.filter(|work| !work.resync().phase.is_over()) else {
+        return Err(nothing_under_way(pipe));
+    };
     let outlet = Outlet::open(pipe).await?;
     let aborted = rollback::abort(&outlet.destination, &work).await;
     outlet.close().await?;
@@ -165,7 +198,10 @@ pub async fn rollback(pipe: &Pipe, tables: &[TableName]) -> Result<Status, Error
     let work = Work::take_up(pipe, Work::lock(pipe)?, Arc::new(Silent))?;
     let Some(work) = work.filter(|work| work.resync().phase == Phase::Completed) else {
         return Err(Error::Nothing {
-            reason: format!("the pipe `{}` has no completed resync to roll back", pipe.name),
+            reason: format!(
+                "the pipe `{}` has no completed resync to roll back",
+                pipe.name
+            ),
             suggestion: "an unfinished one is given up with `tidemill abort`".to_owned(),
         });
     };
@@ -196,8 +232,12 @@ pub fn status(pipe: &Pipe) -> Result<Status, Error> {
         drift: Vec::new(),
         rollback: Vec::new(),
     };
-    let Some(journal) = journal else { return Ok(status) };
-    let Some(last) = journal.last_resync()? else { return Ok(status) };
+    let Some(journal) = journal else {
+        return Ok(status);
+    };
+    let Some(last) = journal.last_resync()? else {
+        return Ok(status);
+    };
     let tables = journal.tables(&last.id)?;
     status.rollback = tables
         .iter()
@@ -211,9 +251,14 @@ pub fn status(pipe: &Pipe) -> Result<Status, Error> {
 
 /// All resyncs of the pipe, the last first.
 pub fn history(pipe: &Pipe) -> Result<Vec<ResyncSummary>, Error> {
-    let Some(journal) = Journal::open_existing(&pipe.state)? else { return Ok(Vec::new()) };
+    let Some(journal) = Journal::open_existing(&pipe.state)? else {
+        return Ok(Vec::new());
+    };
     let resyncs = journal.resyncs()?;
-    Ok(resyncs.iter().map(|resync| statistics::summary(&journal, resync)).collect::<Result<_, _>>()?)
+    Ok(resyncs
+        .iter()
+        .map(|resync| statistics::summary(&journal, resync))
+        .collect::<Result<_, _>>()?)
 }
 
 /// The record of each table's last load: a resync of some tables leaves the others with an earlier one.
@@ -238,7 +283,11 @@ async fn start(
     progress: Arc<dyn Progress>,
 ) -> Result<Outcome, Error> {
     if let Some(last) = held.1.last_resync()?.filter(|last| !last.phase.is_over()) {
-        return Err(Error::Unfinished { id: last.id, phase: last.phase, active: false });
+        return Err(Error::Unfinished {
+            id: last.id,
+            phase: last.phase,
+            active: false,
+        });
     }
     let session = Arc::new(Session::open(pipe).await?);
     let driven = async {
@@ -246,10 +295,19 @@ async fn start(
         if kind == Kind::Load {
             refuse_existing(&session, &bound).await?;
         }
-        let expired = rollback::drop_expired(&session.destination, &held.1, Timestamp::now()).await?;
-        let work = Arc::new(Work::begin(pipe, held, kind, setup::records(pipe, &bound), progress)?);
+        let expired =
+            rollback::drop_expired(&session.destination, &held.1, Timestamp::now()).await?;
+        let work = Arc::new(Work::begin(
+            pipe,
+            held,
+            kind,
+            setup::records(pipe, &bound),
+            progress,
+        )?);
         for table in expired {
-            work.note(format!("dropped `{table}`: the time to roll back to it is over"))?;
+            work.note(format!(
+                "dropped `{table}`: the time to roll back to it is over"
+            ))?;
         }
         drive::drive(&session, &work, bound).await
     };
@@ -264,9 +322,15 @@ async fn go_on(
     prepare: impl FnOnce(&Work) -> Result<(), Error>,
 ) -> Result<Outcome, Error> {
     let work = Work::take_up(pipe, held, progress)?.filter(|work| !work.resync().phase.is_over());
-    let Some(work) = work.map(Arc::new) else { return Err(nothing_under_way(pipe)) };
+    let Some(work) = work.map(Arc::new) else {
+        return Err(nothing_under_way(pipe));
+    };
     prepare(&work)?;
-    let names: Vec<TableName> = work.tables().into_iter().map(|table| table.source).collect();
+    let names: Vec<TableName> = work
+        .tables()
+        .into_iter()
+        .map(|table| table.source)
+        .collect();
     let session = Arc::new(Session::open(pipe).await?);
     let driven = async {
         let bound = setup::bind(&session, &names).await?;
@@ -278,10 +342,19 @@ async fn go_on(
 /// A first load replaces nothing: a table that is there already is a resync's matter.
 async fn refuse_existing(session: &Session, tables: &[binding::BoundTable]) -> Result<(), Error> {
     for table in tables {
-        if session.destination.live_table(&table.target.name).await?.is_some() {
+        if session
+            .destination
+            .live_table(&table.target.name)
+            .await?
+            .is_some()
+        {
             return Err(Error::Nothing {
-                reason: format!("the destination has a table `{}` already", table.target.name),
-                suggestion: "replace it, its soft-deleted rows kept, with `tidemill resync`".to_owned(),
+                reason: format!(
+                    "the destination has a table `{}` already",
+                    table.target.name
+                ),
+                suggestion: "replace it, its soft-deleted rows kept, with `tidemill resync`"
+                    .to_owned(),
             });
         }
     }

@@ -30,7 +30,18 @@ pub(super) fn read(shared: &Shared, mut reader: Reader, jobs: &Sender<Job>) {
             Some(kept) if std::sync::Arc::ptr_eq(&kept.0, &task.table) => instance.insert(kept),
             _ => instance.insert((task.table.clone(), task.table.bound.chain.instance())),
         };
-        let mut assembly = Assembly { shared, task: &task, chain, jobs, batches: Vec::new(), rows: 0, bytes: 0, sequence: 0, result: Totals::default(), failure: None };
+        let mut assembly = Assembly {
+            shared,
+            task: &task,
+            chain,
+            jobs,
+            batches: Vec::new(),
+            rows: 0,
+            bytes: 0,
+            sequence: 0,
+            result: Totals::default(),
+            failure: None,
+        };
         let ended = read_chunk(&mut reader, &mut assembly);
         match ended {
             Ok(()) => {}
@@ -59,8 +70,13 @@ enum Ended {
 fn read_chunk(reader: &mut Reader, assembly: &mut Assembly<'_>) -> Result<(), Ended> {
     let task = assembly.task;
     let settings = &assembly.shared.work.pipe.snapshot;
-    let limits = ReadLimits { batch_rows: settings.batch_rows, batch_bytes: settings.batch_bytes };
-    let read = reader.read(&task.table.read, &task.chunk, limits, &mut |batch| assembly.take(batch));
+    let limits = ReadLimits {
+        batch_rows: settings.batch_rows,
+        batch_bytes: settings.batch_bytes,
+    };
+    let read = reader.read(&task.table.read, &task.chunk, limits, &mut |batch| {
+        assembly.take(batch)
+    });
     if let Some(ended) = assembly.failure.take() {
         return Err(ended);
     }
@@ -112,22 +128,35 @@ impl Assembly<'_> {
         if let Some(pace) = &self.shared.pace {
             pace.wait(read);
         }
-        let applied = self.chain.apply(batch.clone(), &self.task.chunk.number).map_err(|cause| Ended::Failed(cause.into()))?;
+        let applied = self
+            .chain
+            .apply(batch.clone(), &self.task.chunk.number)
+            .map_err(|cause| Ended::Failed(cause.into()))?;
         if let Some(rejected) = self.first_rejected(&batch, &applied) {
             return Err(Ended::Failed(rejected));
         }
-        let ledger = Ledger { read: read as u64, written: applied.batch.num_rows() as u64, filtered: applied.filtered_rows, rejected: 0 };
+        let ledger = Ledger {
+            read: read as u64,
+            written: applied.batch.num_rows() as u64,
+            filtered: applied.filtered_rows,
+            rejected: 0,
+        };
         self.result.ledger += ledger;
         self.task.table.count(ledger);
         if applied.batch.num_rows() == 0 {
             return Ok(());
         }
         if self.shared.work.pipe.verify == VerifyMode::Full {
-            let digest = self.result.digest.get_or_insert_with(|| Digest::new(applied.batch.num_columns()));
+            let digest = self
+                .result
+                .digest
+                .get_or_insert_with(|| Digest::new(applied.batch.num_columns()));
             digest.add(&applied.batch, self.task.table.bound.chain.output_key());
         }
         let bytes = batch_bytes(&applied.batch);
-        if self.bytes + bytes > self.shared.work.pipe.snapshot.block_bytes || self.rows + applied.batch.num_rows() > BLOCK_ROWS {
+        if self.bytes + bytes > self.shared.work.pipe.snapshot.block_bytes
+            || self.rows + applied.batch.num_rows() > BLOCK_ROWS
+        {
             self.flush()?;
         }
         self.bytes += bytes;
@@ -141,7 +170,9 @@ impl Assembly<'_> {
         let rejected = applied.rejected.first()?;
         let source = &self.task.table.bound.source;
         let key = source.key_names().into_iter().map(|name| {
-            let value = batch.column_by_name(name).and_then(|column| array_value_to_string(column, rejected.row).ok());
+            let value = batch
+                .column_by_name(name)
+                .and_then(|column| array_value_to_string(column, rejected.row).ok());
             format!("{name} = {}", value.unwrap_or_else(|| "?".to_owned()))
         });
         Some(Error::Rejected {
@@ -159,11 +190,19 @@ impl Assembly<'_> {
             return Ok(());
         }
         let batches = std::mem::take(&mut self.batches);
-        let encoded = self.shared.session.destination.encode(&self.task.table.bound.target, &batches);
+        let encoded = self
+            .shared
+            .session
+            .destination
+            .encode(&self.task.table.bound.target, &batches);
         let block = encoded.map_err(|cause| Ended::Failed(cause.into()))?;
         self.result.bytes += self.bytes as u64;
         (self.rows, self.bytes) = (0, 0);
-        let job = Job::Block { task: self.task.clone(), sequence: self.sequence, block };
+        let job = Job::Block {
+            task: self.task.clone(),
+            sequence: self.sequence,
+            block,
+        };
         self.sequence += 1;
         self.send(job)
     }
@@ -173,9 +212,17 @@ impl Assembly<'_> {
         self.flush()?;
         let totals = std::mem::take(&mut self.result);
         let digest = totals.digest.map(serde_json::to_value).transpose();
-        let digest = digest.map_err(|cause| Ended::Failed(Error::Worker(format!("a digest: {cause}"))))?;
-        let result = ChunkResult { ledger: totals.ledger, bytes: totals.bytes, digest };
-        self.send(Job::Done { task: self.task.clone(), result })
+        let digest =
+            digest.map_err(|cause| Ended::Failed(Error::Worker(format!("a digest: {cause}"))))?;
+        let result = ChunkResult {
+            ledger: totals.ledger,
+            bytes: totals.bytes,
+            digest,
+        };
+        self.send(Job::Done {
+            task: self.task.clone(),
+            result,
+        })
     }
 
     /// A writer that is gone has said why.
@@ -186,7 +233,16 @@ impl Assembly<'_> {
 
 /// The memory of a batch's values, in bytes; of a slice, only its part.
 fn batch_bytes(batch: &RecordBatch) -> usize {
-    batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(column.get_array_memory_size())).sum()
+    batch
+        .columns()
+        .iter()
+        .map(|column| {
+            column
+                .to_data()
+                .get_slice_memory_size()
+                .unwrap_or(column.get_array_memory_size())
+        })
+        .sum()
 }
 
 /// A ceiling for the rows read a second, shared by all the readers.
@@ -198,14 +254,20 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new(rows_per_second: u64) -> Self {
-        Self { rows_per_second, free_at: Mutex::new(Instant::now()) }
+        Self {
+            rows_per_second,
+            free_at: Mutex::new(Instant::now()),
+        }
     }
 
     /// Sleeps until these rows fit under the ceiling.
     fn wait(&self, rows: usize) {
         let cost = Duration::from_secs_f64(rows as f64 / self.rows_per_second as f64);
         let until = {
-            let mut free_at = self.free_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut free_at = self
+                .free_at
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             let start = (*free_at).max(Instant::now());
             *free_at = start + cost;
             start

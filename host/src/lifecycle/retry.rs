@@ -12,8 +12,11 @@ pub(super) struct Retry {
 }
 
 /// About two minutes in all: a server that restarts is back by then.
-pub(super) const SERVER: Retry =
-    Retry { attempts: 10, first_pause: Duration::from_millis(250), longest_pause: Duration::from_secs(30) };
+pub(super) const SERVER: Retry = Retry {
+    attempts: 10,
+    first_pause: Duration::from_millis(250),
+    longest_pause: Duration::from_secs(30),
+};
 
 impl Retry {
     /// Does `attempt` until it succeeds, its error can't pass, or the attempts are used up; then its last error.
@@ -38,7 +41,9 @@ impl Retry {
 
     /// The pause after the attempt of this number, from 1: doubled each time.
     pub(super) fn pause(self, number: u32) -> Duration {
-        self.first_pause.saturating_mul(1 << (number - 1).min(16)).min(self.longest_pause)
+        self.first_pause
+            .saturating_mul(1 << (number - 1).min(16))
+            .min(self.longest_pause)
     }
 
     /// Whether another attempt may follow the one of this number.
@@ -66,7 +71,12 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_longest() {
-        let pauses: Vec<u64> = (1..=10).map(|n| SERVER.pause(n).as_millis() as u64).collect();
-        assert_eq!(pauses, [250, 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);
+        let pauses: Vec<u64> = (1..=10)
+            .map(|n| SERVER.pause(n).as_millis() as u64)
+            .collect();
+        assert_eq!(
+            pauses,
+            [250, 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]
+        );
     }
 }

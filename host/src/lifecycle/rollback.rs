@@ -10,20 +10,31 @@ use crate::journal::{Journal, Phase, TableRecord, TableState};
 use crate::schema::TableName;
 
 /// Brings back the old table of each swapped pair among `tables` (all, if it is empty).
-pub(super) async fn roll_back(destination: &Destination, work: &Work, tables: &[TableName]) -> Result<(), Error> {
-    let candidates = work.tables().into_iter().filter(|table| tables.is_empty() || tables.contains(&table.source));
+pub(super) async fn roll_back(
+    destination: &Destination,
+    work: &Work,
+    tables: &[TableName],
+) -> Result<(), Error> {
+    let candidates = work
+        .tables()
+        .into_iter()
+        .filter(|table| tables.is_empty() || tables.contains(&table.source));
     let (ready, gone): (Vec<_>, Vec<_>) = candidates.partition(can_roll_back);
     if ready.is_empty() || (!tables.is_empty() && !gone.is_empty()) {
         let names: Vec<String> = gone.iter().map(|table| table.source.to_string()).collect();
         return Err(Error::Nothing {
-            reason: format!("there is no old table to go back to for {}", names.join(", ")),
+            reason: format!(
+                "there is no old table to go back to for {}",
+                names.join(", ")
+            ),
             suggestion: "`tidemill status` lists the tables that can be rolled back".to_owned(),
         });
     }
     for table in &ready {
         exchange_back(destination, work, table).await?;
     }
-    let swapped = |table: &TableRecord| matches!(table.state, TableState::Swapped | TableState::RollingBack);
+    let swapped =
+        |table: &TableRecord| matches!(table.state, TableState::Swapped | TableState::RollingBack);
     if !work.tables().iter().any(swapped) {
         work.enter(Phase::RolledBack)?;
     }
@@ -36,21 +47,35 @@ fn can_roll_back(table: &TableRecord) -> bool {
 }
 
 /// Exchanges the table with the old one, once; the new one is kept under the old one's name for as long.
-async fn exchange_back(destination: &Destination, work: &Work, table: &TableRecord) -> Result<(), Error> {
-    let Some(original) = table.original else { return Ok(()) };
+async fn exchange_back(
+    destination: &Destination,
+    work: &Work,
+    table: &TableRecord,
+) -> Result<(), Error> {
+    let Some(original) = table.original else {
+        return Ok(());
+    };
     let (name, old) = (&table.destination, old_name(&table.destination));
-    work.update_table(&table.source, "rollback begun", |table| table.state = TableState::RollingBack)?;
+    work.update_table(&table.source, "rollback begun", |table| {
+        table.state = TableState::RollingBack
+    })?;
     if bearer(destination, name).await? != Some(original) {
         if bearer(destination, &old).await? != Some(original) {
             return Err(Error::Nothing {
-                reason: format!("`{old}` is no longer the table that `{name}` was before the resync"),
-                suggestion: format!("look at both tables' UUIDs in system.tables; the journal expects {original}"),
+                reason: format!(
+                    "`{old}` is no longer the table that `{name}` was before the resync"
+                ),
+                suggestion: format!(
+                    "look at both tables' UUIDs in system.tables; the journal expects {original}"
+                ),
             });
         }
         let sent = destination.exchange(name, &old).await;
         settle(destination, name, original, sent).await?;
     }
-    work.update_table(&table.source, "rolled back", |table| table.state = TableState::RolledBack)?;
+    work.update_table(&table.source, "rolled back", |table| {
+        table.state = TableState::RolledBack
+    })?;
     Ok(())
 }
 
@@ -58,7 +83,10 @@ async fn exchange_back(destination: &Destination, work: &Work, table: &TableReco
 pub(super) async fn abort(destination: &Destination, work: &Work) -> Result<(), Error> {
     for table in work.tables() {
         let name = &table.destination;
-        let swapping = matches!(table.state, TableState::Swapping | TableState::Swapped | TableState::RollingBack);
+        let swapping = matches!(
+            table.state,
+            TableState::Swapping | TableState::Swapped | TableState::RollingBack
+        );
         if let (true, Some(original), Some(shadow)) = (swapping, table.original, table.shadow) {
             undo_swap(destination, work, &table, original, shadow).await?;
         } else if let (true, Some(shadow)) = (swapping, table.shadow) {
@@ -83,9 +111,13 @@ async fn undo_swap(
     shadow: uuid::Uuid,
 ) -> Result<(), Error> {
     let name = &table.destination;
-    work.update_table(&table.source, "rollback begun", |table| table.state = TableState::RollingBack)?;
+    work.update_table(&table.source, "rollback begun", |table| {
+        table.state = TableState::RollingBack
+    })?;
     for twin in [old_name(name), shadow_name(name)] {
-        if bearer(destination, name).await? == Some(shadow) && bearer(destination, &twin).await? == Some(original) {
+        if bearer(destination, name).await? == Some(shadow)
+            && bearer(destination, &twin).await? == Some(original)
+        {
             let sent = destination.exchange(name, &twin).await;
             settle(destination, name, original, sent).await?;
         }
@@ -101,7 +133,11 @@ async fn undo_swap(
 }
 
 /// Drops old tables whose retention has ended, of all resyncs but those of the tables that `keep` still needs.
-pub(super) async fn drop_expired(destination: &Destination, journal: &Journal, now: Timestamp) -> Result<Vec<String>, Error> {
+pub(super) async fn drop_expired(
+    destination: &Destination,
+    journal: &Journal,
+    now: Timestamp,
+) -> Result<Vec<String>, Error> {
     let mut dropped = Vec::new();
     for resync in journal.resyncs()? {
         for mut table in journal.tables(&resync.id)? {

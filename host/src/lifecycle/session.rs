@@ -27,7 +27,10 @@ impl Outlet {
             }
         };
         let destination = Destination::connect(settings, &url).await?;
-        Ok(Self { destination, embedded })
+        Ok(Self {
+            destination,
+            embedded,
+        })
     }
 
     /// Stops the embedded server, if there is one, and waits for its end.
@@ -53,9 +56,18 @@ impl Session {
     /// Opens both ends. An address or a password that is wrong is told at once; only a lost connection is tried again.
     pub(super) async fn open(pipe: &Pipe) -> Result<Self, Error> {
         let source = Source::connect(&pipe.source).await?;
-        let runtime = Runtime::new(RuntimeSettings { cache_dir: default_cache_dir(), ..RuntimeSettings::default() })?;
+        let runtime = Runtime::new(RuntimeSettings {
+            cache_dir: default_cache_dir(),
+            ..RuntimeSettings::default()
+        })?;
         let outlet = Outlet::open(pipe).await?;
-        Ok(Self { pipe: pipe.clone(), source, destination: outlet.destination.clone(), runtime, outlet })
+        Ok(Self {
+            pipe: pipe.clone(),
+            source,
+            destination: outlet.destination.clone(),
+            runtime,
+            outlet,
+        })
     }
 
     /// Does something at the destination, again while its error may pass.
@@ -64,7 +76,9 @@ impl Session {
         what: &str,
         attempt: impl FnMut() -> F,
     ) -> Result<T, DestinationError> {
-        retry::SERVER.run(what, DestinationError::is_transient, attempt).await
+        retry::SERVER
+            .run(what, DestinationError::is_transient, attempt)
+            .await
     }
 
     /// Lets go of both ends.

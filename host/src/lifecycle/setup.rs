@@ -12,12 +12,23 @@ use crate::pipe::Pipe;
 use crate::schema::TableName;
 
 /// The mappings of these source tables, or of all if there are none; bound, in the pipe's order.
-pub(super) async fn bind(session: &Session, tables: &[TableName]) -> Result<Vec<BoundTable>, Error> {
-    if let Some(unknown) = tables.iter().find(|name| session.pipe.table(name).is_none()) {
+pub(super) async fn bind(
+    session: &Session,
+    tables: &[TableName],
+) -> Result<Vec<BoundTable>, Error> {
+    if let Some(unknown) = tables
+        .iter()
+        .find(|name| session.pipe.table(name).is_none())
+    {
         return Err(unknown_table(&session.pipe, unknown));
     }
     let mut bound = Vec::new();
-    for mapping in session.pipe.tables.iter().filter(|mapping| tables.is_empty() || tables.contains(&mapping.source)) {
+    for mapping in session
+        .pipe
+        .tables
+        .iter()
+        .filter(|mapping| tables.is_empty() || tables.contains(&mapping.source))
+    {
         bound.push(BoundTable::bind(session, mapping).await?);
     }
     Ok(bound)
@@ -25,7 +36,11 @@ pub(super) async fn bind(session: &Session, tables: &[TableName]) -> Result<Vec<
 
 /// The error for a table that isn't in the pipe.
 pub(super) fn unknown_table(pipe: &Pipe, name: &TableName) -> Error {
-    let known: Vec<String> = pipe.tables.iter().map(|mapping| mapping.source.to_string()).collect();
+    let known: Vec<String> = pipe
+        .tables
+        .iter()
+        .map(|mapping| mapping.source.to_string())
+        .collect();
     Error::Nothing {
         reason: format!("{name} is not a table of the pipe `{}`", pipe.name),
         suggestion: format!("its tables are {}", known.join(", ")),
@@ -56,14 +71,31 @@ pub(super) fn records(pipe: &Pipe, tables: &[BoundTable]) -> Vec<TableRecord> {
 }
 
 /// Creates, or replaces, the shadow of each table. Done again after a crash it begins from nothing.
-pub(super) async fn create_shadows(session: &Arc<Session>, work: &Work, tables: &[BoundTable]) -> Result<(), Error> {
-    session.retried("create the database", || session.destination.create_database()).await?;
+pub(super) async fn create_shadows(
+    session: &Arc<Session>,
+    work: &Work,
+    tables: &[BoundTable],
+) -> Result<(), Error> {
+    session
+        .retried("create the database", || {
+            session.destination.create_database()
+        })
+        .await?;
     for table in tables {
         let name = &table.target.name;
-        let original = session.retried("look at the original", || session.destination.live_table(name)).await?;
-        let ddl = session.destination.plan_ddl(&table.target, original.as_ref());
+        let original = session
+            .retried("look at the original", || {
+                session.destination.live_table(name)
+            })
+            .await?;
+        let ddl = session
+            .destination
+            .plan_ddl(&table.target, original.as_ref());
         for lost in &ddl.lost {
-            work.note(format!("{name}: {} is not kept: {}", lost.what, lost.reason))?;
+            work.note(format!(
+                "{name}: {} is not kept: {}",
+                lost.what, lost.reason
+            ))?;
         }
         for dependent in original.iter().flat_map(LiveTable::dependents) {
             work.note(format!("{name}: {dependent}"))?;
@@ -73,7 +105,11 @@ pub(super) async fn create_shadows(session: &Arc<Session>, work: &Work, tables: 
             record.fingerprint = table.fingerprint(&work.pipe);
             record.plugins.clone_from(&table.plugins);
         })?;
-        let shadow = session.retried("create a shadow", || session.destination.create_shadow(&ddl)).await?;
+        let shadow = session
+            .retried("create a shadow", || {
+                session.destination.create_shadow(&ddl)
+            })
+            .await?;
         work.update_table(&table.mapping.source, "created the shadow of", |record| {
             record.state = TableState::Waiting;
             record.original = original.as_ref().map(|original| original.uuid);

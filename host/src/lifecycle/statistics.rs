@@ -7,7 +7,10 @@ use crate::journal::{ChunkRecord, Journal, JournalError, ResyncRecord, TableReco
 use crate::schema::Ledger;
 
 /// A resync with the statistics of its tables.
-pub(super) fn summary(journal: &Journal, resync: &ResyncRecord) -> Result<ResyncSummary, JournalError> {
+pub(super) fn summary(
+    journal: &Journal,
+    resync: &ResyncRecord,
+) -> Result<ResyncSummary, JournalError> {
     let tables = journal.tables(&resync.id)?;
     let statistics = tables.iter().map(|table| {
         let chunks = journal.chunks(&resync.id, &table.source)?;
@@ -31,12 +34,19 @@ pub(super) fn summary(journal: &Journal, resync: &ResyncRecord) -> Result<Resync
 /// What became of a table's rows in the chunks that are done.
 pub(super) fn ledger(chunks: &[ChunkRecord]) -> Ledger {
     let mut sum = Ledger::default();
-    chunks.iter().filter_map(|chunk| chunk.result.as_ref()).for_each(|result| sum += result.ledger);
+    chunks
+        .iter()
+        .filter_map(|chunk| chunk.result.as_ref())
+        .for_each(|result| sum += result.ledger);
     sum
 }
 
 /// A table's statistics.
-pub(super) fn of_table(table: &TableRecord, chunks: &[ChunkRecord], now: Timestamp) -> TableStatistics {
+pub(super) fn of_table(
+    table: &TableRecord,
+    chunks: &[ChunkRecord],
+    now: Timestamp,
+) -> TableStatistics {
     let ledger = ledger(chunks);
     let done = chunks.iter().filter(|chunk| chunk.result.is_some()).count() as u64;
     let mut statistics = TableStatistics {
@@ -44,7 +54,11 @@ pub(super) fn of_table(table: &TableRecord, chunks: &[ChunkRecord], now: Timesta
         destination: table.destination.clone(),
         state: table.state.to_string(),
         ledger,
-        bytes: chunks.iter().filter_map(|chunk| chunk.result.as_ref()).map(|result| result.bytes).sum(),
+        bytes: chunks
+            .iter()
+            .filter_map(|chunk| chunk.result.as_ref())
+            .map(|result| result.bytes)
+            .sum(),
         chunks_done: done,
         chunks_total: chunks.len() as u64,
         estimated_rows: table.estimated_rows.max(ledger.read),
@@ -55,7 +69,11 @@ pub(super) fn of_table(table: &TableRecord, chunks: &[ChunkRecord], now: Timesta
     };
     if let Some(began) = table.began {
         let end = table.loaded.unwrap_or(now);
-        set_rate(&mut statistics, table.state, end.duration_since(began).as_secs_f64());
+        set_rate(
+            &mut statistics,
+            table.state,
+            end.duration_since(began).as_secs_f64(),
+        );
     }
     statistics
 }
@@ -67,7 +85,9 @@ pub(super) fn set_rate(statistics: &mut TableStatistics, state: TableState, seco
     }
     statistics.rows_per_second = statistics.ledger.read as f64 / seconds;
     if state == TableState::Loading {
-        let left = statistics.estimated_rows.saturating_sub(statistics.ledger.read);
+        let left = statistics
+            .estimated_rows
+            .saturating_sub(statistics.ledger.read);
         statistics.seconds_left = Some(left as f64 / statistics.rows_per_second);
     }
 }

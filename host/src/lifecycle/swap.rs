@@ -27,14 +27,20 @@ pub(super) fn shadow_name(destination: &str) -> String {
 }
 
 /// Gives the shadow the original's name, and keeps the original as the way back.
-pub(super) async fn swap(destination: &Destination, work: &Work, source: &TableName) -> Result<(), Error> {
+pub(super) async fn swap(
+    destination: &Destination,
+    work: &Work,
+    source: &TableName,
+) -> Result<(), Error> {
     let record = work.table(source);
     let name = &record.destination;
     let shadow_name = shadow_name(name);
     let Some(shadow) = record.shadow else {
         return Err(Error::Worker(format!("{source} has no shadow to swap")));
     };
-    work.update_table(source, "swap begun", |table| table.state = TableState::Swapping)?;
+    work.update_table(source, "swap begun", |table| {
+        table.state = TableState::Swapping
+    })?;
     if bearer(destination, name).await? != Some(shadow) {
         let sent = match record.original {
             Some(_) => destination.exchange(name, &shadow_name).await,
@@ -50,9 +56,18 @@ pub(super) async fn swap(destination: &Destination, work: &Work, source: &TableN
 }
 
 /// Moves the old table from the shadow's name to its own, in place of an older one.
-async fn keep_old(destination: &Destination, work: &Work, record: &TableRecord) -> Result<(), Error> {
-    let (shadow_name, old_name) = (shadow_name(&record.destination), old_name(&record.destination));
-    let Some(original) = record.original else { return Ok(()) };
+async fn keep_old(
+    destination: &Destination,
+    work: &Work,
+    record: &TableRecord,
+) -> Result<(), Error> {
+    let (shadow_name, old_name) = (
+        shadow_name(&record.destination),
+        old_name(&record.destination),
+    );
+    let Some(original) = record.original else {
+        return Ok(());
+    };
     if bearer(destination, &old_name).await? != Some(original) {
         if let Some(older) = bearer(destination, &old_name).await? {
             destination.drop_table(&old_name, older).await?;
@@ -61,7 +76,9 @@ async fn keep_old(destination: &Destination, work: &Work, record: &TableRecord) 
         settle(destination, &old_name, original, sent).await?;
     }
     let until = Timestamp::now() + work.pipe.swap.keep_old;
-    work.update_table(&record.source, "old table kept", |table| table.keep_old_until = Some(until))?;
+    work.update_table(&record.source, "old table kept", |table| {
+        table.keep_old_until = Some(until)
+    })?;
     Ok(())
 }
 
@@ -78,7 +95,9 @@ pub(super) async fn settle(
     let Err(error) = sent else {
         return match bearer(destination, name).await? {
             Some(found) if found == wanted => Ok(()),
-            found => Err(Error::Worker(format!("after the swap `{name}` is table {found:?} instead of {wanted}"))),
+            found => Err(Error::Worker(format!(
+                "after the swap `{name}` is table {found:?} instead of {wanted}"
+            ))),
         };
     };
     // The server answered with an error of its own: it did not do it. Else its answer was lost: look for a while.
@@ -96,9 +115,18 @@ pub(super) async fn settle(
 }
 
 /// The UUID of the table that bears a name.
-pub(super) async fn bearer(destination: &Destination, name: &str) -> Result<Option<Uuid>, DestinationError> {
+pub(super) async fn bearer(
+    destination: &Destination,
+    name: &str,
+) -> Result<Option<Uuid>, DestinationError> {
     let names = [name];
     let ask = || destination.uuids(&names);
-    let mut found = retry::SERVER.run("ask for a table's UUID", DestinationError::is_transient, ask).await?;
+    let mut found = retry::SERVER
+        .run(
+            "ask for a table's UUID",
+            DestinationError::is_transient,
+            ask,
+        )
+        .await?;
     Ok(found.remove(name))
 }

@@ -11,9 +11,18 @@ use crate::journal::ChunkRecord;
 use crate::pipe::VerifyMode;
 
 /// Verifies a loaded table.
-pub(super) async fn verify(session: &Session, work: &Work, table: &BoundTable) -> Result<(), Error> {
+pub(super) async fn verify(
+    session: &Session,
+    work: &Work,
+    table: &BoundTable,
+) -> Result<(), Error> {
     let chunks = work.journal.chunks(&work.id(), &table.mapping.source)?;
-    let differs = |reason: String| Err(Error::Verification { table: table.mapping.source.to_string(), reason });
+    let differs = |reason: String| {
+        Err(Error::Verification {
+            table: table.mapping.source.to_string(),
+            reason,
+        })
+    };
     let undone = chunks.iter().filter(|chunk| chunk.result.is_none()).count();
     if undone > 0 {
         return differs(format!("{undone} chunks are not done"));
@@ -28,7 +37,9 @@ pub(super) async fn verify(session: &Session, work: &Work, table: &BoundTable) -
     let target = &table.target;
     let shadow = target.shadow();
     let counted = session
-        .retried("count the shadow's rows", || session.destination.rows_by_key(&shadow, &target.key))
+        .retried("count the shadow's rows", || {
+            session.destination.rows_by_key(&shadow, &target.key)
+        })
         .await?;
     if counted != ledger.written {
         let by = if target.key.is_empty() { "" } else { " by key" };
@@ -41,12 +52,17 @@ pub(super) async fn verify(session: &Session, work: &Work, table: &BoundTable) -
         let sent = sent_digest(&chunks, table.chain.output().fields().len())?;
         let found = session
             .retried("read the shadow back", || async {
-                session.destination.column_digests(&shadow, target, table.chain.output()).await
+                session
+                    .destination
+                    .column_digests(&shadow, target, table.chain.output())
+                    .await
             })
             .await?;
         if let Some(column) = sent.first_difference(&found) {
             let name = table.chain.output().field(column).name();
-            return differs(format!("the column `{name}` as read back from ClickHouse is not what was sent"));
+            return differs(format!(
+                "the column `{name}` as read back from ClickHouse is not what was sent"
+            ));
         }
     }
     Ok(())
@@ -55,8 +71,13 @@ pub(super) async fn verify(session: &Session, work: &Work, table: &BoundTable) -
 /// The digest of all that was sent for a table.
 fn sent_digest(chunks: &[ChunkRecord], columns: usize) -> Result<Digest, Error> {
     let mut sum = Digest::new(columns);
-    for digest in chunks.iter().filter_map(|chunk| chunk.result.as_ref()).filter_map(|result| result.digest.clone()) {
-        let digest: Digest = serde_json::from_value(digest).map_err(|cause| Error::Worker(format!("a journalled digest: {cause}")))?;
+    for digest in chunks
+        .iter()
+        .filter_map(|chunk| chunk.result.as_ref())
+        .filter_map(|result| result.digest.clone())
+    {
+        let digest: Digest = serde_json::from_value(digest)
+            .map_err(|cause| Error::Worker(format!("a journalled digest: {cause}")))?;
         sum.merge(&digest);
     }
     Ok(sum)

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use super::error::Error;
 use super::report::{Progress, ResyncSummary};
 use super::statistics;
-use crate::journal::{Journal, JournalError, Kind, Phase, PipeLock, ResyncRecord, TableRecord, TableState};
+use crate::journal::{
+    Journal, JournalError, Kind, Phase, PipeLock, ResyncRecord, TableRecord, TableState,
+};
 use crate::pipe::Pipe;
 use crate::schema::{Chunk, TableName};
 
@@ -28,11 +30,16 @@ impl Work {
         let lock = match PipeLock::take(&pipe.state) {
             Ok(lock) => lock,
             Err(locked @ JournalError::Locked { .. }) => {
-                let last = Journal::open_existing(&pipe.state)?.map(|journal| journal.last_resync()).transpose()?.flatten();
+                let last = Journal::open_existing(&pipe.state)?
+                    .map(|journal| journal.last_resync())
+                    .transpose()?
+                    .flatten();
                 return Err(match last {
-                    Some(resync) if !resync.phase.is_over() => {
-                        Error::Unfinished { id: resync.id, phase: resync.phase, active: true }
-                    }
+                    Some(resync) if !resync.phase.is_over() => Error::Unfinished {
+                        id: resync.id,
+                        phase: resync.phase,
+                        active: true,
+                    },
                     _ => locked.into(),
                 });
             }
@@ -56,10 +63,22 @@ impl Work {
     }
 
     /// Takes up the resync that the journal holds.
-    pub(super) fn take_up(pipe: &Pipe, (lock, journal): (PipeLock, Journal), progress: Arc<dyn Progress>) -> Result<Option<Self>, Error> {
-        let Some(resync) = journal.last_resync()? else { return Ok(None) };
+    pub(super) fn take_up(
+        pipe: &Pipe,
+        (lock, journal): (PipeLock, Journal),
+        progress: Arc<dyn Progress>,
+    ) -> Result<Option<Self>, Error> {
+        let Some(resync) = journal.last_resync()? else {
+            return Ok(None);
+        };
         let tables = journal.tables(&resync.id)?;
-        Ok(Some(Self::new(pipe, (lock, journal), resync, tables, progress)))
+        Ok(Some(Self::new(
+            pipe,
+            (lock, journal),
+            resync,
+            tables,
+            progress,
+        )))
     }
 
     fn new(
@@ -69,8 +88,18 @@ impl Work {
         tables: Vec<TableRecord>,
         progress: Arc<dyn Progress>,
     ) -> Self {
-        let tables = tables.into_iter().map(|table| (table.source.clone(), table)).collect();
-        Self { pipe: pipe.clone(), journal, progress, resync: Mutex::new(resync), tables: Mutex::new(tables), _lock: lock }
+        let tables = tables
+            .into_iter()
+            .map(|table| (table.source.clone(), table))
+            .collect();
+        Self {
+            pipe: pipe.clone(),
+            journal,
+            progress,
+            resync: Mutex::new(resync),
+            tables: Mutex::new(tables),
+            _lock: lock,
+        }
     }
 
     /// The resync's record as it is now.
@@ -84,7 +113,11 @@ impl Work {
     }
 
     /// Changes the resync's record; `step` is what the journal says of it.
-    pub(super) fn update(&self, step: &str, change: impl FnOnce(&mut ResyncRecord)) -> Result<(), JournalError> {
+    pub(super) fn update(
+        &self,
+        step: &str,
+        change: impl FnOnce(&mut ResyncRecord),
+    ) -> Result<(), JournalError> {
         let mut resync = self.resync_guard();
         let mut changed = resync.clone();
         change(&mut changed);
@@ -148,7 +181,11 @@ impl Work {
     }
 
     /// Writes a table's chunks in place of any that it had; it is loading from now on.
-    pub(super) fn plan_chunks(&self, source: &TableName, chunks: &[Chunk]) -> Result<(), JournalError> {
+    pub(super) fn plan_chunks(
+        &self,
+        source: &TableName,
+        chunks: &[Chunk],
+    ) -> Result<(), JournalError> {
         let mut tables = self.tables_guard();
         let mut changed = tables[source].clone();
         changed.state = TableState::Loading;

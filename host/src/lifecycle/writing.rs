@@ -41,7 +41,11 @@ pub(super) enum Job {
 pub(super) async fn write(shared: Arc<Shared>, mut inbox: Receiver<Job>) {
     while let Some(job) = inbox.recv().await {
         let done = match job {
-            Job::Block { task, sequence, block } => insert(&shared, &task, sequence, &block).await,
+            Job::Block {
+                task,
+                sequence,
+                block,
+            } => insert(&shared, &task, sequence, &block).await,
             Job::Done { task, result } => done(&shared, &task, result),
             Job::Lost { task } => lost(&shared, task).await,
         };
@@ -55,10 +59,16 @@ async fn insert(shared: &Shared, task: &Task, sequence: u32, block: &Block) -> R
     let (work, session) = (&shared.work, &shared.session);
     let record = work.table(&task.chunk.table);
     if record.began.is_none() {
-        work.update_table(&task.chunk.table, "first insert into", |table| table.began = Some(Timestamp::now()))?;
+        work.update_table(&task.chunk.table, "first insert into", |table| {
+            table.began = Some(Timestamp::now())
+        })?;
     }
     let mut token = Xxh3::new();
-    for part in [work.id().as_str(), &task.chunk.table.to_string(), &task.table.bound.chain.fingerprint()] {
+    for part in [
+        work.id().as_str(),
+        &task.chunk.table.to_string(),
+        &task.table.bound.chain.fingerprint(),
+    ] {
         token.update(part.as_bytes());
         token.update(&[0]);
     }
@@ -68,7 +78,11 @@ async fn insert(shared: &Shared, task: &Task, sequence: u32, block: &Block) -> R
     token.update(&block.content_hash().to_le_bytes());
     let token = format!("{:032x}", token.digest128());
     let target = &task.table.bound.target;
-    session.retried("insert a block", || session.destination.insert(target, block, &token)).await?;
+    session
+        .retried("insert a block", || {
+            session.destination.insert(target, block, &token)
+        })
+        .await?;
     Ok(())
 }
 

@@ -70,21 +70,43 @@ const TABLE_HINTS: &str = r#"# destination = "another_name"
 impl Template {
     /// The file's text.
     pub fn render(&self) -> String {
-        let mut text = format!("# A Tidemill pipe: check it with `tidemill check`, look at it with `tidemill plan`, load it with `tidemill run`.\nname = {}\n# state = \".tidemill/{}\"\n\n[source]\n", value(&self.name), self.name);
+        let mut text = format!(
+            "# A Tidemill pipe: check it with `tidemill check`, look at it with `tidemill plan`, load it with `tidemill run`.\nname = {}\n# state = \".tidemill/{}\"\n\n[source]\n",
+            value(&self.name),
+            self.name
+        );
         for (key, setting) in &self.source {
             let _ = writeln!(text, "{key} = {setting}");
         }
         text += "# password_env = \"MYSQL_PASSWORD\"   # or password_file = \"…\"\n# tls = \"verify_identity\"           # disabled, required, verify_ca, verify_identity\n# ca = \"ca.pem\"\n";
-        let _ = write!(text, "\n[destination]\nurl = {}\ndatabase = {}\n# user = \"default\"\n# password_env = \"CLICKHOUSE_PASSWORD\"\n", value(&self.destination), value(&self.database));
+        let _ = write!(
+            text,
+            "\n[destination]\nurl = {}\ndatabase = {}\n# user = \"default\"\n# password_env = \"CLICKHOUSE_PASSWORD\"\n",
+            value(&self.destination),
+            value(&self.database)
+        );
         text += SETTINGS;
         let mut hints = TABLE_HINTS;
         for table in &self.tables {
             if table.is_view {
-                let _ = write!(text, "\n# {} is a view: its rows are not copied.\n", table.name);
+                let _ = write!(
+                    text,
+                    "\n# {} is a view: its rows are not copied.\n",
+                    table.name
+                );
                 continue;
             }
-            let key = if table.key.is_empty() { "no key".to_owned() } else { format!("key {}", table.key.join(", ")) };
-            let _ = write!(text, "\n[[table]]  # about {} rows, {key}\nsource = {}\n{hints}", table.estimated_rows, value(&table.name.to_string()));
+            let key = if table.key.is_empty() {
+                "no key".to_owned()
+            } else {
+                format!("key {}", table.key.join(", "))
+            };
+            let _ = write!(
+                text,
+                "\n[[table]]  # about {} rows, {key}\nsource = {}\n{hints}",
+                table.estimated_rows,
+                value(&table.name.to_string())
+            );
             hints = "";
         }
         text
@@ -102,13 +124,26 @@ mod tests {
 
     #[test]
     fn what_it_writes_can_be_loaded() {
-        let table = |name: &str, is_view| TemplateTable { name: TableName::new("my.shop", name), is_view, estimated_rows: 7, key: vec!["id".to_owned()] };
+        let table = |name: &str, is_view| TemplateTable {
+            name: TableName::new("my.shop", name),
+            is_view,
+            estimated_rows: 7,
+            key: vec!["id".to_owned()],
+        };
         let template = Template {
             name: "shop".to_owned(),
-            source: vec![("host".to_owned(), "db.example".into()), ("port".to_owned(), 3307.into()), ("user".to_owned(), "reader".into())],
+            source: vec![
+                ("host".to_owned(), "db.example".into()),
+                ("port".to_owned(), 3307.into()),
+                ("user".to_owned(), "reader".into()),
+            ],
             destination: "embedded".to_owned(),
             database: "shop".to_owned(),
-            tables: vec![table("orders", false), table("a \"b\"", false), table("sums", true)],
+            tables: vec![
+                table("orders", false),
+                table("a \"b\"", false),
+                table("sums", true),
+            ],
         };
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("pipe.toml");
@@ -117,11 +152,24 @@ mod tests {
         assert_eq!(pipe.tables.len(), 2);
         assert_eq!(pipe.tables[1].source, TableName::new("my.shop", "a \"b\""));
         // Each commented setting is one that exists.
-        let opened: Vec<String> = template.render().lines().map(|line| {
-            let bare = line.strip_prefix("# ").unwrap_or(line);
-            let is_setting = ["snapshot", "chunk", "block", "batch", "rows_per", "mode", "max_", "keep", "on_table", "synced", "is_del", "version", "parallel"].iter().any(|start| bare.starts_with(start));
-            if is_setting { bare.to_owned() } else { line.to_owned() }
-        }).collect();
+        let opened: Vec<String> = template
+            .render()
+            .lines()
+            .map(|line| {
+                let bare = line.strip_prefix("# ").unwrap_or(line);
+                let is_setting = [
+                    "snapshot", "chunk", "block", "batch", "rows_per", "mode", "max_", "keep",
+                    "on_table", "synced", "is_del", "version", "parallel",
+                ]
+                .iter()
+                .any(|start| bare.starts_with(start));
+                if is_setting {
+                    bare.to_owned()
+                } else {
+                    line.to_owned()
+                }
+            })
+            .collect();
         std::fs::write(&path, opened.join("\n")).expect("writable");
         Pipe::load(&path).expect("it loads with every setting stated");
     }

@@ -28,6 +28,10 @@ pub struct Finding {
 impl Finding {
     /// A finding about `subject`.
     pub fn new(severity: Severity, subject: impl ToString, message: impl Into<String>) -> Self {
-        Self { severity, subject: subject.to_string(), message: message.into() }
+        Self {
+            severity,
+            subject: subject.to_string(),
+            message: message.into(),
+        }
     }
 }

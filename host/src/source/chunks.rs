@@ -27,8 +27,16 @@ impl Source {
     ///
     /// # Errors
     /// A lost connection, or no right to read the table.
-    pub async fn chunks(&self, table: &SourceTable, target_rows: u64) -> Result<Vec<Chunk>, SourceError> {
-        let key: Vec<_> = table.key.iter().map(|&i| table.columns[i].clone()).collect();
+    pub async fn chunks(
+        &self,
+        table: &SourceTable,
+        target_rows: u64,
+    ) -> Result<Vec<Chunk>, SourceError> {
+        let key: Vec<_> = table
+            .key
+            .iter()
+            .map(|&i| table.columns[i].clone())
+            .collect();
         let key = keys::bounding(&key);
         let (Some(index), Some((_, first))) = (table.key_index.as_deref(), key.first()) else {
             return Ok(vec![Chunk::whole(table.name.clone(), table.estimated_rows)]);
@@ -84,32 +92,61 @@ impl Planner<'_> {
     /// A table that is said to be small: it is looked whether it is, since statistics lag behind a bulk load.
     async fn small(&mut self, rows: u64) -> Result<Vec<Part>, SourceError> {
         match self.bound(None, None, 2 * self.target).await? {
-            None => Ok(vec![Part { after: None, upto: None, rows }]),
+            None => Ok(vec![Part {
+                after: None,
+                upto: None,
+                rows,
+            }]),
             Some(_) => self.walk(None, None).await,
         }
     }
 
     /// Follows the index through a range, and takes a bound every `target` rows. The parts cover the range.
-    async fn walk(&mut self, after: Option<KeyBound>, upto: Option<KeyBound>) -> Result<Vec<Part>, SourceError> {
+    async fn walk(
+        &mut self,
+        after: Option<KeyBound>,
+        upto: Option<KeyBound>,
+    ) -> Result<Vec<Part>, SourceError> {
         let mut parts: Vec<Part> = Vec::new();
         let mut last = after;
         loop {
-            let next = self.bound(last.as_ref(), upto.as_ref(), self.target - 1).await?;
+            let next = self
+                .bound(last.as_ref(), upto.as_ref(), self.target - 1)
+                .await?;
             // A key whose text doesn't read back as itself would stand still: then the rest is one part.
-            let Some(next) = next.filter(|next| Some(next) != last.as_ref() && Some(next) != upto.as_ref()) else {
-                parts.push(Part { after: last, upto, rows: self.target });
+            let Some(next) =
+                next.filter(|next| Some(next) != last.as_ref() && Some(next) != upto.as_ref())
+            else {
+                parts.push(Part {
+                    after: last,
+                    upto,
+                    rows: self.target,
+                });
                 return Ok(parts);
             };
-            parts.push(Part { after: last, upto: Some(next.clone()), rows: self.target });
+            parts.push(Part {
+                after: last,
+                upto: Some(next.clone()),
+                rows: self.target,
+            });
             last = Some(next);
         }
     }
 
     /// The key that comes `skip` rows after the first of a range.
-    async fn bound(&mut self, after: Option<&KeyBound>, upto: Option<&KeyBound>, skip: u64) -> Result<Option<KeyBound>, SourceError> {
+    async fn bound(
+        &mut self,
+        after: Option<&KeyBound>,
+        upto: Option<&KeyBound>,
+        skip: u64,
+    ) -> Result<Option<KeyBound>, SourceError> {
         let mut values = Vec::new();
         let condition = range(self.key, after, upto, &mut values);
-        let columns: Vec<_> = self.key.iter().map(|(name, kind)| selected(name, kind)).collect();
+        let columns: Vec<_> = self
+            .key
+            .iter()
+            .map(|(name, kind)| selected(name, kind))
+            .collect();
         let sql = format!(
             "SELECT {} FROM {}{condition}{} LIMIT 1 OFFSET {skip}",
             columns.join(", "),
@@ -127,20 +164,34 @@ impl Planner<'_> {
             KeyKind::Text | KeyKind::Cast(_) => cell::<String>(row, i).map(KeyValue::Text),
             KeyKind::Bytes => cell::<Vec<u8>>(row, i).map(KeyValue::Bytes),
         };
-        self.key.iter().enumerate().map(value).collect::<Option<_>>().ok_or_else(|| SourceError::Protocol {
-            action: format!("asking for {ACTION}"),
-            reason: "a key has another type than its column".to_owned(),
-        })
+        self.key
+            .iter()
+            .enumerate()
+            .map(value)
+            .collect::<Option<_>>()
+            .ok_or_else(|| SourceError::Protocol {
+                action: format!("asking for {ACTION}"),
+                reason: "a key has another type than its column".to_owned(),
+            })
     }
 
     /// Halves the values of the first column until the parts are small enough.
     async fn bisect(&mut self) -> Result<Vec<Part>, SourceError> {
         let (column, target) = (self.columns[0].clone(), self.target);
-        let sql = format!("SELECT MIN({column}) + 0, MAX({column}) + 0 FROM {}", self.from);
+        let sql = format!(
+            "SELECT MIN({column}) + 0, MAX({column}) + 0 FROM {}",
+            self.from
+        );
         let rows = self.control.rows(&sql, vec![], ACTION).await?;
-        let bounds = rows.first().and_then(|row| cell::<i128>(row, 0).zip(cell::<i128>(row, 1)));
+        let bounds = rows
+            .first()
+            .and_then(|row| cell::<i128>(row, 0).zip(cell::<i128>(row, 1)));
         let Some((lowest, highest)) = bounds else {
-            return Ok(vec![Part { after: None, upto: None, rows: 0 }]);
+            return Ok(vec![Part {
+                after: None,
+                upto: None,
+                rows: 0,
+            }]);
         };
         let mut parts: Vec<Part> = Vec::new();
         // Ranges still to be looked at, the lowest on top: above the first, up to the second value.
@@ -179,10 +230,16 @@ impl Planner<'_> {
     async fn estimate(&mut self, low: i128, high: i128) -> Result<u64, SourceError> {
         let (explain, from, column) = (self.explain, &self.from, &self.columns[0]);
         // The value below the lowest may be one that the column's type doesn't have: `>=` the next is the same.
-        let sql = format!("{explain} SELECT 1 FROM {from} WHERE {column} >= {} AND {column} <= {high}", low + 1);
+        let sql = format!(
+            "{explain} SELECT 1 FROM {from} WHERE {column} >= {} AND {column} <= {high}",
+            low + 1
+        );
         let rows = self.control.rows(&sql, vec![], ACTION).await?;
         let estimate = |row: &Row| {
-            let at = row.columns_ref().iter().position(|column| column.name_str().eq_ignore_ascii_case("rows"))?;
+            let at = row
+                .columns_ref()
+                .iter()
+                .position(|column| column.name_str().eq_ignore_ascii_case("rows"))?;
             cell::<u64>(row, at)
         };
         Ok(rows.first().and_then(estimate).unwrap_or(0))
@@ -228,9 +285,18 @@ mod tests {
     #[test]
     fn small_neighbours_are_joined() {
         let bound = |n: i128| Some(vec![KeyValue::Int(n)]);
-        let part = |after, upto, rows| Part { after: bound(after), upto: bound(upto), rows };
+        let part = |after, upto, rows| Part {
+            after: bound(after),
+            upto: bound(upto),
+            rows,
+        };
         let mut parts = Vec::new();
-        for next in [part(0, 5, 40), part(5, 9, 50), part(9, 10, 20), part(10, 30, 0)] {
+        for next in [
+            part(0, 5, 40),
+            part(5, 9, 50),
+            part(9, 10, 20),
+            part(10, 30, 0),
+        ] {
             merge(&mut parts, next, 100);
         }
         assert_eq!(parts, [part(0, 9, 90), part(9, 30, 20)]);

@@ -48,7 +48,12 @@ impl std::fmt::Display for ServerInfo {
             Flavor::Mysql => "MySQL",
             Flavor::MariaDb => "MariaDB",
         };
-        write!(f, "{name} {}{}", self.version, if self.tls { ", encrypted" } else { "" })
+        write!(
+            f,
+            "{name} {}{}",
+            self.version,
+            if self.tls { ", encrypted" } else { "" }
+        )
     }
 }
 
@@ -66,7 +71,10 @@ struct Inner {
 
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Source").field("address", &self.inner.settings.address).field("server", &self.inner.server).finish()
+        f.debug_struct("Source")
+            .field("address", &self.inner.settings.address)
+            .field("server", &self.inner.server)
+            .finish()
     }
 }
 
@@ -82,21 +90,40 @@ impl Source {
         let blocking = move || {
             let mut connection = Connection::open(&for_reader)?;
             let sql = "SELECT version(), CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)";
-            connection.query(sql).map_err(|error| error.at("the server's version"))
+            connection
+                .query(sql)
+                .map_err(|error| error.at("the server's version"))
         };
         let row = spawn(blocking).await?.pop().unwrap_or_default();
         let [Some(version), Some(micros)] = row.as_slice() else {
             let reason = "no version".to_owned();
-            return Err(SourceError::Protocol { action: "asking for the server's version".to_owned(), reason });
+            return Err(SourceError::Protocol {
+                action: "asking for the server's version".to_owned(),
+                reason,
+            });
         };
         let server = ServerInfo {
-            flavor: if version.to_ascii_lowercase().contains("mariadb") { Flavor::MariaDb } else { Flavor::Mysql },
+            flavor: if version.to_ascii_lowercase().contains("mariadb") {
+                Flavor::MariaDb
+            } else {
+                Flavor::Mysql
+            },
             version: version.clone(),
             tls: settings.tls != TlsMode::Disabled,
-            time: micros.parse().ok().and_then(|micros| Timestamp::from_microsecond(micros).ok()).unwrap_or_default(),
+            time: micros
+                .parse()
+                .ok()
+                .and_then(|micros| Timestamp::from_microsecond(micros).ok())
+                .unwrap_or_default(),
         };
         let options = options(&settings, server.flavor);
-        let source = Self { inner: Arc::new(Inner { settings, options, server }) };
+        let source = Self {
+            inner: Arc::new(Inner {
+                settings,
+                options,
+                server,
+            }),
+        };
         source.control().await?.close().await;
         Ok(source)
     }
@@ -108,7 +135,12 @@ impl Source {
 
     /// The number of the version's first two parts: 8.4.1 is (8, 4).
     pub(super) fn version(&self) -> (u16, u16) {
-        let mut parts = self.inner.server.version.split(['.', '-']).map(|part| part.parse().unwrap_or(0));
+        let mut parts = self
+            .inner
+            .server
+            .version
+            .split(['.', '-'])
+            .map(|part| part.parse().unwrap_or(0));
         (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
     }
 
@@ -117,11 +149,15 @@ impl Source {
         let address = || self.inner.settings.address.to_string();
         match tokio::time::timeout(CONNECT_TIMEOUT, Conn::new(self.inner.options.clone())).await {
             Ok(Ok(conn)) => Ok(Control { conn }),
-            Ok(Err(mysql_async::Error::Io(cause))) => {
-                Err(SourceError::Unreachable { address: address(), cause: cause.to_string() })
-            }
+            Ok(Err(mysql_async::Error::Io(cause))) => Err(SourceError::Unreachable {
+                address: address(),
+                cause: cause.to_string(),
+            }),
             Ok(Err(error)) => Err(SourceError::of_driver(error, "a connection")),
-            Err(_) => Err(SourceError::Unreachable { address: address(), cause: "no answer within 10 s".to_owned() }),
+            Err(_) => Err(SourceError::Unreachable {
+                address: address(),
+                cause: "no answer within 10 s".to_owned(),
+            }),
         }
     }
 
@@ -131,7 +167,9 @@ impl Source {
         spawn(move || {
             let mut connection = Connection::open(&source.inner.settings)?;
             for sql in session(source.inner.server.flavor) {
-                connection.query(sql).map_err(|error| error.at("the session's settings"))?;
+                connection
+                    .query(sql)
+                    .map_err(|error| error.at("the session's settings"))?;
             }
             Ok(connection)
         })
@@ -146,7 +184,10 @@ pub(super) async fn spawn<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(cause) if cause.is_panic() => std::panic::resume_unwind(cause.into_panic()),
-        Err(cause) => Err(SourceError::ConnectionLost { action: "waiting for it".to_owned(), cause: cause.to_string() }),
+        Err(cause) => Err(SourceError::ConnectionLost {
+            action: "waiting for it".to_owned(),
+            cause: cause.to_string(),
+        }),
     }
 }
 
@@ -162,7 +203,12 @@ fn session(flavor: Flavor) -> &'static [&'static str] {
 fn options(settings: &SourceSettings, flavor: Flavor) -> Opts {
     let mut builder = OptsBuilder::default()
         .user(Some(&settings.user))
-        .pass(settings.password.as_ref().map(|password| password.expose_secret()))
+        .pass(
+            settings
+                .password
+                .as_ref()
+                .map(|password| password.expose_secret()),
+        )
         .prefer_socket(false)
         .tcp_keepalive(Some(KEEPALIVE))
         .setup(session(flavor).to_vec())
@@ -176,7 +222,9 @@ fn options(settings: &SourceSettings, flavor: Flavor) -> Opts {
 
 fn ssl(settings: &SourceSettings) -> Option<SslOpts> {
     let own = |options: SslOpts| match &settings.ca {
-        Some(ca) => options.with_root_certs(vec![ca.clone().into()]).with_disable_built_in_roots(true),
+        Some(ca) => options
+            .with_root_certs(vec![ca.clone().into()])
+            .with_disable_built_in_roots(true),
         None => options,
     };
     match settings.tls {
@@ -201,7 +249,10 @@ pub(super) struct Control {
 impl Control {
     /// Runs a statement without an answer.
     pub(super) async fn run(&mut self, sql: &str, action: &str) -> Result<(), SourceError> {
-        self.conn.query_drop(sql).await.map_err(|error| SourceError::of_driver(error, action))
+        self.conn
+            .query_drop(sql)
+            .await
+            .map_err(|error| SourceError::of_driver(error, action))
     }
 
     /// The rows of a question.
@@ -225,6 +276,9 @@ impl Control {
 }
 
 /// A cell by its place; none for NULL and for what isn't of this type.
-pub(super) fn cell<T: mysql_async::prelude::FromValue>(row: &mysql_async::Row, at: usize) -> Option<T> {
+pub(super) fn cell<T: mysql_async::prelude::FromValue>(
+    row: &mysql_async::Row,
+    at: usize,
+) -> Option<T> {
     row.get_opt::<T, _>(at).and_then(Result::ok)
 }

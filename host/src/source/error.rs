@@ -12,7 +12,9 @@ use crate::schema::{TableName, TypeError};
 #[non_exhaustive]
 pub enum SourceError {
     /// Nobody answers at the address.
-    #[error("the MySQL server at {address} can't be reached: {cause}; check `host`, `port` or `socket` in [source], and that the server is up")]
+    #[error(
+        "the MySQL server at {address} can't be reached: {cause}; check `host`, `port` or `socket` in [source], and that the server is up"
+    )]
     Unreachable {
         /// The address of the pipe file.
         address: String,
@@ -87,7 +89,10 @@ pub enum SourceError {
         reason: String,
     },
     /// There is no such table, or the user may not see it.
-    #[error("there is no table {table} that the user may see{}", did_you_mean(similar))]
+    #[error(
+        "there is no table {table} that the user may see{}",
+        did_you_mean(similar)
+    )]
     NoSuchTable {
         /// The name of the pipe file.
         table: TableName,
@@ -95,7 +100,9 @@ pub enum SourceError {
         similar: Vec<TableName>,
     },
     /// The name is a view's.
-    #[error("{table} is a view; only tables are copied: name the tables behind it, or make the view anew in ClickHouse")]
+    #[error(
+        "{table} is a view; only tables are copied: name the tables behind it, or make the view anew in ClickHouse"
+    )]
     View {
         /// The view.
         table: TableName,
@@ -111,7 +118,9 @@ pub enum SourceError {
         cause: TypeError,
     },
     /// The table is not what it was when it was looked at.
-    #[error("{table} was changed while it was read: column `{column}` {problem}; start the resync again")]
+    #[error(
+        "{table} was changed while it was read: column `{column}` {problem}; start the resync again"
+    )]
     Changed {
         /// The table.
         table: TableName,
@@ -171,7 +180,13 @@ impl SourceError {
 
     /// Whether the server refused for want of a privilege.
     pub(super) fn is_privilege(&self) -> bool {
-        matches!(self, Self::Server { code: 1044 | 1045 | 1142 | 1143 | 1227 | 1370 | 3619, .. })
+        matches!(
+            self,
+            Self::Server {
+                code: 1044 | 1045 | 1142 | 1143 | 1227 | 1370 | 3619,
+                ..
+            }
+        )
     }
 
     /// Whether a lock was waited for in vain.
@@ -182,17 +197,27 @@ impl SourceError {
     /// What a failed control statement means; `action` is a noun phrase such as `the list of tables`.
     pub(super) fn of_driver(error: mysql_async::Error, action: &str) -> Self {
         match error {
-            mysql_async::Error::Server(error) => {
-                Self::Server { action: action.to_owned(), code: error.code, message: error.message }
-            }
-            mysql_async::Error::Io(_) | mysql_async::Error::Driver(mysql_async::DriverError::ConnectionClosed) => {
-                Self::ConnectionLost { action: format!("asking for {action}"), cause: error.to_string() }
+            mysql_async::Error::Server(error) => Self::Server {
+                action: action.to_owned(),
+                code: error.code,
+                message: error.message,
+            },
+            mysql_async::Error::Io(_)
+            | mysql_async::Error::Driver(mysql_async::DriverError::ConnectionClosed) => {
+                Self::ConnectionLost {
+                    action: format!("asking for {action}"),
+                    cause: error.to_string(),
+                }
             }
             // A driver's error may carry a row or a value: its kind is enough.
-            mysql_async::Error::Driver(_) => {
-                Self::Protocol { action: format!("asking for {action}"), reason: "the answer has another shape".to_owned() }
-            }
-            other => Self::Protocol { action: format!("asking for {action}"), reason: other.to_string() },
+            mysql_async::Error::Driver(_) => Self::Protocol {
+                action: format!("asking for {action}"),
+                reason: "the answer has another shape".to_owned(),
+            },
+            other => Self::Protocol {
+                action: format!("asking for {action}"),
+                reason: other.to_string(),
+            },
         }
     }
 }
@@ -210,7 +235,14 @@ pub(super) fn tls_name(mode: TlsMode) -> &'static str {
 fn did_you_mean(similar: &[TableName]) -> String {
     match similar {
         [] => "; `tidemill init` lists the source's tables".to_owned(),
-        names => format!("; did you mean {}?", names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")),
+        names => format!(
+            "; did you mean {}?",
+            names
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" or ")
+        ),
     }
 }
 
@@ -220,7 +252,10 @@ mod tests {
 
     #[test]
     fn a_missing_table_proposes_its_neighbours() {
-        let missing = |similar| SourceError::NoSuchTable { table: TableName::new("shop", "order"), similar };
+        let missing = |similar| SourceError::NoSuchTable {
+            table: TableName::new("shop", "order"),
+            similar,
+        };
         insta::assert_snapshot!(
             missing(vec![TableName::new("shop", "orders")]),
             @"there is no table shop.order that the user may see; did you mean shop.orders?"
@@ -233,7 +268,11 @@ mod tests {
 
     #[test]
     fn what_may_pass_and_what_is_lost() {
-        let server = |code| SourceError::Server { action: "a query".into(), code, message: String::new() };
+        let server = |code| SourceError::Server {
+            action: "a query".into(),
+            code,
+            message: String::new(),
+        };
         assert!(server(1053).connection_lost() && server(1053).is_transient());
         assert!(!server(1205).connection_lost() && server(1205).is_transient());
         assert!(!server(1146).is_transient());

@@ -1,10 +1,10 @@
 //! Findings: what stands in the way of a copy, or makes it less than it could be, before anything is copied.
 
-use mysql_async::prelude::FromValue;
 use super::connect::{Control, Source, cell};
 use super::error::SourceError;
 use super::keys::{quoted, quoted_table};
 use crate::schema::{MysqlType, SourceTable};
+use mysql_async::prelude::FromValue;
 
 use crate::schema::finding::{Finding, Severity};
 
@@ -25,15 +25,32 @@ impl Source {
         Ok(findings)
     }
 
-    async fn server_findings(&self, control: &mut Control, findings: &mut Vec<Finding>) -> Result<(), SourceError> {
+    async fn server_findings(
+        &self,
+        control: &mut Control,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), SourceError> {
         let grants: Vec<String> = column(control, "SHOW GRANTS", "the user's grants").await?;
-        let global: Vec<_> = grants.iter().filter(|grant| grant.contains(" ON *.* ")).collect();
-        let has = |privilege: &str| global.iter().any(|grant| grants_privilege(grant, privilege));
+        let global: Vec<_> = grants
+            .iter()
+            .filter(|grant| grant.contains(" ON *.* "))
+            .collect();
+        let has = |privilege: &str| {
+            global
+                .iter()
+                .any(|grant| grants_privilege(grant, privilege))
+        };
         // A role's privileges don't show here: then there may be more than is seen.
         let complete = !grants.iter().any(|grant| !grant.contains(" ON "));
-        let unsure = if complete { "" } else { " (unless a role has it)" };
+        let unsure = if complete {
+            ""
+        } else {
+            " (unless a role has it)"
+        };
         if !has("RELOAD") {
-            let lock_tables = grants.iter().any(|grant| grants_privilege(grant, "LOCK TABLES"));
+            let lock_tables = grants
+                .iter()
+                .any(|grant| grants_privilege(grant, "LOCK TABLES"));
             findings.push(match lock_tables {
                 true => Finding::new(
                     Severity::Info,
@@ -50,16 +67,28 @@ impl Source {
                 ),
             });
         }
-        if !["REPLICATION CLIENT", "BINLOG MONITOR", "SUPER"].iter().any(|privilege| has(privilege)) {
+        if !["REPLICATION CLIENT", "BINLOG MONITOR", "SUPER"]
+            .iter()
+            .any(|privilege| has(privilege))
+        {
             findings.push(Finding::new(
                 Severity::Warning,
                 "source",
                 format!("without the privilege REPLICATION CLIENT{unsure} the snapshot's binlog position is unknown"),
             ));
         }
-        let log_bin: Vec<u8> = column(control, "SELECT @@global.log_bin", "whether there is a binlog").await?;
+        let log_bin: Vec<u8> = column(
+            control,
+            "SELECT @@global.log_bin",
+            "whether there is a binlog",
+        )
+        .await?;
         if log_bin.first() == Some(&0) {
-            findings.push(Finding::new(Severity::Info, "source", "the server writes no binlog, so the snapshot has no position in it"));
+            findings.push(Finding::new(
+                Severity::Info,
+                "source",
+                "the server writes no binlog, so the snapshot has no position in it",
+            ));
         }
         Ok(())
     }
@@ -67,12 +96,27 @@ impl Source {
 
 /// Whether a line of SHOW GRANTS gives a privilege.
 fn grants_privilege(grant: &str, privilege: &str) -> bool {
-    let list = grant.strip_prefix("GRANT ").and_then(|rest| rest.split_once(" ON ")).map_or("", |(list, _)| list);
-    list.split(',').map(str::trim).any(|one| one == privilege || one == "ALL PRIVILEGES" || one == "ALL")
+    let list = grant
+        .strip_prefix("GRANT ")
+        .and_then(|rest| rest.split_once(" ON "))
+        .map_or("", |(list, _)| list);
+    list.split(',')
+        .map(str::trim)
+        .any(|one| one == privilege || one == "ALL PRIVILEGES" || one == "ALL")
 }
 
-async fn table_findings(control: &mut Control, table: &SourceTable, findings: &mut Vec<Finding>) -> Result<(), SourceError> {
-    let readable = control.rows(&format!("SELECT 1 FROM {} LIMIT 0", quoted_table(&table.name)), vec![], "a look at the table").await;
+async fn table_findings(
+    control: &mut Control,
+    table: &SourceTable,
+    findings: &mut Vec<Finding>,
+) -> Result<(), SourceError> {
+    let readable = control
+        .rows(
+            &format!("SELECT 1 FROM {} LIMIT 0", quoted_table(&table.name)),
+            vec![],
+            "a look at the table",
+        )
+        .await;
     match readable {
         Err(error) if error.is_privilege() => {
             let message = "the user has no SELECT on it; GRANT SELECT";
@@ -90,10 +134,21 @@ async fn table_findings(control: &mut Control, table: &SourceTable, findings: &m
         findings.push(Finding::new(Severity::Info, &table.name, message));
     }
     engine_findings(control, table, findings).await?;
-    for column in table.columns.iter().filter(|column| column.mysql_type == MysqlType::Bool) {
+    for column in table
+        .columns
+        .iter()
+        .filter(|column| column.mysql_type == MysqlType::Bool)
+    {
         let name = quoted(&column.name);
-        let sql = format!("SELECT 1 FROM {} WHERE {name} NOT IN (0, 1) LIMIT 1", quoted_table(&table.name));
-        if !control.rows(&sql, vec![], "a look at the table's values").await?.is_empty() {
+        let sql = format!(
+            "SELECT 1 FROM {} WHERE {name} NOT IN (0, 1) LIMIT 1",
+            quoted_table(&table.name)
+        );
+        if !control
+            .rows(&sql, vec![], "a look at the table's values")
+            .await?
+            .is_empty()
+        {
             findings.push(Finding::new(
                 Severity::Error,
                 format!("{}.{}", table.name, column.name),
@@ -107,22 +162,46 @@ async fn table_findings(control: &mut Control, table: &SourceTable, findings: &m
     Ok(())
 }
 
-async fn engine_findings(control: &mut Control, table: &SourceTable, findings: &mut Vec<Finding>) -> Result<(), SourceError> {
+async fn engine_findings(
+    control: &mut Control,
+    table: &SourceTable,
+    findings: &mut Vec<Finding>,
+) -> Result<(), SourceError> {
     let sql = "SELECT t.engine, e.transactions FROM information_schema.tables t LEFT JOIN information_schema.engines e \
                ON e.engine = t.engine WHERE t.table_schema = ? AND t.table_name = ?";
-    let parameters = vec![table.name.database.as_str().into(), table.name.name.as_str().into()];
+    let parameters = vec![
+        table.name.database.as_str().into(),
+        table.name.name.as_str().into(),
+    ];
     let rows = control.rows(sql, parameters, "the table's engine").await?;
-    let Some(engine) = rows.first().and_then(|row| cell::<String>(row, 0)) else { return Ok(()) };
-    if rows.first().and_then(|row| cell::<String>(row, 1)).is_none_or(|transactions| transactions != "YES") {
-        let message = format!("its engine {engine} has no transactions: rows that are written while it is read may or may not be in the copy");
+    let Some(engine) = rows.first().and_then(|row| cell::<String>(row, 0)) else {
+        return Ok(());
+    };
+    if rows
+        .first()
+        .and_then(|row| cell::<String>(row, 1))
+        .is_none_or(|transactions| transactions != "YES")
+    {
+        let message = format!(
+            "its engine {engine} has no transactions: rows that are written while it is read may or may not be in the copy"
+        );
         findings.push(Finding::new(Severity::Warning, &table.name, message));
     }
     Ok(())
 }
 
 /// The first column of an answer.
-async fn column<T: FromValue>(control: &mut Control, sql: &str, action: &str) -> Result<Vec<T>, SourceError> {
-    Ok(control.rows(sql, vec![], action).await?.iter().filter_map(|row| cell(row, 0)).collect())
+async fn column<T: FromValue>(
+    control: &mut Control,
+    sql: &str,
+    action: &str,
+) -> Result<Vec<T>, SourceError> {
+    Ok(control
+        .rows(sql, vec![], action)
+        .await?
+        .iter()
+        .filter_map(|row| cell(row, 0))
+        .collect())
 }
 
 #[cfg(test)]
@@ -131,9 +210,18 @@ mod tests {
 
     #[test]
     fn grants_are_read() {
-        assert!(grants_privilege("GRANT SELECT, RELOAD ON *.* TO `a`@`%`", "RELOAD"));
-        assert!(grants_privilege("GRANT ALL PRIVILEGES ON `shop`.* TO `a`@`%`", "LOCK TABLES"));
-        assert!(!grants_privilege("GRANT SELECT ON *.* TO `RELOAD`@`%`", "RELOAD"));
+        assert!(grants_privilege(
+            "GRANT SELECT, RELOAD ON *.* TO `a`@`%`",
+            "RELOAD"
+        ));
+        assert!(grants_privilege(
+            "GRANT ALL PRIVILEGES ON `shop`.* TO `a`@`%`",
+            "LOCK TABLES"
+        ));
+        assert!(!grants_privilege(
+            "GRANT SELECT ON *.* TO `RELOAD`@`%`",
+            "RELOAD"
+        ));
         assert!(!grants_privilege("GRANT `role`@`%` TO `a`@`%`", "RELOAD"));
     }
 }

@@ -47,7 +47,13 @@ impl Source {
              FROM information_schema.tables t WHERE t.table_schema NOT IN {SYSTEM} AND t.table_type IN ('BASE TABLE', 'VIEW') \
              AND (? IS NULL OR t.table_schema = ?) ORDER BY 1, 2"
         );
-        let rows = control.rows(&sql, vec![database.into(), database.into()], "the list of tables").await?;
+        let rows = control
+            .rows(
+                &sql,
+                vec![database.into(), database.into()],
+                "the list of tables",
+            )
+            .await?;
         control.close().await;
         let summary = |row: &Row| {
             Some(TableSummary {
@@ -72,24 +78,39 @@ impl Source {
         table
     }
 
-    async fn table_in(&self, control: &mut Control, name: &TableName) -> Result<SourceTable, SourceError> {
+    async fn table_in(
+        &self,
+        control: &mut Control,
+        name: &TableName,
+    ) -> Result<SourceTable, SourceError> {
         let by_name = || vec![name.database.as_str().into(), name.name.as_str().into()];
         let sql = "SELECT table_type, table_rows, data_length, table_comment FROM information_schema.tables \
                    WHERE table_schema = ? AND table_name = ?";
-        let rows = control.rows(sql, by_name(), &format!("the description of {name}")).await?;
+        let rows = control
+            .rows(sql, by_name(), &format!("the description of {name}"))
+            .await?;
         let Some(about) = rows.first() else {
-            return Err(SourceError::NoSuchTable { table: name.clone(), similar: similar(control, name).await? });
+            return Err(SourceError::NoSuchTable {
+                table: name.clone(),
+                similar: similar(control, name).await?,
+            });
         };
         if cell::<String>(about, 0).is_some_and(|kind| kind.contains("VIEW")) {
-            return Err(SourceError::View { table: name.clone() });
+            return Err(SourceError::View {
+                table: name.clone(),
+            });
         }
         let columns = self.columns(control, name).await?;
         let indexes = self.unique_indexes(control, name).await?;
         let position = |column: &String| columns.iter().position(|c| c.name == *column);
         // The primary key is the first, if there is one.
         let key = indexes.into_iter().find_map(|index| {
-            let positions: Vec<usize> = index.columns.iter().map(position).collect::<Option<_>>()?;
-            positions.iter().all(|&i| !columns[i].nullable).then_some((index.ordered.then_some(index.name), positions))
+            let positions: Vec<usize> =
+                index.columns.iter().map(position).collect::<Option<_>>()?;
+            positions
+                .iter()
+                .all(|&i| !columns[i].nullable)
+                .then_some((index.ordered.then_some(index.name), positions))
         });
         let (key_index, key) = key.unwrap_or_default();
         Ok(SourceTable {
@@ -103,7 +124,11 @@ impl Source {
         })
     }
 
-    async fn columns(&self, control: &mut Control, name: &TableName) -> Result<Vec<SourceColumn>, SourceError> {
+    async fn columns(
+        &self,
+        control: &mut Control,
+        name: &TableName,
+    ) -> Result<Vec<SourceColumn>, SourceError> {
         // MariaDB's JSON is a LONGTEXT with a check: it stays text, which is what it is copied as in any case.
         let sql = "SELECT column_name, column_type, is_nullable, column_comment, generation_expression FROM information_schema.columns \
                    WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position";
@@ -112,8 +137,13 @@ impl Source {
         let rows = control.rows(sql, parameters, &action).await?;
         let mut columns = Vec::with_capacity(rows.len());
         for row in &rows {
-            let (Some(column), Some(column_type)) = (cell::<String>(row, 0), cell::<String>(row, 1)) else {
-                return Err(SourceError::Protocol { action: format!("asking for {action}"), reason: "a column without a name".into() });
+            let (Some(column), Some(column_type)) =
+                (cell::<String>(row, 0), cell::<String>(row, 1))
+            else {
+                return Err(SourceError::Protocol {
+                    action: format!("asking for {action}"),
+                    reason: "a column without a name".into(),
+                });
             };
             match MysqlType::parse(&column_type) {
                 Ok(mysql_type) => columns.push(SourceColumn {
@@ -121,16 +151,27 @@ impl Source {
                     mysql_type,
                     nullable: cell::<String>(row, 2).is_some_and(|nullable| nullable == "YES"),
                     comment: cell(row, 3).unwrap_or_default(),
-                    generated: cell::<String>(row, 4).is_some_and(|expression| !expression.is_empty()),
+                    generated: cell::<String>(row, 4)
+                        .is_some_and(|expression| !expression.is_empty()),
                 }),
-                Err(cause) => return Err(SourceError::Type { table: name.clone(), column, cause }),
+                Err(cause) => {
+                    return Err(SourceError::Type {
+                        table: name.clone(),
+                        column,
+                        cause,
+                    });
+                }
             }
         }
         Ok(columns)
     }
 
     /// The unique indexes that a query may be told to use, the primary key first, then by name.
-    async fn unique_indexes(&self, control: &mut Control, name: &TableName) -> Result<Vec<UniqueIndex>, SourceError> {
+    async fn unique_indexes(
+        &self,
+        control: &mut Control,
+        name: &TableName,
+    ) -> Result<Vec<UniqueIndex>, SourceError> {
         let usable = match self.server().flavor {
             Flavor::Mysql if self.version() >= (8, 0) => " AND is_visible = 'YES'",
             Flavor::MariaDb if self.version() >= (10, 6) => " AND ignored = 'NO'",
@@ -142,7 +183,9 @@ impl Source {
              ORDER BY index_name <> 'PRIMARY', index_name, seq_in_index"
         );
         let parameters = vec![name.database.as_str().into(), name.name.as_str().into()];
-        let rows = control.rows(&sql, parameters, &format!("the indexes of {name}")).await?;
+        let rows = control
+            .rows(&sql, parameters, &format!("the indexes of {name}"))
+            .await?;
         let mut indexes: Vec<UniqueIndex> = Vec::new();
         let mut first_direction = None;
         for row in &rows {
@@ -153,7 +196,11 @@ impl Source {
             let tree = cell::<String>(row, 4).is_some_and(|kind| kind == "BTREE");
             if indexes.last().is_none_or(|last| last.name != index) {
                 first_direction.clone_from(&direction);
-                indexes.push(UniqueIndex { name: index, columns: Vec::new(), ordered: tree });
+                indexes.push(UniqueIndex {
+                    name: index,
+                    columns: Vec::new(),
+                    ordered: tree,
+                });
             }
             if let Some(last) = indexes.last_mut() {
                 last.columns.push(column);
@@ -173,9 +220,15 @@ async fn similar(control: &mut Control, name: &TableName) -> Result<Vec<TableNam
     let rows = control.rows(&sql, vec![], "the list of tables").await?;
     let mut near: Vec<(usize, TableName)> = rows
         .iter()
-        .filter_map(|row| Some(TableName::new(cell::<String>(row, 0)?, cell::<String>(row, 1)?)))
+        .filter_map(|row| {
+            Some(TableName::new(
+                cell::<String>(row, 0)?,
+                cell::<String>(row, 1)?,
+            ))
+        })
         .filter_map(|other| {
-            let away = distance(&name.database, &other.database) + distance(&name.name, &other.name);
+            let away =
+                distance(&name.database, &other.database) + distance(&name.name, &other.name);
             (away <= 1 + name.name.len() / 3).then_some((away, other))
         })
         .collect();
@@ -206,7 +259,13 @@ mod tests {
 
     #[test]
     fn names_are_near_or_far() {
-        for (a, b, away) in [("orders", "orders", 0), ("order", "Orders", 1), ("ordres", "orders", 2), ("", "abc", 3), ("x", "orders", 6)] {
+        for (a, b, away) in [
+            ("orders", "orders", 0),
+            ("order", "Orders", 1),
+            ("ordres", "orders", 2),
+            ("", "abc", 3),
+            ("x", "orders", 6),
+        ] {
             assert_eq!(distance(a, b), away, "{a} {b}");
         }
     }

@@ -32,9 +32,13 @@ impl KeyKind {
             | MysqlType::Year => Self::Int,
             MysqlType::Text | MysqlType::Uuid | MysqlType::Inet4 | MysqlType::Inet6 => Self::Text,
             MysqlType::Binary { .. } | MysqlType::Blob => Self::Bytes,
-            MysqlType::Decimal { precision, scale } => Self::Cast(format!("DECIMAL({precision},{scale})")),
+            MysqlType::Decimal { precision, scale } => {
+                Self::Cast(format!("DECIMAL({precision},{scale})"))
+            }
             MysqlType::Date => Self::Cast("DATE".to_owned()),
-            MysqlType::DateTime { fraction } | MysqlType::Timestamp { fraction } => Self::Cast(format!("DATETIME({fraction})")),
+            MysqlType::DateTime { fraction } | MysqlType::Timestamp { fraction } => {
+                Self::Cast(format!("DATETIME({fraction})"))
+            }
             MysqlType::Time { fraction } => Self::Cast(format!("TIME({fraction})")),
             MysqlType::Float
             | MysqlType::Double
@@ -49,7 +53,9 @@ impl KeyKind {
 
 /// The columns of a key that can bound a chunk, in key order: those before the first that can't.
 pub(super) fn bounding(key: &[SourceColumn]) -> Vec<(String, KeyKind)> {
-    key.iter().map_while(|column| Some((quoted(&column.name), KeyKind::of(&column.mysql_type)?))).collect()
+    key.iter()
+        .map_while(|column| Some((quoted(&column.name), KeyKind::of(&column.mysql_type)?)))
+        .collect()
 }
 
 /// An identifier in backquotes.
@@ -115,7 +121,9 @@ pub(super) fn range<'v>(
 
 /// ` FORCE INDEX (...)`, if there is an index.
 pub(super) fn force_index(index: Option<&str>) -> String {
-    index.map(|index| format!(" FORCE INDEX ({})", quoted(index))).unwrap_or_default()
+    index
+        .map(|index| format!(" FORCE INDEX ({})", quoted(index)))
+        .unwrap_or_default()
 }
 
 /// ` ORDER BY ...` all the columns of a key.
@@ -127,10 +135,21 @@ pub(super) fn order_by(columns: &[String]) -> String {
 }
 
 /// The query of a chunk, and the values of its parameters.
-pub(super) fn chunk_query<'c>(read: &super::TableRead, chunk: &'c Chunk) -> (String, Vec<&'c KeyValue>) {
+pub(super) fn chunk_query<'c>(
+    read: &super::TableRead,
+    chunk: &'c Chunk,
+) -> (String, Vec<&'c KeyValue>) {
     let mut values = Vec::new();
-    let condition = range(&bounding(&read.key), chunk.after.as_ref(), chunk.upto.as_ref(), &mut values);
-    (format!("{}{condition}{}", select(read), order(read)), values)
+    let condition = range(
+        &bounding(&read.key),
+        chunk.after.as_ref(),
+        chunk.upto.as_ref(),
+        &mut values,
+    );
+    (
+        format!("{}{condition}{}", select(read), order(read)),
+        values,
+    )
 }
 
 /// The query of a table's first rows.
@@ -139,16 +158,34 @@ pub(super) fn first_query(read: &super::TableRead, rows: u64) -> String {
 }
 
 fn select(read: &super::TableRead) -> String {
-    let columns: Vec<_> = read.columns.iter().map(|column| quoted(&column.name)).collect();
+    let columns: Vec<_> = read
+        .columns
+        .iter()
+        .map(|column| quoted(&column.name))
+        .collect();
     // Rows are counted where no column is wanted.
-    let columns = if columns.is_empty() { "1".to_owned() } else { columns.join(", ") };
-    format!("SELECT {columns} FROM {}{}", quoted_table(&read.table), force_index(read.key_index.as_deref()))
+    let columns = if columns.is_empty() {
+        "1".to_owned()
+    } else {
+        columns.join(", ")
+    };
+    format!(
+        "SELECT {columns} FROM {}{}",
+        quoted_table(&read.table),
+        force_index(read.key_index.as_deref())
+    )
 }
 
 /// The order of the index, so that a chunk that is read again has the same rows in the same places, and nothing is sorted.
 fn order(read: &super::TableRead) -> String {
     match read.key_index {
-        Some(_) => order_by(&read.key.iter().map(|column| quoted(&column.name)).collect::<Vec<_>>()),
+        Some(_) => order_by(
+            &read
+                .key
+                .iter()
+                .map(|column| quoted(&column.name))
+                .collect::<Vec<_>>(),
+        ),
         None => String::new(),
     }
 }
@@ -158,19 +195,29 @@ mod tests {
     use super::*;
 
     fn key() -> Vec<(String, KeyKind)> {
-        vec![("`a`".into(), KeyKind::Int), ("`b`".into(), KeyKind::Cast("DECIMAL(10,2)".into())), ("`c`".into(), KeyKind::Text)]
+        vec![
+            ("`a`".into(), KeyKind::Int),
+            ("`b`".into(), KeyKind::Cast("DECIMAL(10,2)".into())),
+            ("`c`".into(), KeyKind::Text),
+        ]
     }
 
     #[test]
     fn bounds_are_written_out() {
-        let after = vec![KeyValue::Int(1), KeyValue::Text("2.50".into()), KeyValue::Text("x".into())];
+        let after = vec![
+            KeyValue::Int(1),
+            KeyValue::Text("2.50".into()),
+            KeyValue::Text("x".into()),
+        ];
         let upto = vec![KeyValue::Int(9)];
         let mut values = Vec::new();
         insta::assert_snapshot!(
             range(&key(), Some(&after), Some(&upto), &mut values),
             @" WHERE ((`a` > ?) OR (`a` = ? AND `b` > CAST(? AS DECIMAL(10,2))) OR (`a` = ? AND `b` = CAST(? AS DECIMAL(10,2)) AND `c` > ?)) AND ((`a` <= ?))"
         );
-        let expected = [&after[0], &after[0], &after[1], &after[0], &after[1], &after[2], &upto[0]];
+        let expected = [
+            &after[0], &after[0], &after[1], &after[0], &after[1], &after[2], &upto[0],
+        ];
         assert_eq!(values, expected);
     }
 
@@ -189,7 +236,14 @@ mod tests {
             comment: String::new(),
             generated: false,
         };
-        let key = [column("a", MysqlType::Date), column("b", MysqlType::Enum { values: vec![] }), column("c", MysqlType::Year)];
-        assert_eq!(bounding(&key), [("`a`".to_owned(), KeyKind::Cast("DATE".into()))]);
+        let key = [
+            column("a", MysqlType::Date),
+            column("b", MysqlType::Enum { values: vec![] }),
+            column("c", MysqlType::Year),
+        ];
+        assert_eq!(
+            bounding(&key),
+            [("`a`".to_owned(), KeyKind::Cast("DATE".into()))]
+        );
     }
 }

@@ -27,13 +27,19 @@ pub struct Reader {
 
 impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reader").field("connection", &self.connection.id()).field("broken", &self.broken).finish()
+        f.debug_struct("Reader")
+            .field("connection", &self.connection.id())
+            .field("broken", &self.broken)
+            .finish()
     }
 }
 
 impl Reader {
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, broken: false }
+        Self {
+            connection,
+            broken: false,
+        }
     }
 
     /// Reads a chunk's rows in the order of the key. The sink gets batches that are closed at the limits; no batch is empty. If it
@@ -58,14 +64,28 @@ impl Reader {
     ///
     /// # Errors
     /// As for [`Reader::read`].
-    pub fn read_first(&mut self, read: &TableRead, rows: usize) -> Result<Vec<RecordBatch>, SourceError> {
+    pub fn read_first(
+        &mut self,
+        read: &TableRead,
+        rows: usize,
+    ) -> Result<Vec<RecordBatch>, SourceError> {
         let mut batches = Vec::new();
-        let limits = ReadLimits { batch_rows: 65_536, batch_bytes: 8 << 20 };
+        let limits = ReadLimits {
+            batch_rows: 65_536,
+            batch_bytes: 8 << 20,
+        };
         let action = format!("reading the first rows of {}", read.table);
-        self.stream(read, &keys::first_query(read, rows as u64), &[], limits, &action, &mut |batch| {
-            batches.push(batch);
-            ControlFlow::Continue(())
-        })?;
+        self.stream(
+            read,
+            &keys::first_query(read, rows as u64),
+            &[],
+            limits,
+            &action,
+            &mut |batch| {
+                batches.push(batch);
+                ControlFlow::Continue(())
+            },
+        )?;
         Ok(batches)
     }
 
@@ -90,7 +110,10 @@ impl Reader {
     ) -> Result<ReadTotals, SourceError> {
         if self.broken {
             let cause = "an earlier read was left in the middle".to_owned();
-            return Err(SourceError::ConnectionLost { action: action.to_owned(), cause });
+            return Err(SourceError::ConnectionLost {
+                action: action.to_owned(),
+                cause,
+            });
         }
         // Until the last row has been read, the connection is of no use for anything else.
         self.broken = true;
@@ -98,7 +121,8 @@ impl Reader {
             Ok(totals) => totals,
             Err(error) => {
                 // After an error of the server's own nothing more is to be read, and the snapshot lives on.
-                self.broken = !matches!(&error, SourceError::Server { .. }) || error.connection_lost();
+                self.broken =
+                    !matches!(&error, SourceError::Server { .. }) || error.connection_lost();
                 return Err(error);
             }
         };

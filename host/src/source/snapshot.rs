@@ -70,24 +70,40 @@ impl Source {
     ///
     /// # Errors
     /// A connection that can't be had or is lost, a lock that is not had within 30 s.
-    pub async fn snapshot(&self, tables: &[TableName], readers: usize) -> Result<Snapshot, SourceError> {
+    pub async fn snapshot(
+        &self,
+        tables: &[TableName],
+        readers: usize,
+    ) -> Result<Snapshot, SourceError> {
         let readers = readers.max(1);
         let mut connections = Vec::with_capacity(readers);
         for _ in 0..readers {
             connections.push(self.wire().await?);
         }
         let mut control = self.control().await?;
-        control.run(&format!("SET lock_wait_timeout = {LOCK_SECONDS}"), "the session's settings").await?;
+        control
+            .run(
+                &format!("SET lock_wait_timeout = {LOCK_SECONDS}"),
+                "the session's settings",
+            )
+            .await?;
         let result = self.begin(&mut control, connections, tables).await;
         control.close().await;
         let (connections, consistency, position) = result?;
         let consistency = match self.not_transactional(tables).await? {
             names if names.is_empty() => consistency,
             names => Consistency::Independent {
-                reason: format!("{} can't be read at one moment: the storage engine has no transactions", names.join(", ")),
+                reason: format!(
+                    "{} can't be read at one moment: the storage engine has no transactions",
+                    names.join(", ")
+                ),
             },
         };
-        Ok(Snapshot { position, consistency, readers: connections.into_iter().map(Reader::new).collect() })
+        Ok(Snapshot {
+            position,
+            consistency,
+            readers: connections.into_iter().map(Reader::new).collect(),
+        })
     }
 
     /// A reader by itself, for a look at some rows: it holds no lock, and shows what is committed.
@@ -122,19 +138,32 @@ impl Source {
                               of them for a copy of one moment"
                     .to_owned();
                 let position = self.position_in(control).await?;
-                return Ok((begin(connections).await?, Consistency::Independent { reason }, position));
+                return Ok((
+                    begin(connections).await?,
+                    Consistency::Independent { reason },
+                    position,
+                ));
             }
             Err(error) => return Err(error),
         };
         let begun = begin(connections).await;
         let position = self.position_in(control).await;
-        control.run("UNLOCK TABLES", "the release of the lock").await?;
+        control
+            .run("UNLOCK TABLES", "the release of the lock")
+            .await?;
         Ok((begun?, Consistency::Consistent { how: lock }, position?))
     }
 
     /// Holds all commits to the tables, by the best lock that the user may take; returns its name.
-    async fn lock(&self, control: &mut Control, tables: &[TableName]) -> Result<String, SourceError> {
-        let timeout = |lock: &str| SourceError::LockTimeout { lock: lock.to_owned(), seconds: LOCK_SECONDS };
+    async fn lock(
+        &self,
+        control: &mut Control,
+        tables: &[TableName],
+    ) -> Result<String, SourceError> {
+        let timeout = |lock: &str| SourceError::LockTimeout {
+            lock: lock.to_owned(),
+            seconds: LOCK_SECONDS,
+        };
         let global = "FLUSH TABLES WITH READ LOCK";
         match control.run(global, "a global read lock").await {
             Ok(()) => return Ok(global.to_owned()),
@@ -142,8 +171,17 @@ impl Source {
             Err(error) if !error.is_privilege() => return Err(error),
             Err(_) => {}
         }
-        let names: Vec<_> = tables.iter().map(|table| format!("{} READ", quoted_table(table))).collect();
-        match control.run(&format!("LOCK TABLES {}", names.join(", ")), "read locks on the tables").await {
+        let names: Vec<_> = tables
+            .iter()
+            .map(|table| format!("{} READ", quoted_table(table)))
+            .collect();
+        match control
+            .run(
+                &format!("LOCK TABLES {}", names.join(", ")),
+                "read locks on the tables",
+            )
+            .await
+        {
             Ok(()) => Ok("LOCK TABLES ... READ".to_owned()),
             Err(error) if error.is_lock_timeout() => Err(timeout("LOCK TABLES ... READ")),
             Err(error) => Err(error),
@@ -153,13 +191,20 @@ impl Source {
     async fn position_in(&self, control: &mut Control) -> Result<Option<Position>, SourceError> {
         let mariadb = self.server().flavor == Flavor::MariaDb;
         let renamed = !mariadb && self.version() >= (8, 2);
-        let sql = if renamed { "SHOW BINARY LOG STATUS" } else { "SHOW MASTER STATUS" };
+        let sql = if renamed {
+            "SHOW BINARY LOG STATUS"
+        } else {
+            "SHOW MASTER STATUS"
+        };
         let rows = match control.rows(sql, vec![], POSITION_ACTION).await {
             Ok(rows) => rows,
             Err(error) if error.is_privilege() => return Ok(None),
             Err(error) => return Err(error),
         };
-        let Some((file, offset)) = rows.first().and_then(|row| Some((cell(row, 0)?, cell(row, 1)?))) else {
+        let Some((file, offset)) = rows
+            .first()
+            .and_then(|row| Some((cell(row, 0)?, cell(row, 1)?)))
+        else {
             return Ok(None);
         };
         if mariadb {
@@ -167,15 +212,28 @@ impl Source {
         }
         // The fifth column is of the same moment; asking for @@gtid_executed would be another one.
         let gtid: Option<String> = rows.first().and_then(|row| cell::<String>(row, 4));
-        let gtid = gtid.map(|gtid| gtid.replace(['\n', ' '], "")).filter(|gtid| !gtid.is_empty());
+        let gtid = gtid
+            .map(|gtid| gtid.replace(['\n', ' '], ""))
+            .filter(|gtid| !gtid.is_empty());
         Ok(Some(Position { gtid, file, offset }))
     }
 
     /// The GTIDs of a place in MariaDB's binlog.
-    async fn mariadb_position(&self, control: &mut Control, file: String, offset: u64) -> Result<Position, SourceError> {
+    async fn mariadb_position(
+        &self,
+        control: &mut Control,
+        file: String,
+        offset: u64,
+    ) -> Result<Position, SourceError> {
         let parameters = vec![file.as_str().into(), offset.into()];
-        let gtid = match control.rows("SELECT BINLOG_GTID_POS(?, ?)", parameters, POSITION_ACTION).await {
-            Ok(rows) => rows.first().and_then(|row| cell::<String>(row, 0)).filter(|gtid| !gtid.is_empty()),
+        let gtid = match control
+            .rows("SELECT BINLOG_GTID_POS(?, ?)", parameters, POSITION_ACTION)
+            .await
+        {
+            Ok(rows) => rows
+                .first()
+                .and_then(|row| cell::<String>(row, 0))
+                .filter(|gtid| !gtid.is_empty()),
             Err(error) if error.is_privilege() => None,
             Err(error) => return Err(error),
         };
@@ -191,7 +249,11 @@ impl Source {
                        WHERE t.table_schema = ? AND t.table_name = ?";
             let parameters = vec![table.database.as_str().into(), table.name.as_str().into()];
             let rows = control.rows(sql, parameters, "the tables' engines").await?;
-            if rows.first().and_then(|row| cell::<String>(row, 0)).is_some_and(|transactions| transactions != "YES") {
+            if rows
+                .first()
+                .and_then(|row| cell::<String>(row, 0))
+                .is_some_and(|transactions| transactions != "YES")
+            {
                 names.push(table.to_string());
             }
         }
@@ -204,7 +266,9 @@ impl Source {
 async fn begin(mut connections: Vec<Connection>) -> Result<Vec<Connection>, SourceError> {
     spawn(move || {
         for connection in &mut connections {
-            connection.query(BEGIN).map_err(|error| error.at(BEGIN_ACTION))?;
+            connection
+                .query(BEGIN)
+                .map_err(|error| error.at(BEGIN_ACTION))?;
         }
         Ok(connections)
     })
@@ -212,19 +276,31 @@ async fn begin(mut connections: Vec<Connection>) -> Result<Vec<Connection>, Sour
 }
 
 /// Begins all transactions of MariaDB, and returns the binlog position of their snapshots if it is the same for all.
-async fn begin_lockless(connections: Vec<Connection>) -> Result<(Vec<Connection>, Option<(String, u64)>), SourceError> {
+async fn begin_lockless(
+    connections: Vec<Connection>,
+) -> Result<(Vec<Connection>, Option<(String, u64)>), SourceError> {
     let mut connections = begin(connections).await?;
     spawn(move || {
         let mut common: Option<(String, u64)> = None;
         for connection in &mut connections {
-            let rows = connection.query("SHOW STATUS LIKE 'binlog_snapshot%'").map_err(|error| error.at(POSITION_ACTION))?;
+            let rows = connection
+                .query("SHOW STATUS LIKE 'binlog_snapshot%'")
+                .map_err(|error| error.at(POSITION_ACTION))?;
             let value = |name: &str| {
-                let row = rows.iter().find(|row| row[0].as_deref().is_some_and(|n| n.eq_ignore_ascii_case(name)))?;
+                let row = rows.iter().find(|row| {
+                    row[0]
+                        .as_deref()
+                        .is_some_and(|n| n.eq_ignore_ascii_case(name))
+                })?;
                 row.get(1)?.clone().filter(|value| !value.is_empty())
             };
             let offset = value("Binlog_snapshot_position").and_then(|offset| offset.parse().ok());
             let position = value("Binlog_snapshot_file").zip(offset);
-            if position.is_none() || common.as_ref().is_some_and(|common| Some(common) != position.as_ref()) {
+            if position.is_none()
+                || common
+                    .as_ref()
+                    .is_some_and(|common| Some(common) != position.as_ref())
+            {
                 return Ok((connections, None));
             }
             common = position;

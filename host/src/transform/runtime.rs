@@ -219,6 +219,9 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
 
 /// The digest of a plugin's file, without loading it: SHA-256 in hexadecimal.
 pub fn digest_of(path: &Path) -> Result<String, TransformError> {
-    let bytes = std::fs::read(path).map_err(|source| TransformError::Unreadable { path: path.to_owned(), source })?;
+    let bytes = std::fs::read(path).map_err(|source| TransformError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
     Ok(hex::encode(Sha256::digest(bytes)))
 }

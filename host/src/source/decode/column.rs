@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use arrow::array::builder::{BooleanBufferBuilder, NullBufferBuilder};
 use arrow::array::types::ArrowPrimitiveType;
-use arrow::array::{ArrayRef, BooleanArray, FixedSizeBinaryArray, Float32Array, ListArray, PrimitiveArray};
+use arrow::array::{
+    ArrayRef, BooleanArray, FixedSizeBinaryArray, Float32Array, ListArray, PrimitiveArray,
+};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Decimal256Type, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, Time64MicrosecondType, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type, i256,
+    DataType, Date32Type, Decimal128Type, Decimal256Type, Field, Float32Type, Float64Type,
+    Int8Type, Int16Type, Int32Type, Int64Type, Time64MicrosecondType, TimestampMicrosecondType,
+    UInt8Type, UInt16Type, UInt32Type, UInt64Type, i256,
 };
 use mysql_common::constants::ColumnType;
 
@@ -69,7 +72,12 @@ macro_rules! fixed {
 
 impl ColumnDecoder {
     pub(super) fn new(mysql_type: &MysqlType, nullable: bool) -> Self {
-        Self { store: store(mysql_type), nulls: NullBufferBuilder::new(FIRST_ROWS), nullable, data_type: mysql_type.arrow() }
+        Self {
+            store: store(mysql_type),
+            nulls: NullBufferBuilder::new(FIRST_ROWS),
+            nullable,
+            data_type: mysql_type.arrow(),
+        }
     }
 
     /// Bytes of Arrow memory that each value takes; 0 if they differ.
@@ -78,7 +86,12 @@ impl ColumnDecoder {
             Store::Bool(_) | Store::Bit1(_) | Store::I8(_) | Store::U8(_) => 1,
             Store::I16(_) | Store::U16(_) => 2,
             Store::I32(_) | Store::U32(_) | Store::F32(_) | Store::Date(_) | Store::Inet4(_) => 4,
-            Store::I64(_) | Store::U64(_) | Store::F64(_) | Store::Bits(_) | Store::DateTime(_) | Store::Time(_) => 8,
+            Store::I64(_)
+            | Store::U64(_)
+            | Store::F64(_)
+            | Store::Bits(_)
+            | Store::DateTime(_)
+            | Store::Time(_) => 8,
             Store::Decimal128(..) | Store::Uuid(_) | Store::Inet6(_) => 16,
             Store::Decimal256(..) => 32,
             Store::Text(_) | Store::Binary(..) | Store::Geometry(_) | Store::Vector(..) => 0,
@@ -89,7 +102,9 @@ impl ColumnDecoder {
     #[inline]
     pub(super) fn variable_bytes(&self) -> usize {
         match &self.store {
-            Store::Text(values) | Store::Binary(values, _) | Store::Geometry(values) => values.bytes.len() + 4 * values.rows(),
+            Store::Text(values) | Store::Binary(values, _) | Store::Geometry(values) => {
+                values.bytes.len() + 4 * values.rows()
+            }
             Store::Vector(items, ends) => 4 * (items.len() + ends.len()),
             _ => 0,
         }
@@ -165,8 +180,12 @@ impl ColumnDecoder {
                 1 => values.append(true),
                 _ => return Err(not_a_boolean()),
             },
-            Store::Bit1(values) => values.append(number::bits(text::take(cells)?).ok_or_else(no_bits)? != 0),
-            Store::Bits(values) => values.push(number::bits(text::take(cells)?).ok_or_else(no_bits)?),
+            Store::Bit1(values) => {
+                values.append(number::bits(text::take(cells)?).ok_or_else(no_bits)? != 0)
+            }
+            Store::Bits(values) => {
+                values.push(number::bits(text::take(cells)?).ok_or_else(no_bits)?)
+            }
             Store::Binary(values, length) => {
                 let value = text::take(cells)?;
                 values.bytes.extend_from_slice(value);
@@ -175,13 +194,20 @@ impl ColumnDecoder {
                 values.end()?;
             }
             Store::Geometry(values) => {
-                geometry::ewkt(text::take(cells)?, &mut values.bytes)
-                    .ok_or_else(|| Fault::Value("the spatial value is malformed; repair the row".to_owned()))?;
+                geometry::ewkt(text::take(cells)?, &mut values.bytes).ok_or_else(|| {
+                    Fault::Value("the spatial value is malformed; repair the row".to_owned())
+                })?;
                 values.end()?;
             }
             Store::Vector(items, ends) => {
                 let value = text::take(cells)?;
-                items.extend(value.as_chunks().0.iter().map(|&item| f32::from_le_bytes(item)));
+                items.extend(
+                    value
+                        .as_chunks()
+                        .0
+                        .iter()
+                        .map(|&item| f32::from_le_bytes(item)),
+                );
                 ends.push(i32::try_from(items.len()).map_err(|_| Fault::Short)?);
             }
             Store::Uuid(values) => values.extend_from_slice(&text::uuid(text::take(cells)?)?),
@@ -215,15 +241,21 @@ impl ColumnDecoder {
             Store::I16(values) => primitive::<Int16Type>(values, nulls, data_type),
             Store::U16(values) => primitive::<UInt16Type>(values, nulls, data_type),
             Store::I32(values) => primitive::<Int32Type>(values, nulls, data_type),
-            Store::U32(values) | Store::Inet4(values) => primitive::<UInt32Type>(values, nulls, data_type),
+            Store::U32(values) | Store::Inet4(values) => {
+                primitive::<UInt32Type>(values, nulls, data_type)
+            }
             Store::I64(values) => primitive::<Int64Type>(values, nulls, data_type),
-            Store::U64(values) | Store::Bits(values) => primitive::<UInt64Type>(values, nulls, data_type),
+            Store::U64(values) | Store::Bits(values) => {
+                primitive::<UInt64Type>(values, nulls, data_type)
+            }
             Store::F32(values) => primitive::<Float32Type>(values, nulls, data_type),
             Store::F64(values) => primitive::<Float64Type>(values, nulls, data_type),
             Store::Decimal128(values, _) => primitive::<Decimal128Type>(values, nulls, data_type),
             Store::Decimal256(values, _) => primitive::<Decimal256Type>(values, nulls, data_type),
             Store::Date(values) => primitive::<Date32Type>(values, nulls, data_type),
-            Store::DateTime(values) => primitive::<TimestampMicrosecondType>(values, nulls, data_type),
+            Store::DateTime(values) => {
+                primitive::<TimestampMicrosecondType>(values, nulls, data_type)
+            }
             Store::Time(values) => primitive::<Time64MicrosecondType>(values, nulls, data_type),
             Store::Text(values) | Store::Geometry(values) => return values.text(nulls),
             Store::Binary(values, _) => values.binary(nulls),
@@ -232,11 +264,18 @@ impl ColumnDecoder {
                 let ends = std::mem::replace(ends, first_end(rows));
                 let items = Float32Array::from(replaced(items));
                 let field = Arc::new(Field::new("item", DataType::Float32, false));
-                Arc::new(ListArray::new(field, OffsetBuffer::new(ScalarBuffer::from(ends)), Arc::new(items), nulls))
+                Arc::new(ListArray::new(
+                    field,
+                    OffsetBuffer::new(ScalarBuffer::from(ends)),
+                    Arc::new(items),
+                    nulls,
+                ))
             }
-            Store::Uuid(values) | Store::Inet6(values) => {
-                Arc::new(FixedSizeBinaryArray::new(16, Buffer::from_vec(replaced(values)), nulls))
-            }
+            Store::Uuid(values) | Store::Inet6(values) => Arc::new(FixedSizeBinaryArray::new(
+                16,
+                Buffer::from_vec(replaced(values)),
+                nulls,
+            )),
         };
         (array, None)
     }
@@ -253,18 +292,26 @@ fn store(mysql_type: &MysqlType) -> Store {
         MysqlType::TinyInt { unsigned: true } => Store::U8(Vec::new()),
         MysqlType::SmallInt { unsigned: false } => Store::I16(Vec::new()),
         MysqlType::SmallInt { unsigned: true } | MysqlType::Year => Store::U16(Vec::new()),
-        MysqlType::MediumInt { unsigned: false } | MysqlType::Int { unsigned: false } => Store::I32(Vec::new()),
-        MysqlType::MediumInt { unsigned: true } | MysqlType::Int { unsigned: true } => Store::U32(Vec::new()),
+        MysqlType::MediumInt { unsigned: false } | MysqlType::Int { unsigned: false } => {
+            Store::I32(Vec::new())
+        }
+        MysqlType::MediumInt { unsigned: true } | MysqlType::Int { unsigned: true } => {
+            Store::U32(Vec::new())
+        }
         MysqlType::BigInt { unsigned: false } => Store::I64(Vec::new()),
         MysqlType::BigInt { unsigned: true } => Store::U64(Vec::new()),
-        &MysqlType::Decimal { precision, scale } if precision <= 38 => Store::Decimal128(Vec::new(), scale),
+        &MysqlType::Decimal { precision, scale } if precision <= 38 => {
+            Store::Decimal128(Vec::new(), scale)
+        }
         &MysqlType::Decimal { scale, .. } => Store::Decimal256(Vec::new(), scale),
         MysqlType::Float => Store::F32(Vec::new()),
         MysqlType::Double => Store::F64(Vec::new()),
         MysqlType::Date => Store::Date(Vec::new()),
         MysqlType::DateTime { .. } | MysqlType::Timestamp { .. } => Store::DateTime(Vec::new()),
         MysqlType::Time { .. } => Store::Time(Vec::new()),
-        MysqlType::Text | MysqlType::Enum { .. } | MysqlType::Set { .. } | MysqlType::Json => Store::Text(values()),
+        MysqlType::Text | MysqlType::Enum { .. } | MysqlType::Set { .. } | MysqlType::Json => {
+            Store::Text(values())
+        }
         MysqlType::Binary { bytes } => Store::Binary(values(), usize::from(*bytes)),
         MysqlType::Blob => Store::Binary(values(), 0),
         MysqlType::Geometry => Store::Geometry(values()),
@@ -287,7 +334,11 @@ fn replaced<T>(values: &mut Vec<T>) -> Vec<T> {
     std::mem::replace(values, room)
 }
 
-fn primitive<T: ArrowPrimitiveType>(values: &mut Vec<T::Native>, nulls: Option<NullBuffer>, data_type: &DataType) -> ArrayRef {
+fn primitive<T: ArrowPrimitiveType>(
+    values: &mut Vec<T::Native>,
+    nulls: Option<NullBuffer>,
+    data_type: &DataType,
+) -> ArrayRef {
     let values = ScalarBuffer::from(replaced(values));
     Arc::new(PrimitiveArray::<T>::new(values, nulls).with_data_type(data_type.clone()))
 }
@@ -318,7 +369,10 @@ fn framing(mysql_type: &MysqlType) -> Framing {
         MysqlType::SmallInt { .. } | MysqlType::Year => Framing::Bytes(2),
         MysqlType::MediumInt { .. } | MysqlType::Int { .. } | MysqlType::Float => Framing::Bytes(4),
         MysqlType::BigInt { .. } | MysqlType::Double => Framing::Bytes(8),
-        MysqlType::Date | MysqlType::DateTime { .. } | MysqlType::Timestamp { .. } | MysqlType::Time { .. } => Framing::Temporal,
+        MysqlType::Date
+        | MysqlType::DateTime { .. }
+        | MysqlType::Timestamp { .. }
+        | MysqlType::Time { .. } => Framing::Temporal,
         _ => Framing::Length,
     }
 }

@@ -11,13 +11,18 @@ const DEEPEST: usize = 32;
 /// Appends the text of a spatial value. None if the value is malformed.
 pub(super) fn ewkt(value: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let (srid, wkb) = value.split_first_chunk::<4>()?;
-    let mut text = Text { rest: wkb, out: String::new() };
+    let mut text = Text {
+        rest: wkb,
+        out: String::new(),
+    };
     let srid = u32::from_le_bytes(*srid);
     if srid != 0 {
         write!(text.out, "SRID={srid};").ok()?;
     }
     text.geometry(0)?;
-    text.rest.is_empty().then(|| out.extend_from_slice(text.out.as_bytes()))
+    text.rest
+        .is_empty()
+        .then(|| out.extend_from_slice(text.out.as_bytes()))
 }
 
 struct Text<'a> {
@@ -34,7 +39,11 @@ impl Text<'_> {
 
     fn number(&mut self, little: bool) -> Option<u32> {
         let bytes = self.bytes()?;
-        Some(if little { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) })
+        Some(if little {
+            u32::from_le_bytes(bytes)
+        } else {
+            u32::from_be_bytes(bytes)
+        })
     }
 
     /// Byte order and kind.
@@ -117,10 +126,19 @@ impl Text<'_> {
 
     fn coordinate(&mut self, little: bool) -> Option<()> {
         let bytes = self.bytes()?;
-        let value = if little { f64::from_le_bytes(bytes) } else { f64::from_be_bytes(bytes) };
+        let value = if little {
+            f64::from_le_bytes(bytes)
+        } else {
+            f64::from_be_bytes(bytes)
+        };
         // `{}` never has an exponent, `{:?}` has one where it is shorter but writes `1.0`.
         let small = value.abs() < 1e15 && value.fract() == 0.0;
-        if small { write!(self.out, "{value}") } else { write!(self.out, "{value:?}") }.ok()
+        if small {
+            write!(self.out, "{value}")
+        } else {
+            write!(self.out, "{value:?}")
+        }
+        .ok()
     }
 }
 
@@ -143,12 +161,26 @@ mod tests {
     fn geometries_are_written() {
         let at = |srid: u32, wkb: &[u8]| text(&[&srid.to_le_bytes()[..], wkb].concat());
         assert_eq!(at(0, &point(1.0, -2.5)).as_deref(), Some("POINT(1 -2.5)"));
-        assert_eq!(at(4326, &point(1e300, 1e-7)).as_deref(), Some("SRID=4326;POINT(1e300 1e-7)"));
-        let multi = [&[1, 4, 0, 0, 0, 2, 0, 0, 0][..], &point(0.0, 1.0), &point(2.0, 3.0)].concat();
+        assert_eq!(
+            at(4326, &point(1e300, 1e-7)).as_deref(),
+            Some("SRID=4326;POINT(1e300 1e-7)")
+        );
+        let multi = [
+            &[1, 4, 0, 0, 0, 2, 0, 0, 0][..],
+            &point(0.0, 1.0),
+            &point(2.0, 3.0),
+        ]
+        .concat();
         assert_eq!(at(0, &multi).as_deref(), Some("MULTIPOINT((0 1),(2 3))"));
-        assert_eq!(at(0, &[1, 7, 0, 0, 0, 0, 0, 0, 0]).as_deref(), Some("GEOMETRYCOLLECTION EMPTY"));
+        assert_eq!(
+            at(0, &[1, 7, 0, 0, 0, 0, 0, 0, 0]).as_deref(),
+            Some("GEOMETRYCOLLECTION EMPTY")
+        );
         let collection = [&[1, 7, 0, 0, 0, 1, 0, 0, 0][..], &multi].concat();
-        assert_eq!(at(0, &collection).as_deref(), Some("GEOMETRYCOLLECTION(MULTIPOINT((0 1),(2 3)))"));
+        assert_eq!(
+            at(0, &collection).as_deref(),
+            Some("GEOMETRYCOLLECTION(MULTIPOINT((0 1),(2 3)))")
+        );
         assert_eq!(at(0, &[&point(0.0, 0.0)[..], &[0]].concat()), None);
     }
 

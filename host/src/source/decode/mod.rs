@@ -58,15 +58,29 @@ impl TableRead {
     /// If a position is not one of the table.
     pub fn new(table: &SourceTable, columns: &[usize]) -> Self {
         let fields = table.arrow_schema();
-        let schema = Schema::new(columns.iter().map(|&i| Arc::clone(&fields.fields()[i])).collect::<Vec<_>>());
+        let schema = Schema::new(
+            columns
+                .iter()
+                .map(|&i| Arc::clone(&fields.fields()[i]))
+                .collect::<Vec<_>>(),
+        );
         let position = |key: &usize| columns.iter().position(|column| column == key);
         Self {
             table: table.name.clone(),
             key_index: table.key_index.clone(),
-            key: table.key.iter().map(|&i| table.columns[i].clone()).collect(),
+            key: table
+                .key
+                .iter()
+                .map(|&i| table.columns[i].clone())
+                .collect(),
             columns: columns.iter().map(|&i| table.columns[i].clone()).collect(),
             schema: Arc::new(schema),
-            key_positions: table.key.iter().map(position).collect::<Option<_>>().unwrap_or_default(),
+            key_positions: table
+                .key
+                .iter()
+                .map(position)
+                .collect::<Option<_>>()
+                .unwrap_or_default(),
         }
     }
 
@@ -76,7 +90,11 @@ impl TableRead {
     }
 
     fn changed(&self, column: &SourceColumn, problem: String) -> SourceError {
-        SourceError::Changed { table: self.table.clone(), column: column.name.clone(), problem }
+        SourceError::Changed {
+            table: self.table.clone(),
+            column: column.name.clone(),
+            problem,
+        }
     }
 }
 
@@ -95,24 +113,45 @@ pub(super) struct BatchDecoder<'a> {
 
 impl<'a> BatchDecoder<'a> {
     /// A decoder for a result with these columns. If the table is no longer what it was when it was looked at, that is an error.
-    pub(super) fn new(read: &'a TableRead, wire: &[wire::Column], limits: ReadLimits) -> Result<Self, SourceError> {
+    pub(super) fn new(
+        read: &'a TableRead,
+        wire: &[wire::Column],
+        limits: ReadLimits,
+    ) -> Result<Self, SourceError> {
         // Where no column is read, the server sends one that says nothing.
         let expected = read.columns.len().max(1);
         if wire.len() != expected {
-            let (action, reason) = (format!("reading {}", read.table), format!("{} columns instead of {expected}", wire.len()));
+            let (action, reason) = (
+                format!("reading {}", read.table),
+                format!("{} columns instead of {expected}", wire.len()),
+            );
             return Err(SourceError::Protocol { action, reason });
         }
         let mut columns = Vec::with_capacity(read.columns.len());
         for (column, wire) in read.columns.iter().zip(wire) {
             if !column::fits(&column.mysql_type, wire) {
-                let problem = format!("was {} and is sent as {:?}", column.mysql_type.name(), wire.column_type);
+                let problem = format!(
+                    "was {} and is sent as {:?}",
+                    column.mysql_type.name(),
+                    wire.column_type
+                );
                 return Err(read.changed(column, problem));
             }
             columns.push(ColumnDecoder::new(&column.mysql_type, column.nullable));
         }
-        let variable = (0..columns.len()).filter(|&i| columns[i].fixed_bytes() == 0).collect();
+        let variable = (0..columns.len())
+            .filter(|&i| columns[i].fixed_bytes() == 0)
+            .collect();
         let fixed_row_bytes = columns.iter().map(ColumnDecoder::fixed_bytes).sum();
-        Ok(Self { read, columns, variable, fixed_row_bytes, rows: 0, rows_before: 0, limits })
+        Ok(Self {
+            read,
+            columns,
+            variable,
+            fixed_row_bytes,
+            rows: 0,
+            rows_before: 0,
+            limits,
+        })
     }
 
     /// Takes a row, as the binary protocol sends it.
@@ -129,7 +168,9 @@ impl<'a> BatchDecoder<'a> {
             if head[1 + bit / 8] >> (bit % 8) & 1 == 1 {
                 if !column.push_null() {
                     let column = &self.read.columns[i];
-                    return Err(self.read.changed(column, "was NOT NULL and is NULL".to_owned()));
+                    return Err(self
+                        .read
+                        .changed(column, "was NOT NULL and is NULL".to_owned()));
                 }
             } else if let Err(fault) = column.push(&mut cells) {
                 return Err(self.fault(i, fault, payload));
@@ -147,7 +188,11 @@ impl<'a> BatchDecoder<'a> {
 
     #[inline]
     fn bytes(&self) -> usize {
-        let variable: usize = self.variable.iter().map(|&i| self.columns[i].variable_bytes()).sum();
+        let variable: usize = self
+            .variable
+            .iter()
+            .map(|&i| self.columns[i].variable_bytes())
+            .sum();
         self.rows * self.fixed_row_bytes + variable
     }
 
@@ -170,9 +215,11 @@ impl<'a> BatchDecoder<'a> {
             return Err(self.value(column, self.row_name(&arrays, row), problem));
         }
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
-        let batch = RecordBatch::try_new_with_options(self.read.schema(), arrays, &options).map_err(|cause| {
-            SourceError::Protocol { action: format!("reading {}", self.read.table), reason: cause.to_string() }
-        })?;
+        let batch = RecordBatch::try_new_with_options(self.read.schema(), arrays, &options)
+            .map_err(|cause| SourceError::Protocol {
+                action: format!("reading {}", self.read.table),
+                reason: cause.to_string(),
+            })?;
         self.rows_before += self.rows as u64;
         self.rows = 0;
         Ok(Some(batch))
@@ -180,7 +227,10 @@ impl<'a> BatchDecoder<'a> {
 
     fn short(&self) -> SourceError {
         let action = format!("reading {}", self.read.table);
-        SourceError::Protocol { action, reason: "a row is cut short".to_owned() }
+        SourceError::Protocol {
+            action,
+            reason: "a row is cut short".to_owned(),
+        }
     }
 
     #[cold]
@@ -198,7 +248,12 @@ impl<'a> BatchDecoder<'a> {
     }
 
     fn value(&self, column: usize, row: String, problem: String) -> SourceError {
-        SourceError::Value { table: self.read.table.clone(), column: self.read.columns[column].name.clone(), row, problem }
+        SourceError::Value {
+            table: self.read.table.clone(),
+            column: self.read.columns[column].name.clone(),
+            row,
+            problem,
+        }
     }
 
     /// The name of a row that is still in its wire form: its key is decoded by itself, cells that can't be are left out.
@@ -227,12 +282,24 @@ impl<'a> BatchDecoder<'a> {
     /// A row's name: the values of its key, or its number where the key isn't read.
     fn row_name(&self, arrays: &[ArrayRef], row: usize) -> String {
         if self.read.key_positions.is_empty() {
-            return format!("number {} of the chunk (its key is not read)", self.rows_before + row as u64 + 1);
+            return format!(
+                "number {} of the chunk (its key is not read)",
+                self.rows_before + row as u64 + 1
+            );
         }
         let cell = |&i: &usize| {
             let value = array_value_to_string(&arrays[i], row).unwrap_or_default();
-            format!("{} = {}", self.read.columns[i].name, if value.is_empty() { "?" } else { &value })
+            format!(
+                "{} = {}",
+                self.read.columns[i].name,
+                if value.is_empty() { "?" } else { &value }
+            )
         };
-        self.read.key_positions.iter().map(cell).collect::<Vec<_>>().join(", ")
+        self.read
+            .key_positions
+            .iter()
+            .map(cell)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }

@@ -20,7 +20,11 @@ pub(super) fn decimal128(text: &[u8], scale: u8) -> Option<i128> {
     } else {
         for &byte in digits {
             match byte {
-                b'0'..=b'9' => value = value.checked_mul(10)?.checked_add(i128::from(byte - b'0'))?,
+                b'0'..=b'9' => {
+                    value = value
+                        .checked_mul(10)?
+                        .checked_add(i128::from(byte - b'0'))?
+                }
                 b'.' => {}
                 _ => return None,
             }
@@ -49,15 +53,23 @@ pub(super) fn decimal256(text: &[u8], scale: u8) -> Option<i256> {
             _ => return None,
         }
         if count == 18 {
-            value = value.checked_mul(i256::from_i128(10i128.pow(count)))?.checked_add(i256::from_i128(part.into()))?;
+            value = value
+                .checked_mul(i256::from_i128(10i128.pow(count)))?
+                .checked_add(i256::from_i128(part.into()))?;
             (part, count) = (0, 0);
         }
     }
-    value = value.checked_mul(i256::from_i128(10i128.pow(count)))?.checked_add(i256::from_i128(part.into()))?;
+    value = value
+        .checked_mul(i256::from_i128(10i128.pow(count)))?
+        .checked_add(i256::from_i128(part.into()))?;
     for _ in 0..missing {
         value = value.checked_mul(ten)?;
     }
-    Some(if negative { value.wrapping_neg() } else { value })
+    Some(if negative {
+        value.wrapping_neg()
+    } else {
+        value
+    })
 }
 
 /// Sign, digits with their point, and how many digits of the fraction are not written.
@@ -69,7 +81,10 @@ fn parts(text: &[u8], scale: u8) -> Option<(bool, &[u8], u8)> {
     // The server writes all digits of the fraction: the point is where the scale says.
     let fraction = match digits.len().checked_sub(usize::from(scale) + 1) {
         Some(at) if digits[at] == b'.' => usize::from(scale),
-        _ => digits.iter().position(|&b| b == b'.').map_or(0, |at| digits.len() - at - 1),
+        _ => digits
+            .iter()
+            .position(|&b| b == b'.')
+            .map_or(0, |at| digits.len() - at - 1),
     };
     let missing = usize::from(scale).checked_sub(fraction)?;
     (!digits.is_empty()).then_some((negative, digits, missing as u8))
@@ -77,7 +92,11 @@ fn parts(text: &[u8], scale: u8) -> Option<(bool, &[u8], u8)> {
 
 /// BIT: up to eight bytes, the highest first.
 pub(super) fn bits(bytes: &[u8]) -> Option<u64> {
-    (bytes.len() <= 8).then(|| bytes.iter().fold(0, |value, &byte| value << 8 | u64::from(byte)))
+    (bytes.len() <= 8).then(|| {
+        bytes
+            .iter()
+            .fold(0, |value, &byte| value << 8 | u64::from(byte))
+    })
 }
 
 #[cfg(test)]
@@ -86,10 +105,16 @@ mod tests {
     use proptest::prelude::*;
 
     fn written(value: &str, scale: usize) -> String {
-        let (sign, digits) = value.strip_prefix('-').map_or(("", value), |digits| ("-", digits));
+        let (sign, digits) = value
+            .strip_prefix('-')
+            .map_or(("", value), |digits| ("-", digits));
         let digits = format!("{digits:0>width$}", width = scale + 1);
         let (whole, fraction) = digits.split_at(digits.len() - scale);
-        if scale == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+        if scale == 0 {
+            format!("{sign}{whole}")
+        } else {
+            format!("{sign}{whole}.{fraction}")
+        }
     }
 
     proptest! {

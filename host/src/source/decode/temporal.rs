@@ -30,7 +30,9 @@ fn days(year: u16, month: u8, day: u8) -> i32 {
 /// Takes DATE: days since 1970-01-01, none for a zero or partial date.
 #[inline]
 pub(super) fn date(cells: &mut &[u8]) -> Result<Option<i32>, Fault> {
-    let &[y0, y1, month, day, ..] = take(cells)? else { return Ok(None) };
+    let &[y0, y1, month, day, ..] = take(cells)? else {
+        return Ok(None);
+    };
     let year = u16::from_le_bytes([y0, y1]);
     if month == 0 || day == 0 {
         return Ok(None);
@@ -45,13 +47,17 @@ pub(super) fn date(cells: &mut &[u8]) -> Result<Option<i32>, Fault> {
 #[inline]
 pub(super) fn datetime(cells: &mut &[u8]) -> Result<Option<i64>, Fault> {
     let value = take(cells)?;
-    let &[y0, y1, month, day, ..] = value else { return Ok(None) };
+    let &[y0, y1, month, day, ..] = value else {
+        return Ok(None);
+    };
     let year = u16::from_le_bytes([y0, y1]);
     if month == 0 || day == 0 {
         return Ok(None);
     }
     if !DATETIME_YEARS.contains(&year) {
-        return Err(Fault::Value("the time is before the year 1000, which MySQL itself doesn't support".into()));
+        return Err(Fault::Value(
+            "the time is before the year 1000, which MySQL itself doesn't support".into(),
+        ));
     }
     let (hour, minute, second) = match value[4..] {
         [hour, minute, second, ..] => (hour, minute, second),
@@ -65,8 +71,11 @@ pub(super) fn datetime(cells: &mut &[u8]) -> Result<Option<i64>, Fault> {
 #[inline]
 pub(super) fn time(cells: &mut &[u8]) -> Result<i64, Fault> {
     let value = take(cells)?;
-    let &[negative, d0, d1, d2, d3, hour, minute, second, ..] = value else { return Ok(0) };
-    let seconds = i64::from(u32::from_le_bytes([d0, d1, d2, d3])) * 86_400 + clock(hour, minute, second);
+    let &[negative, d0, d1, d2, d3, hour, minute, second, ..] = value else {
+        return Ok(0);
+    };
+    let seconds =
+        i64::from(u32::from_le_bytes([d0, d1, d2, d3])) * 86_400 + clock(hour, minute, second);
     let total = seconds * MICROS_OF_A_SECOND + micros(value, 8);
     Ok(if negative == 0 { total } else { -total })
 }
@@ -106,7 +115,9 @@ mod tests {
 
     #[test]
     fn values_are_as_long_as_they_need_to_be() {
-        let mut cells = &[4, 0xB2, 7, 1, 2, 7, 0xB2, 7, 1, 1, 0, 0, 1, 11, 0xB2, 7, 1, 1, 0, 0, 0, 5, 0, 0, 0, 0][..];
+        let mut cells = &[
+            4, 0xB2, 7, 1, 2, 7, 0xB2, 7, 1, 1, 0, 0, 1, 11, 0xB2, 7, 1, 1, 0, 0, 0, 5, 0, 0, 0, 0,
+        ][..];
         assert_eq!(date(&mut cells), Ok(Some(1)));
         assert_eq!(datetime(&mut cells), Ok(Some(1_000_000)));
         assert_eq!(datetime(&mut cells), Ok(Some(5)));
@@ -119,15 +130,27 @@ mod tests {
     fn zero_partial_and_distant_dates() {
         assert_eq!(date(&mut &[4, 0xE8, 7, 0, 1][..]), Ok(None));
         assert_eq!(date(&mut &[4, 0xE8, 7, 1, 0][..]), Ok(None));
-        assert!(matches!(date(&mut &[4, 0x6B, 7, 12, 31][..]), Err(Fault::Value(_))));
-        assert!(matches!(datetime(&mut &[4, 1, 0, 1, 1][..]), Err(Fault::Value(_))));
-        assert_eq!(datetime(&mut &[4, 0xE8, 3, 1, 1][..]), Ok(Some(-30_610_224_000_000_000)));
+        assert!(matches!(
+            date(&mut &[4, 0x6B, 7, 12, 31][..]),
+            Err(Fault::Value(_))
+        ));
+        assert!(matches!(
+            datetime(&mut &[4, 1, 0, 1, 1][..]),
+            Err(Fault::Value(_))
+        ));
+        assert_eq!(
+            datetime(&mut &[4, 0xE8, 3, 1, 1][..]),
+            Ok(Some(-30_610_224_000_000_000))
+        );
     }
 
     #[test]
     fn times_have_a_sign_and_go_beyond_a_day() {
         let longest = [12, 1, 34, 0, 0, 0, 22, 59, 59, 0x3F, 0x42, 0x0F, 0];
-        assert_eq!(time(&mut &longest[..]), Ok(-(838 * 3600 + 59 * 60 + 59) * 1_000_000 - 999_999));
+        assert_eq!(
+            time(&mut &longest[..]),
+            Ok(-(838 * 3600 + 59 * 60 + 59) * 1_000_000 - 999_999)
+        );
         assert_eq!(time(&mut &[0][..]), Ok(0));
     }
 }

@@ -19,7 +19,10 @@ pub(super) fn take<'a>(cells: &mut &'a [u8]) -> Result<&'a [u8], Fault> {
             let (length, rest) = rest.split_at_checked(bytes).ok_or(Fault::Short)?;
             let mut wide = [0; 8];
             wide[..bytes].copy_from_slice(length);
-            (usize::try_from(u64::from_le_bytes(wide)).map_err(|_| Fault::Short)?, rest)
+            (
+                usize::try_from(u64::from_le_bytes(wide)).map_err(|_| Fault::Short)?,
+                rest,
+            )
         }
         _ => return Err(Fault::Short),
     };
@@ -38,7 +41,10 @@ impl Values {
     pub(super) fn new(rows: usize, bytes: usize) -> Self {
         let mut offsets = Vec::with_capacity(rows + 1);
         offsets.push(0);
-        Self { bytes: Vec::with_capacity(bytes), offsets }
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            offsets,
+        }
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -55,7 +61,10 @@ impl Values {
     #[inline]
     pub(super) fn end(&mut self) -> Result<(), Fault> {
         let Ok(end) = i32::try_from(self.bytes.len()) else {
-            return Err(Fault::Value("the batch would have more than 2 GiB of this column; lower `batch` in [snapshot]".into()));
+            return Err(Fault::Value(
+                "the batch would have more than 2 GiB of this column; lower `batch` in [snapshot]"
+                    .into(),
+            ));
         };
         self.offsets.push(end);
         Ok(())
@@ -79,7 +88,9 @@ impl Values {
     pub(super) fn text(&mut self, nulls: Option<NullBuffer>) -> (ArrayRef, Option<usize>) {
         let (bytes, offsets) = self.take();
         let bad_row = |bytes: &[u8], offsets: &[i32]| {
-            let valid = |pair: &[i32]| std::str::from_utf8(&bytes[pair[0] as usize..pair[1] as usize]).is_ok();
+            let valid = |pair: &[i32]| {
+                std::str::from_utf8(&bytes[pair[0] as usize..pair[1] as usize]).is_ok()
+            };
             offsets.windows(2).position(|pair| !valid(pair))
         };
         let buffer = Buffer::from_vec(bytes);
@@ -88,13 +99,17 @@ impl Values {
             return (Arc::new(array), None);
         }
         let row = bad_row(&buffer, &ends);
-        let readable = ends.windows(2).map(|pair| String::from_utf8_lossy(&buffer[pair[0] as usize..pair[1] as usize]));
+        let readable = ends
+            .windows(2)
+            .map(|pair| String::from_utf8_lossy(&buffer[pair[0] as usize..pair[1] as usize]));
         (Arc::new(StringArray::from_iter_values(readable)), row)
     }
 }
 
 fn parsed<T: std::str::FromStr>(text: &[u8], kind: &str) -> Result<T, Fault> {
-    let value = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    let value = std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse().ok());
     value.ok_or_else(|| Fault::Value(format!("the server's text of it is no {kind}")))
 }
 
@@ -121,16 +136,26 @@ mod tests {
     #[test]
     fn lengths_have_four_forms() {
         let mut cells = Vec::new();
-        for (head, length) in [(&[3][..], 3), (&[0xFC, 0, 1], 256), (&[0xFD, 0, 0, 1], 65536), (&[0xFE, 5, 0, 0, 0, 0, 0, 0, 0], 5)] {
+        for (head, length) in [
+            (&[3][..], 3),
+            (&[0xFC, 0, 1], 256),
+            (&[0xFD, 0, 0, 1], 65536),
+            (&[0xFE, 5, 0, 0, 0, 0, 0, 0, 0], 5),
+        ] {
             cells.extend_from_slice(head);
             cells.extend(std::iter::repeat_n(b'x', length));
         }
         let mut rest = &cells[..];
-        let lengths: Vec<_> = (0..4).map(|_| take(&mut rest).expect("a value").len()).collect();
+        let lengths: Vec<_> = (0..4)
+            .map(|_| take(&mut rest).expect("a value").len())
+            .collect();
         assert_eq!(lengths, [3, 256, 65536, 5]);
         assert_eq!(take(&mut rest), Err(Fault::Short));
         assert_eq!(take(&mut &[5, b'x'][..]), Err(Fault::Short));
-        assert_eq!(take(&mut &[0xFE, 255, 255, 255, 255, 255, 255, 255, 255, 1][..]), Err(Fault::Short));
+        assert_eq!(
+            take(&mut &[0xFE, 255, 255, 255, 255, 255, 255, 255, 255, 1][..]),
+            Err(Fault::Short)
+        );
     }
 
     #[test]
@@ -142,7 +167,10 @@ mod tests {
         }
         let (array, bad) = values.text(None);
         assert_eq!(bad, Some(1));
-        assert_eq!((array.len(), array.as_string::<i32>().value(0)), (3, "fine"));
+        assert_eq!(
+            (array.len(), array.as_string::<i32>().value(0)),
+            (3, "fine")
+        );
         values.push("Gruß".as_bytes()).expect("small");
         assert_eq!(values.text(None).1, None);
     }
@@ -151,7 +179,10 @@ mod tests {
     fn addresses_and_uuids() {
         assert_eq!(inet4(b"10.0.0.1"), Ok(0x0A00_0001));
         assert_eq!(inet6(b"::1").expect("an address")[15], 1);
-        assert_eq!(uuid(b"123e4567-e89b-12d3-a456-426655440000").expect("a UUID")[..2], [0x12, 0x3e]);
+        assert_eq!(
+            uuid(b"123e4567-e89b-12d3-a456-426655440000").expect("a UUID")[..2],
+            [0x12, 0x3e]
+        );
         assert!(matches!(inet4(b"10.0.0"), Err(Fault::Value(_))));
     }
 }

@@ -8,7 +8,9 @@ use std::borrow::Cow;
 use mysql_common::auth::plugins::{AuthProc, ChallengeResponsePlugin, Context, Response};
 use mysql_common::constants::CapabilityFlags;
 use mysql_common::io::ParseBuf;
-use mysql_common::packets::{AuthPlugin, ErrPacket, HandshakePacket, HandshakeResponse, SslRequest};
+use mysql_common::packets::{
+    AuthPlugin, ErrPacket, HandshakePacket, HandshakeResponse, SslRequest,
+};
 use mysql_common::proto::MySerialize;
 
 use super::packet::Packets;
@@ -66,7 +68,11 @@ impl Context for &Login<'_> {
 }
 
 /// Runs the handshake on a fresh stream.
-pub(super) fn run(mut packets: Packets<Transport>, settings: &SourceSettings, password: &[u8]) -> Result<Connection, Failure> {
+pub(super) fn run(
+    mut packets: Packets<Transport>,
+    settings: &SourceSettings,
+    password: &[u8],
+) -> Result<Connection, Failure> {
     let greeting = packets.next()?;
     if greeting.first() == Some(&0xFF) {
         return Err(server_error(greeting, CapabilityFlags::empty()).into());
@@ -75,19 +81,30 @@ pub(super) fn run(mut packets: Packets<Transport>, settings: &SourceSettings, pa
     let greeting = greeting.into_owned();
     let mut capabilities = capabilities();
     if settings.tls != TlsMode::Disabled {
-        if !greeting.capabilities().contains(CapabilityFlags::CLIENT_SSL) {
+        if !greeting
+            .capabilities()
+            .contains(CapabilityFlags::CLIENT_SSL)
+        {
             return Err(Failure::Tls("the server offers no TLS".to_owned()));
         }
         capabilities |= CapabilityFlags::CLIENT_SSL;
     }
     capabilities &= greeting.capabilities();
     if settings.tls != TlsMode::Disabled {
-        packets.send(&bytes_of(&SslRequest::new(capabilities, MAX_PACKET_BYTES, UTF8MB4)))?;
-        packets = packets.replace(|stream| secure(stream, settings)).map_err(|cause| Failure::Tls(cause.to_string()))?;
+        packets.send(&bytes_of(&SslRequest::new(
+            capabilities,
+            MAX_PACKET_BYTES,
+            UTF8MB4,
+        )))?;
+        packets = packets
+            .replace(|stream| secure(stream, settings))
+            .map_err(|cause| Failure::Tls(cause.to_string()))?;
     }
 
     let plugin = match greeting.auth_plugin() {
-        Some(plugin @ (AuthPlugin::CachingSha2Password | AuthPlugin::MysqlNativePassword)) => plugin.into_owned(),
+        Some(plugin @ (AuthPlugin::CachingSha2Password | AuthPlugin::MysqlNativePassword)) => {
+            plugin.into_owned()
+        }
         // The others want another kind of challenge: the server switches to them.
         _ => AuthPlugin::MysqlNativePassword,
     };
@@ -106,7 +123,11 @@ pub(super) fn run(mut packets: Packets<Transport>, settings: &SourceSettings, pa
     );
     packets.send(&bytes_of(&response))?;
     exchange.finish(&mut packets, capabilities)?;
-    Ok(Connection { packets, capabilities, id: greeting.connection_id() })
+    Ok(Connection {
+        packets,
+        capabilities,
+        id: greeting.connection_id(),
+    })
 }
 
 fn capabilities() -> CapabilityFlags {
@@ -131,19 +152,42 @@ struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    fn new(packets: &Packets<Transport>, password: &'a [u8], plugin: AuthPlugin<'static>, nonce: Vec<u8>) -> Result<Self, Failure> {
-        let (tls, socket) = (matches!(packets.stream(), Transport::Tls(_)), matches!(packets.stream(), Transport::Unix(_)));
+    fn new(
+        packets: &Packets<Transport>,
+        password: &'a [u8],
+        plugin: AuthPlugin<'static>,
+        nonce: Vec<u8>,
+    ) -> Result<Self, Failure> {
+        let (tls, socket) = (
+            matches!(packets.stream(), Transport::Tls(_)),
+            matches!(packets.stream(), Transport::Unix(_)),
+        );
         let name = String::from_utf8_lossy(plugin.as_bytes()).into_owned();
-        let refused = |reason: &str| Err(Failure::Authentication(format!("the server asks for `{name}`, {reason}")));
+        let refused = |reason: &str| {
+            Err(Failure::Authentication(format!(
+                "the server asks for `{name}`, {reason}"
+            )))
+        };
         match &plugin {
-            AuthPlugin::MysqlOldPassword => return refused("which is broken; give the user a password of today"),
+            AuthPlugin::MysqlOldPassword => {
+                return refused("which is broken; give the user a password of today");
+            }
             AuthPlugin::MysqlClearPassword if !is_secure(packets.stream()) => {
-                return refused("which sends the password in clear; set tls = \"verify_identity\" in [source]");
+                return refused(
+                    "which sends the password in clear; set tls = \"verify_identity\" in [source]",
+                );
             }
             _ => {}
         }
         match plugin.init() {
-            Ok(procedure) => Ok(Self { plugin, procedure, nonce, password, tls, socket }),
+            Ok(procedure) => Ok(Self {
+                plugin,
+                procedure,
+                nonce,
+                password,
+                tls,
+                socket,
+            }),
             Err(_) => refused(
                 "which Tidemill doesn't have; create a user IDENTIFIED WITH caching_sha2_password, mysql_native_password or ed25519",
             ),
@@ -156,18 +200,29 @@ impl<'a> Exchange<'a> {
     }
 
     fn answer(&mut self, challenge: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
-        let login = Login { password: self.password, nonce: &self.nonce, tls: self.tls, socket: self.socket };
+        let login = Login {
+            password: self.password,
+            nonce: &self.nonce,
+            tls: self.tls,
+            socket: self.socket,
+        };
         match self.procedure.run(&login, challenge) {
             Ok(Response::Next { packet } | Response::Last { packet }) => Ok(packet),
             Err(cause) => {
                 let plugin = String::from_utf8_lossy(self.plugin.as_bytes()).into_owned();
-                Err(Failure::Authentication(format!("`{plugin}` went wrong: {cause}")))
+                Err(Failure::Authentication(format!(
+                    "`{plugin}` went wrong: {cause}"
+                )))
             }
         }
     }
 
     /// Answers until the server is content.
-    fn finish(mut self, packets: &mut Packets<Transport>, capabilities: CapabilityFlags) -> Result<(), Failure> {
+    fn finish(
+        mut self,
+        packets: &mut Packets<Transport>,
+        capabilities: CapabilityFlags,
+    ) -> Result<(), Failure> {
         loop {
             let payload = packets.next()?;
             let answer = match payload.first() {
@@ -183,7 +238,12 @@ impl<'a> Exchange<'a> {
                     // An empty answer is an answer here.
                     Some(self.answer_to_nonce()?.unwrap_or_default())
                 }
-                _ => return Err(WireError::Protocol("an unknown packet in the handshake".to_owned()).into()),
+                _ => {
+                    return Err(WireError::Protocol(
+                        "an unknown packet in the handshake".to_owned(),
+                    )
+                    .into());
+                }
             };
             if let Some(answer) = answer {
                 packets.send(&answer)?;
@@ -199,15 +259,19 @@ fn switch(payload: &[u8]) -> (AuthPlugin<'static>, Vec<u8>) {
         return (AuthPlugin::MysqlOldPassword, Vec::new());
     };
     let nonce = &rest[end + 1..];
-    (AuthPlugin::from_bytes(&rest[..end]).into_owned(), nonce.strip_suffix(&[0]).unwrap_or(nonce).to_vec())
+    (
+        AuthPlugin::from_bytes(&rest[..end]).into_owned(),
+        nonce.strip_suffix(&[0]).unwrap_or(nonce).to_vec(),
+    )
 }
 
 /// The error of an error packet.
 pub(super) fn server_error(payload: &[u8], capabilities: CapabilityFlags) -> WireError {
     match ParseBuf(payload).parse::<ErrPacket<'_>>(capabilities) {
-        Ok(ErrPacket::Error(error)) => {
-            WireError::Server { code: error.error_code(), message: error.message_str().into_owned() }
-        }
+        Ok(ErrPacket::Error(error)) => WireError::Server {
+            code: error.error_code(),
+            message: error.message_str().into_owned(),
+        },
         _ => WireError::Protocol("an error that can't be read".to_owned()),
     }
 }

@@ -61,8 +61,15 @@ impl WireError {
     pub(super) fn at(self, action: &str) -> SourceError {
         let action = action.to_owned();
         match self {
-            Self::Io(cause) => SourceError::ConnectionLost { action, cause: cause.to_string() },
-            Self::Server { code, message } => SourceError::Server { action, code, message },
+            Self::Io(cause) => SourceError::ConnectionLost {
+                action,
+                cause: cause.to_string(),
+            },
+            Self::Server { code, message } => SourceError::Server {
+                action,
+                code,
+                message,
+            },
             Self::Protocol(reason) => SourceError::Protocol { action, reason },
         }
     }
@@ -106,9 +113,16 @@ impl Write for Transport {
 impl Transport {
     fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         match self {
-            Self::Tcp(stream) => stream.set_read_timeout(timeout).and(stream.set_write_timeout(timeout)),
-            Self::Unix(stream) => stream.set_read_timeout(timeout).and(stream.set_write_timeout(timeout)),
-            Self::Tls(stream) => stream.sock.set_read_timeout(timeout).and(stream.sock.set_write_timeout(timeout)),
+            Self::Tcp(stream) => stream
+                .set_read_timeout(timeout)
+                .and(stream.set_write_timeout(timeout)),
+            Self::Unix(stream) => stream
+                .set_read_timeout(timeout)
+                .and(stream.set_write_timeout(timeout)),
+            Self::Tls(stream) => stream
+                .sock
+                .set_read_timeout(timeout)
+                .and(stream.sock.set_write_timeout(timeout)),
         }
     }
 }
@@ -126,32 +140,73 @@ impl Connection {
     /// Connects and authenticates.
     pub(super) fn open(settings: &SourceSettings) -> Result<Self, SourceError> {
         let address = settings.address.to_string();
-        let unreachable = |cause: io::Error| SourceError::Unreachable { address: address.clone(), cause: cause.to_string() };
-        let transport = match &settings.address {
-            SourceAddress::Socket(path) => Transport::Unix(UnixStream::connect(path).map_err(unreachable)?),
-            SourceAddress::Tcp { host, port } => Transport::Tcp(dial(host, *port).map_err(unreachable)?),
+        let unreachable = |cause: io::Error| SourceError::Unreachable {
+            address: address.clone(),
+            cause: cause.to_string(),
         };
-        transport.set_timeout(Some(CONNECT_TIMEOUT)).map_err(unreachable)?;
+        let transport = match &settings.address {
+            SourceAddress::Socket(path) => {
+                Transport::Unix(UnixStream::connect(path).map_err(unreachable)?)
+            }
+            SourceAddress::Tcp { host, port } => {
+                Transport::Tcp(dial(host, *port).map_err(unreachable)?)
+            }
+        };
+        transport
+            .set_timeout(Some(CONNECT_TIMEOUT))
+            .map_err(unreachable)?;
         let connection = Self::authenticate(Packets::new(transport), settings)?;
-        connection.packets.stream().set_timeout(None).map_err(unreachable)?;
+        connection
+            .packets
+            .stream()
+            .set_timeout(None)
+            .map_err(unreachable)?;
         Ok(connection)
     }
 
-    fn authenticate(packets: Packets<Transport>, settings: &SourceSettings) -> Result<Self, SourceError> {
+    fn authenticate(
+        packets: Packets<Transport>,
+        settings: &SourceSettings,
+    ) -> Result<Self, SourceError> {
         use handshake::Failure;
         let address = settings.address.to_string();
-        let password = settings.password.as_ref().map_or("", |password| password.expose_secret());
+        let password = settings
+            .password
+            .as_ref()
+            .map_or("", |password| password.expose_secret());
         handshake::run(packets, settings, password.as_bytes()).map_err(|failure| match failure {
-            Failure::Wire(WireError::Server { code: 1045 | 1698 | 1044, message }) => SourceError::AccessDenied {
+            Failure::Wire(WireError::Server {
+                code: 1045 | 1698 | 1044,
+                message,
+            }) => SourceError::AccessDenied {
                 address,
                 user: settings.user.clone(),
-                password: if password.is_empty() { "without a password" } else { "with a password" },
+                password: if password.is_empty() {
+                    "without a password"
+                } else {
+                    "with a password"
+                },
                 message,
             },
-            Failure::Wire(WireError::Io(cause)) => SourceError::Unreachable { address, cause: cause.to_string() },
-            Failure::Wire(error) => error.at(&format!("the connection of `{}` to {address}", settings.user)),
-            Failure::Tls(cause) => SourceError::Tls { address, mode: settings.tls, ca: settings.ca.clone(), cause },
-            Failure::Authentication(reason) => SourceError::Authentication { address, user: settings.user.clone(), reason },
+            Failure::Wire(WireError::Io(cause)) => SourceError::Unreachable {
+                address,
+                cause: cause.to_string(),
+            },
+            Failure::Wire(error) => error.at(&format!(
+                "the connection of `{}` to {address}",
+                settings.user
+            )),
+            Failure::Tls(cause) => SourceError::Tls {
+                address,
+                mode: settings.tls,
+                ca: settings.ca.clone(),
+                cause,
+            },
+            Failure::Authentication(reason) => SourceError::Authentication {
+                address,
+                user: settings.user.clone(),
+                reason,
+            },
         })
     }
 
@@ -169,7 +224,11 @@ fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
             Ok(stream) => {
                 let socket = socket2::SockRef::from(&stream);
                 socket.set_tcp_nodelay(true)?;
-                socket.set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 3))?;
+                socket.set_tcp_keepalive(
+                    &socket2::TcpKeepalive::new()
+                        .with_time(KEEPALIVE)
+                        .with_interval(KEEPALIVE / 3),
+                )?;
                 // The kernel may give less; less is no error.
                 socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
                 return Ok(stream);
@@ -187,8 +246,13 @@ fn is_secure(transport: &Transport) -> bool {
 
 /// Puts TLS over a TCP stream.
 fn secure(transport: Transport, settings: &SourceSettings) -> io::Result<Transport> {
-    let (Transport::Tcp(mut stream), SourceAddress::Tcp { host, .. }) = (transport, &settings.address) else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a Unix socket has no TLS"));
+    let (Transport::Tcp(mut stream), SourceAddress::Tcp { host, .. }) =
+        (transport, &settings.address)
+    else {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "a Unix socket has no TLS",
+        ));
     };
     debug_assert_ne!(settings.tls, TlsMode::Disabled);
     let config = tls::config(settings.tls, settings.ca.as_deref()).map_err(io::Error::other)?;

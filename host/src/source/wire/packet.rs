@@ -28,7 +28,15 @@ pub(super) struct Packets<S> {
 
 impl<S> Packets<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, buffer: vec![0; READ_BUFFER_BYTES], start: 0, end: 0, joined: Vec::new(), sequence: 0, out: Vec::new() }
+        Self {
+            stream,
+            buffer: vec![0; READ_BUFFER_BYTES],
+            start: 0,
+            end: 0,
+            joined: Vec::new(),
+            sequence: 0,
+            out: Vec::new(),
+        }
     }
 
     /// Starts a command: numbers begin again.
@@ -42,12 +50,26 @@ impl<S> Packets<S> {
 
     /// Puts another stream in the place of this one, as TLS does in the middle of the handshake. Bytes that were read but not
     /// lent would belong to the old stream: a server that sent any was tampered with.
-    pub(super) fn replace<T>(self, with: impl FnOnce(S) -> io::Result<T>) -> io::Result<Packets<T>> {
+    pub(super) fn replace<T>(
+        self,
+        with: impl FnOnce(S) -> io::Result<T>,
+    ) -> io::Result<Packets<T>> {
         if self.start != self.end {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "bytes in clear before the TLS handshake"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "bytes in clear before the TLS handshake",
+            ));
         }
         let stream = with(self.stream)?;
-        Ok(Packets { stream, buffer: self.buffer, start: 0, end: 0, joined: self.joined, sequence: self.sequence, out: self.out })
+        Ok(Packets {
+            stream,
+            buffer: self.buffer,
+            start: 0,
+            end: 0,
+            joined: self.joined,
+            sequence: self.sequence,
+            out: self.out,
+        })
     }
 }
 
@@ -76,9 +98,13 @@ impl<S: Read> Packets<S> {
     fn header(&mut self) -> io::Result<usize> {
         self.fill(HEADER)?;
         let header = &self.buffer[self.start..self.start + HEADER];
-        let length = usize::from(header[0]) | usize::from(header[1]) << 8 | usize::from(header[2]) << 16;
+        let length =
+            usize::from(header[0]) | usize::from(header[1]) << 8 | usize::from(header[2]) << 16;
         if header[3] != self.sequence {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a packet is out of order"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a packet is out of order",
+            ));
         }
         self.sequence = self.sequence.wrapping_add(1);
         self.start += HEADER;
@@ -110,7 +136,8 @@ impl<S: Read> Packets<S> {
     /// Appends `length` bytes to `joined`: first what is buffered, the rest straight from the stream.
     fn take_joined(&mut self, length: usize) -> io::Result<()> {
         let buffered = length.min(self.end - self.start);
-        self.joined.extend_from_slice(&self.buffer[self.start..self.start + buffered]);
+        self.joined
+            .extend_from_slice(&self.buffer[self.start..self.start + buffered]);
         self.start += buffered;
         let from = self.joined.len();
         self.joined.resize(from + length - buffered, 0);
@@ -125,7 +152,8 @@ impl<S: Write> Packets<S> {
         let mut rest = payload;
         loop {
             let length = rest.len().min(MAX_PAYLOAD);
-            self.out.extend_from_slice(&(length as u32).to_le_bytes()[..3]);
+            self.out
+                .extend_from_slice(&(length as u32).to_le_bytes()[..3]);
             self.out.push(self.sequence);
             self.out.extend_from_slice(&rest[..length]);
             self.sequence = self.sequence.wrapping_add(1);
@@ -178,12 +206,25 @@ mod tests {
 
     #[test]
     fn payloads_of_several_packets_are_joined() {
-        for length in [MAX_PAYLOAD - 1, MAX_PAYLOAD, MAX_PAYLOAD + 1, 2 * MAX_PAYLOAD, 2 * MAX_PAYLOAD + 7] {
-            let payloads = [b"before".to_vec(), (0..length).map(|i| (i % 251) as u8).collect(), b"after".to_vec()];
+        for length in [
+            MAX_PAYLOAD - 1,
+            MAX_PAYLOAD,
+            MAX_PAYLOAD + 1,
+            2 * MAX_PAYLOAD,
+            2 * MAX_PAYLOAD + 7,
+        ] {
+            let payloads = [
+                b"before".to_vec(),
+                (0..length).map(|i| (i % 251) as u8).collect(),
+                b"after".to_vec(),
+            ];
             let bytes = written(&payloads);
             let mut packets = Packets::new(Dribble(&bytes, 1 << 20));
             for payload in &payloads {
-                assert!(packets.next().expect("a packet") == &payload[..], "{length}");
+                assert!(
+                    packets.next().expect("a packet") == &payload[..],
+                    "{length}"
+                );
             }
         }
     }
@@ -194,6 +235,9 @@ mod tests {
         bytes[8] = 9;
         let mut packets = Packets::new(&bytes[..]);
         packets.next().expect("the first is in order");
-        assert_eq!(packets.next().expect_err("the second is not").kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            packets.next().expect_err("the second is not").kind(),
+            io::ErrorKind::InvalidData
+        );
     }
 }

@@ -38,7 +38,10 @@ pub(in crate::source) struct Statement {
 
 impl Connection {
     /// Runs a statement, and returns the rows of its answer, if it has any, as text. For small answers only.
-    pub(in crate::source) fn query(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, WireError> {
+    pub(in crate::source) fn query(
+        &mut self,
+        sql: &str,
+    ) -> Result<Vec<Vec<Option<String>>>, WireError> {
         self.command(COM_QUERY, sql.as_bytes())?;
         let payload = self.answer()?;
         let columns = match payload[0] {
@@ -49,7 +52,10 @@ impl Connection {
         let mut rows = Vec::new();
         while let Some(row) = self.row()? {
             let mut cells = ParseBuf(row);
-            let cell = |_| text_cell(&mut cells).ok_or_else(|| WireError::Protocol("a row is cut short".to_owned()));
+            let cell = |_| {
+                text_cell(&mut cells)
+                    .ok_or_else(|| WireError::Protocol("a row is cut short".to_owned()))
+            };
             rows.push((0..columns).map(cell).collect::<Result<_, _>>()?);
         }
         Ok(rows)
@@ -60,11 +66,16 @@ impl Connection {
         self.command(COM_STMT_PREPARE, sql.as_bytes())?;
         let payload = self.answer()?;
         let [OK, id @ .., _, _, _] = payload.get(..12).unwrap_or_default() else {
-            return Err(WireError::Protocol("an unknown answer to a statement".to_owned()));
+            return Err(WireError::Protocol(
+                "an unknown answer to a statement".to_owned(),
+            ));
         };
         let short = |at: usize| usize::from(u16::from_le_bytes([id[at], id[at + 1]]));
         let (columns, parameters) = (short(4), short(6));
-        let statement = Statement { id: u32::from_le_bytes([id[0], id[1], id[2], id[3]]), parameters };
+        let statement = Statement {
+            id: u32::from_le_bytes([id[0], id[1], id[2], id[3]]),
+            parameters,
+        };
         for count in [parameters, columns] {
             if count > 0 {
                 self.columns(count)?;
@@ -74,9 +85,17 @@ impl Connection {
     }
 
     /// Runs a statement. Its rows have to be read to their end, with [`Connection::row`], before anything else is asked.
-    pub(in crate::source) fn execute(&mut self, statement: &Statement, values: &[&KeyValue]) -> Result<Vec<Column>, WireError> {
+    pub(in crate::source) fn execute(
+        &mut self,
+        statement: &Statement,
+        values: &[&KeyValue],
+    ) -> Result<Vec<Column>, WireError> {
         if values.len() != statement.parameters {
-            return Err(WireError::Protocol(format!("{} values for {} parameters", values.len(), statement.parameters)));
+            return Err(WireError::Protocol(format!(
+                "{} values for {} parameters",
+                values.len(),
+                statement.parameters
+            )));
         }
         self.command(COM_STMT_EXECUTE, &execution(statement.id, values))?;
         let payload = self.answer()?;
@@ -130,9 +149,15 @@ impl Connection {
         for _ in 0..count {
             let column: packets::Column = ParseBuf(self.packets.next()?).parse(())?;
             let unsigned = column.flags().contains(ColumnFlags::UNSIGNED_FLAG);
-            columns.push(Column { column_type: column.column_type(), unsigned });
+            columns.push(Column {
+                column_type: column.column_type(),
+                unsigned,
+            });
         }
-        if !self.capabilities.contains(CapabilityFlags::CLIENT_DEPRECATE_EOF) {
+        if !self
+            .capabilities
+            .contains(CapabilityFlags::CLIENT_DEPRECATE_EOF)
+        {
             self.packets.next()?;
         }
         Ok(columns)
@@ -148,7 +173,9 @@ fn is_end(payload: &[u8], capabilities: CapabilityFlags) -> bool {
 fn length_of(payload: &[u8]) -> Result<usize, WireError> {
     match ParseBuf(payload).checked_eat_lenenc_int() {
         Some(length) if (1..=4096).contains(&length) => Ok(length as usize),
-        _ => Err(WireError::Protocol("an unknown answer to a statement".to_owned())),
+        _ => Err(WireError::Protocol(
+            "an unknown answer to a statement".to_owned(),
+        )),
     }
 }
 
@@ -158,7 +185,9 @@ fn text_cell(cells: &mut ParseBuf<'_>) -> Option<Option<String>> {
         cells.skip(1);
         return Some(None);
     }
-    cells.checked_eat_lenenc_str().map(|text| Some(String::from_utf8_lossy(text).into_owned()))
+    cells
+        .checked_eat_lenenc_str()
+        .map(|text| Some(String::from_utf8_lossy(text).into_owned()))
 }
 
 /// The argument of COM_STMT_EXECUTE: no cursor, once, no NULLs, and each value with its type.
@@ -175,7 +204,10 @@ fn execution(id: u32, values: &[&KeyValue]) -> Vec<u8> {
         // Text is sent in the connection's character set; the server compares it in the column's collation, since a
         // parameter has less say than a column.
         let (column_type, unsigned) = match value {
-            KeyValue::Int(number) => (ColumnType::MYSQL_TYPE_LONGLONG, *number > i128::from(i64::MAX)),
+            KeyValue::Int(number) => (
+                ColumnType::MYSQL_TYPE_LONGLONG,
+                *number > i128::from(i64::MAX),
+            ),
             KeyValue::Text(_) => (ColumnType::MYSQL_TYPE_VAR_STRING, false),
             KeyValue::Bytes(_) => (ColumnType::MYSQL_TYPE_BLOB, false),
         };
@@ -215,7 +247,12 @@ mod tests {
 
     #[test]
     fn parameters_are_typed_and_in_order() {
-        let values = [KeyValue::Int(-2), KeyValue::Int(i128::from(u64::MAX)), KeyValue::Text("é".into()), KeyValue::Bytes(vec![0])];
+        let values = [
+            KeyValue::Int(-2),
+            KeyValue::Int(i128::from(u64::MAX)),
+            KeyValue::Text("é".into()),
+            KeyValue::Bytes(vec![0]),
+        ];
         let payload = execution(7, &values.iter().collect::<Vec<_>>());
         let expected = [
             &[7, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1][..],
@@ -230,7 +267,11 @@ mod tests {
 
     #[test]
     fn lengths_have_three_forms() {
-        for (length, head) in [(250, &[250][..]), (251, &[0xFC, 251, 0]), (0x1_0000, &[0xFE, 0, 0, 1, 0, 0, 0, 0, 0])] {
+        for (length, head) in [
+            (250, &[250][..]),
+            (251, &[0xFC, 251, 0]),
+            (0x1_0000, &[0xFE, 0, 0, 1, 0, 0, 0, 0, 0]),
+        ] {
             let mut payload = Vec::new();
             put_lenenc(&mut payload, &vec![1; length]);
             assert_eq!(&payload[..head.len()], head);

@@ -1,6 +1,13 @@
 //! What the end-to-end tests have in common: real servers, a world of databases for each test, and a vocabulary to say what
 //! is given and what is expected.
 
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "the tests and the benchmark each use a part"
+)]
+
 pub mod clickhouse;
 pub mod mysql;
 pub mod proxy;

@@ -67,7 +67,7 @@ pub(super) async fn run(
         Command::Run => {
             return outcome(
                 printer,
-                watched(&pipe, printer, lifecycle::run(&pipe, progress)).await?,
+                watched(&pipe, printer, Box::pin(lifecycle::run(&pipe, progress))).await?,
             );
         }
         Command::Resync { tables, yes } => {
@@ -77,13 +77,13 @@ pub(super) async fn run(
             }
             return outcome(
                 printer,
-                watched(&pipe, printer, lifecycle::resync(&pipe, tables, progress)).await?,
+                watched(&pipe, printer, Box::pin(lifecycle::resync(&pipe, tables, progress))).await?,
             );
         }
         Command::Resume => {
             return outcome(
                 printer,
-                watched(&pipe, printer, lifecycle::resume(&pipe, progress)).await?,
+                watched(&pipe, printer, Box::pin(lifecycle::resume(&pipe, progress))).await?,
             );
         }
         Command::Approve { yes } => {
@@ -93,7 +93,7 @@ pub(super) async fn run(
             }
             return outcome(
                 printer,
-                watched(&pipe, printer, lifecycle::approve(&pipe, progress)).await?,
+                watched(&pipe, printer, Box::pin(lifecycle::approve(&pipe, progress))).await?,
             );
         }
         Command::Status => status(printer, &lifecycle::status(&pipe)?),

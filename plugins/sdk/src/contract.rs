@@ -144,6 +144,8 @@ fn log_panics() {
 #[macro_export]
 macro_rules! export {
     ($transform:ty) => {
+        // The contract's names hold colons, which native linkers refuse: a native build is for the tests of a plugin's crate.
+        #[cfg(target_arch = "wasm32")]
         const _: () = {
             use $crate::contract::{Bound, guest, types};
 

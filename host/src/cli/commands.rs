@@ -77,7 +77,12 @@ pub(super) async fn run(
             }
             return outcome(
                 printer,
-                watched(&pipe, printer, Box::pin(lifecycle::resync(&pipe, tables, progress))).await?,
+                watched(
+                    &pipe,
+                    printer,
+                    Box::pin(lifecycle::resync(&pipe, tables, progress)),
+                )
+                .await?,
             );
         }
         Command::Resume => {
@@ -93,7 +98,12 @@ pub(super) async fn run(
             }
             return outcome(
                 printer,
-                watched(&pipe, printer, Box::pin(lifecycle::approve(&pipe, progress))).await?,
+                watched(
+                    &pipe,
+                    printer,
+                    Box::pin(lifecycle::approve(&pipe, progress)),
+                )
+                .await?,
             );
         }
         Command::Status => status(printer, &lifecycle::status(&pipe)?),

@@ -1,1 +1,187 @@
-//! Plugin.
+//! Column mapping: rename, drop, cast, constant, concatenate.
+//!
+//! What is renamed or dropped never enters the sandbox; only casts and concatenations read columns.
+
+mod cast;
+mod concat;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, UInt32Array};
+use arrow_schema::{DataType, Field};
+use serde_json::Value;
+use tidemill_sdk::{Batch, Binding, Column, Error, Output, Table, Transform};
+
+/// The configuration; its JSON Schema is `schema.json`. Columns are named as the source names them.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    drop: BTreeSet<String>,
+    rename: BTreeMap<String, String>,
+    cast: BTreeMap<String, String>,
+    constant: BTreeMap<String, Constant>,
+    concat: BTreeMap<String, Concat>,
+}
+
+/// A value for every row, of a type that it shows or that is given.
+#[derive(Debug, serde::Deserialize)]
+#[serde(untagged)]
+enum Constant {
+    Typed { value: Value, r#type: String },
+    Plain(Value),
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Concat {
+    columns: Vec<String>,
+    #[serde(default)]
+    separator: String,
+}
+
+/// A column that is computed, by places among the columns that are read.
+#[derive(Debug)]
+enum Computed {
+    Cast {
+        read: usize,
+        to: DataType,
+        name: String,
+    },
+    Constant(ArrayRef),
+    Concat {
+        reads: Vec<usize>,
+        separator: String,
+    },
+}
+
+/// The transform.
+#[derive(Debug)]
+pub struct Columns {
+    computed: Vec<Computed>,
+}
+
+impl Transform for Columns {
+    type Config = Config;
+    const NAME: &str = "columns";
+    const SUMMARY: &str = "maps columns: rename, drop, cast, constant, concatenate";
+    const CONFIG_SCHEMA: &str = include_str!("../schema.json");
+
+    fn bind(table: &Table, config: Config) -> Result<(Self, Binding), Error> {
+        check_names(table, &config)?;
+        let mut binding = Binding::default();
+        let mut computed = Vec::new();
+        for (position, field) in table.fields.iter().enumerate() {
+            if config.drop.contains(field.name()) {
+                continue;
+            }
+            let renamed = config.rename.get(field.name());
+            match config.cast.get(field.name()) {
+                None => binding
+                    .output
+                    .push(Column::Pass(position, renamed.cloned())),
+                Some(to) => {
+                    let to = cast::target(field, to)?;
+                    let name = renamed.unwrap_or(field.name());
+                    let read = binding.read(position);
+                    let cast = Field::new(name, to.clone(), field.is_nullable());
+                    binding.output.push(Column::Computed(cast));
+                    let name = field.name().clone();
+                    computed.push(Computed::Cast { read, to, name });
+                }
+            }
+        }
+        for (name, constant) in &config.constant {
+            let value = cast::constant(name, constant)?;
+            let field = Field::new(name, value.data_type().clone(), value.is_null(0));
+            binding.output.push(Column::Computed(field));
+            computed.push(Computed::Constant(value));
+        }
+        for (name, concat) in &config.concat {
+            let mut reads = Vec::new();
+            for column in &concat.columns {
+                let position = table.position(column)?;
+                concat::check(&table.fields[position])?;
+                reads.push(binding.read(position));
+            }
+            let field = Field::new(name, DataType::Utf8, false);
+            binding.output.push(Column::Computed(field));
+            let separator = concat.separator.clone();
+            computed.push(Computed::Concat { reads, separator });
+        }
+        Ok((Self { computed }, binding))
+    }
+
+    fn process(&mut self, batch: &Batch) -> Result<Output, Error> {
+        let mut output = Output::default();
+        for computed in &self.computed {
+            output.columns.push(match computed {
+                Computed::Cast { read, to, name } => {
+                    let (cast, lost) = cast::exact(&batch.columns[*read], to)?;
+                    let reason = |row| (row, format!("the value of `{name}` is no exact {to}"));
+                    output.rejected.extend(lost.into_iter().map(reason));
+                    cast
+                }
+                Computed::Constant(value) => repeated(value, batch.rows)?,
+                Computed::Concat { reads, separator } => {
+                    let columns: Vec<&ArrayRef> =
+                        reads.iter().map(|&read| &batch.columns[read]).collect();
+                    Arc::new(concat::concatenate(&columns, separator, batch.rows)?)
+                }
+            });
+        }
+        // A row is rejected once, for its first reason.
+        output.rejected.sort_by_key(|(row, _)| *row);
+        output.rejected.dedup_by_key(|(row, _)| *row);
+        Ok(output)
+    }
+}
+
+/// Every name exists, none is used twice, and the key stays.
+fn check_names(table: &Table, config: &Config) -> Result<(), Error> {
+    let known = config.drop.iter().chain(config.rename.keys());
+    for column in known.chain(config.cast.keys()) {
+        table.position(column)?;
+    }
+    for &position in &table.key {
+        let name = table.fields[position].name();
+        if config.drop.contains(name) {
+            return Err(Error::Config(format!(
+                "`{name}` is a key column and can't be dropped: rows could no longer be told apart"
+            )));
+        }
+    }
+    for column in config.rename.keys().chain(config.cast.keys()) {
+        if config.drop.contains(column) {
+            return Err(Error::Config(format!(
+                "`{column}` is dropped and is renamed or cast, too: only one of them can be meant"
+            )));
+        }
+    }
+    let stays = table.fields.iter().map(|field| field.name());
+    let stays = stays.filter(|name| !config.drop.contains(*name));
+    let names = stays.map(|name| config.rename.get(name).unwrap_or(name));
+    let mut taken = BTreeSet::new();
+    for name in names
+        .chain(config.constant.keys())
+        .chain(config.concat.keys())
+    {
+        if !taken.insert(name) {
+            return Err(Error::Config(format!(
+                "two columns would be named `{name}`"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// An array of one row, `rows` times.
+fn repeated(value: &ArrayRef, rows: usize) -> Result<ArrayRef, Error> {
+    let indices = UInt32Array::from(vec![0; rows]);
+    arrow_select::take::take(value, &indices, None).map_err(|cause| Error::Data(cause.to_string()))
+}
+
+tidemill_sdk::export!(Columns);
+
+#[cfg(test)]
+mod tests;

@@ -157,7 +157,10 @@ impl Transform for Mask {
         for rule in &config.columns {
             let position = table.position(rule.column())?;
             if binding.reads.contains(&position) {
-                return Err(Error::Config(format!("`{}` is masked twice", rule.column())));
+                return Err(Error::Config(format!(
+                    "`{}` is masked twice",
+                    rule.column()
+                )));
             }
             binding.read(position);
             binding.compute_in_place(position, rule.field(&table.fields[position])?);

@@ -50,7 +50,8 @@ fn some(text: &str) -> Option<String> {
 #[test]
 fn hashes_are_hmac_sha_256() {
     // RFC 4231, test case 2.
-    let config = serde_json::json!({ "key": "Jefe", "columns": [{ "column": "email", "method": "hash" }] });
+    let config =
+        serde_json::json!({ "key": "Jefe", "columns": [{ "column": "email", "method": "hash" }] });
     let given = texts(&[Some("what do ya want for nothing?"), None]);
     assert_eq!(
         masked(config, given),
@@ -102,10 +103,9 @@ fn the_other_methods_keep_nulls_and_whole_characters() {
 
 #[test]
 fn redact_without_a_text_makes_any_column_null() {
-    let (mut mask, binding) = bind(
-        serde_json::json!({ "columns": [{ "column": "born", "method": "redact" }] }),
-    )
-    .expect("it binds");
+    let (mut mask, binding) =
+        bind(serde_json::json!({ "columns": [{ "column": "born", "method": "redact" }] }))
+            .expect("it binds");
     let field = Field::new("born", DataType::Date32, true);
     assert!(
         matches!(&binding.output[2], tidemill_sdk::Column::Computed(computed) if computed == &field)

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use arrow_array::types;
 use arrow_array::types::{Decimal128Type, Decimal256Type};
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Decimal256Array, FixedSizeBinaryArray,
-    Float64Array, PrimitiveArray, Scalar, StringArray,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array,
+    FixedSizeBinaryArray, Float64Array, PrimitiveArray, Scalar, StringArray,
+    Time64MicrosecondArray, TimestampMicrosecondArray,
 };
-use arrow_array::{cast::AsArray, types};
 use arrow_buffer::i256;
-use arrow_cast::cast;
+use arrow_cast::parse::Parser;
 use arrow_schema::DataType;
 
 use crate::predicate::Operator;
@@ -187,26 +188,24 @@ fn value(data_type: &DataType, unscaled: i256) -> Option<ArrayRef> {
     })
 }
 
-/// A date, time of day or moment, as Arrow's cast reads it. Instants are UTC.
+/// A date, time of day or moment, as Arrow reads it. Instants are UTC.
 fn moment(data_type: &DataType, text: &str) -> Result<ArrayRef, String> {
     let unreadable = || format!("'{text}' is none of {}", expected(data_type));
-    // A wall clock and an instant are both counted from the epoch, without a zone in the text.
-    let plain = match data_type {
-        DataType::Timestamp(unit, _) => DataType::Timestamp(*unit, None),
-        other => other.clone(),
-    };
-    let given: ArrayRef = Arc::new(StringArray::from(vec![text]));
-    let read = cast(&given, &plain).map_err(|_| unreadable())?;
-    if read.is_null(0) {
-        return Err(unreadable());
-    }
     Ok(match data_type {
-        DataType::Timestamp(_, zone) => Arc::new(
-            read.as_primitive::<types::TimestampMicrosecondType>()
-                .clone()
-                .with_timezone_opt(zone.clone()),
-        ),
-        _ => read,
+        DataType::Date32 => {
+            let day = types::Date32Type::parse(text).ok_or_else(unreadable)?;
+            Arc::new(Date32Array::from(vec![day]))
+        }
+        DataType::Time64(_) => {
+            let time = types::Time64MicrosecondType::parse(text).ok_or_else(unreadable)?;
+            Arc::new(Time64MicrosecondArray::from(vec![time]))
+        }
+        DataType::Timestamp(_, zone) => {
+            let moment = types::TimestampMicrosecondType::parse(text).ok_or_else(unreadable)?;
+            let one = TimestampMicrosecondArray::from(vec![moment]);
+            Arc::new(one.with_timezone_opt(zone.clone()))
+        }
+        _ => return Err(unreadable()),
     })
 }
 

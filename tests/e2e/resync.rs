@@ -147,17 +147,17 @@ fn empty_tables_and_tables_without_a_key_are_copied() {
     for flavor in Flavor::ALL {
         let world = World::new(flavor)
             .settings("[verify]\nmode = \"full\"\n")
-            .table("empty", "")
+            .table("nothing", "")
             .table("log", "");
         shop::fill(&world);
         world.mysql.run(
-            "CREATE TABLE empty (id INT PRIMARY KEY, a TEXT);\nCREATE TABLE log (line VARCHAR(40), at DATETIME(6));\n\
+            "CREATE TABLE nothing (id INT PRIMARY KEY, a TEXT);\nCREATE TABLE log (line VARCHAR(40), at DATETIME(6));\n\
              INSERT INTO log SELECT status, '2026-01-02 03:04:05.678901' FROM orders;\n",
         );
         for command in [&["run"][..], &["resync", "--yes"]] {
             world.tidemill(command).ok();
             assert_eq!(
-                world.clickhouse.query("SELECT count() FROM {db}.empty"),
+                world.clickhouse.query("SELECT count() FROM {db}.nothing"),
                 "0"
             );
             assert_eq!(

@@ -9,7 +9,7 @@ use mysql_async::{Row, Value};
 
 use super::connect::{Control, Flavor, Source, cell};
 use super::error::SourceError;
-use super::keys::{self, KeyKind, force_index, order_by, quoted_table, range};
+use super::keys::{self, KeyKind, force_index, order_by, quoted_table, range, use_index};
 use crate::schema::{Chunk, KeyBound, KeyValue, SourceTable};
 
 const ACTION: &str = "the plan of the chunks";
@@ -48,6 +48,7 @@ impl Source {
                 Flavor::MariaDb => "EXPLAIN",
             },
             from: format!("{}{}", quoted_table(&table.name), force_index(Some(index))),
+            estimated: format!("{}{}", quoted_table(&table.name), use_index(index)),
             columns: key.iter().map(|(name, _)| name.clone()).collect(),
             values_differ: key.len() == 1 && table.key.len() == 1,
             target: target_rows.max(1),
@@ -79,8 +80,10 @@ fn numbered(table: &SourceTable, parts: Vec<Part>) -> Vec<Chunk> {
 struct Planner<'a> {
     control: Control,
     explain: &'static str,
-    /// The table and its index.
+    /// The table and its index, for a query.
     from: String,
+    /// The table and its index, for an estimate.
+    estimated: String,
     columns: Vec<String>,
     /// Whether the first column alone is unique, so that a range has no more rows than values.
     values_differ: bool,
@@ -228,7 +231,7 @@ impl Planner<'_> {
 
     /// The optimizer's estimate of the rows of a range of the first column.
     async fn estimate(&mut self, low: i128, high: i128) -> Result<u64, SourceError> {
-        let (explain, from, column) = (self.explain, &self.from, &self.columns[0]);
+        let (explain, from, column) = (self.explain, &self.estimated, &self.columns[0]);
         // The value below the lowest may be one that the column's type doesn't have: `>=` the next is the same.
         let sql = format!(
             "{explain} SELECT 1 FROM {from} WHERE {column} >= {} AND {column} <= {high}",

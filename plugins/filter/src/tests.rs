@@ -87,12 +87,10 @@ fn kept(condition: &str) -> String {
             .collect(),
     };
     let keep = filter.process(&batch).expect("it filters").keep;
-    let signs = keep
-        .expect("it filters")
-        .iter()
+    let keep = keep.expect("it filters");
+    keep.iter()
         .map(|kept| if kept { '+' } else { '-' })
-        .collect();
-    signs
+        .collect()
 }
 
 #[test]

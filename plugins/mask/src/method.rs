@@ -19,11 +19,14 @@ impl std::fmt::Debug for Hasher {
     }
 }
 
+/// Gives a row's value to a hash.
+type Feed<'a> = Box<dyn FnMut(usize, &mut Hmac<Sha256>) + 'a>;
+
 /// The bytes of each value that are hashed, and where there are none.
 pub(crate) struct Values<'a> {
     rows: usize,
     nulls: Option<&'a NullBuffer>,
-    feed: Box<dyn FnMut(usize, &mut Hmac<Sha256>) + 'a>,
+    feed: Feed<'a>,
 }
 
 impl<'a> Values<'a> {

@@ -6,6 +6,8 @@ use super::Fault;
 const DATE_YEARS: std::ops::RangeInclusive<u16> = 1900..=2299;
 /// The years that MySQL's DATETIME and ClickHouse's DateTime64 have in common.
 const DATETIME_YEARS: std::ops::RangeInclusive<u16> = 1000..=9999;
+/// The whole days of 838:59:59, the longest TIME.
+const TIME_DAYS: u32 = 34;
 const MICROS_OF_A_SECOND: i64 = 1_000_000;
 
 /// Takes a value behind its length.
@@ -74,8 +76,13 @@ pub(super) fn time(cells: &mut &[u8]) -> Result<i64, Fault> {
     let &[negative, d0, d1, d2, d3, hour, minute, second, ..] = value else {
         return Ok(0);
     };
-    let seconds =
-        i64::from(u32::from_le_bytes([d0, d1, d2, d3])) * 86_400 + clock(hour, minute, second);
+    let days = u32::from_le_bytes([d0, d1, d2, d3]);
+    if days > TIME_DAYS {
+        return Err(Fault::Value(
+            "the time is longer than the 838 hours that MySQL's TIME holds".into(),
+        ));
+    }
+    let seconds = i64::from(days) * 86_400 + clock(hour, minute, second);
     let total = seconds * MICROS_OF_A_SECOND + micros(value, 8);
     Ok(if negative == 0 { total } else { -total })
 }

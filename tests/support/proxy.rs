@@ -128,8 +128,8 @@ fn pass_requests(state: &State, mut client: TcpStream, mut server: TcpStream) {
             break;
         }
         if lost.is_some() {
-            std::thread::sleep(Duration::from_millis(500));
             state.answers_lost.fetch_add(1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(500));
             let _ = client.shutdown(Shutdown::Both);
             break;
         }

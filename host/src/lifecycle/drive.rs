@@ -113,6 +113,14 @@ async fn resync(session: &Arc<Session>, work: &Work, tables: &[BoundTable]) -> R
             swap::swap(&session.destination, work, source).await?;
         }
     }
+    let settled =
+        |table: &TableRecord| matches!(table.state, TableState::Swapped | TableState::Failed);
+    if let Some(table) = work.tables().iter().find(|table| !settled(table)) {
+        return Err(Error::Worker(format!(
+            "{} is {} where it should be swapped",
+            table.source, table.state
+        )));
+    }
     let swapped = |table: &TableRecord| table.state == TableState::Swapped;
     if !work.tables().iter().any(swapped) {
         return Err(Error::Verification {

@@ -124,6 +124,7 @@ pub(super) async fn load(
     tables: &[BoundTable],
 ) -> Result<Loaded, Error> {
     plan(session, work, tables).await?;
+    finish_tables(work, tables)?;
     let mut lost = 0;
     loop {
         let names: Vec<TableName> = tables
@@ -185,6 +186,19 @@ async fn plan_table(session: &Session, work: &Work, table: &BoundTable) -> Resul
         )
         .await?;
     work.plan_chunks(source, &chunks)?;
+    Ok(())
+}
+
+/// Takes note of tables whose last chunk was journalled by a process that ended right then.
+fn finish_tables(work: &Work, tables: &[BoundTable]) -> Result<(), Error> {
+    for table in tables {
+        let source = &table.mapping.source;
+        let chunks = work.journal.chunks(&work.id(), source)?;
+        let done = chunks.iter().all(|chunk| chunk.result.is_some());
+        if done && work.table(source).state == TableState::Loading {
+            work.loaded(source)?;
+        }
+    }
     Ok(())
 }
 

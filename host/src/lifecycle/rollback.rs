@@ -15,6 +15,10 @@ pub(super) async fn roll_back(
     work: &Work,
     tables: &[TableName],
 ) -> Result<(), Error> {
+    if !any(work, is_swapped) && any(work, |table| table.state == TableState::RolledBack) {
+        // All was brought back; only its last word is missing from the journal.
+        return Ok(work.enter(Phase::RolledBack)?);
+    }
     let candidates = work
         .tables()
         .into_iter()
@@ -33,17 +37,22 @@ pub(super) async fn roll_back(
     for table in &ready {
         exchange_back(destination, work, table).await?;
     }
-    let swapped =
-        |table: &TableRecord| matches!(table.state, TableState::Swapped | TableState::RollingBack);
-    if !work.tables().iter().any(swapped) {
+    if !any(work, is_swapped) {
         work.enter(Phase::RolledBack)?;
     }
     Ok(())
 }
 
+fn any(work: &Work, is: impl Fn(&TableRecord) -> bool) -> bool {
+    work.tables().iter().any(is)
+}
+
+fn is_swapped(table: &TableRecord) -> bool {
+    matches!(table.state, TableState::Swapped | TableState::RollingBack)
+}
+
 fn can_roll_back(table: &TableRecord) -> bool {
-    let swapped = matches!(table.state, TableState::Swapped | TableState::RollingBack);
-    swapped && table.original.is_some() && table.keep_old_until.is_some()
+    is_swapped(table) && table.original.is_some() && table.keep_old_until.is_some()
 }
 
 /// Exchanges the table with the old one, once; the new one is kept under the old one's name for as long.

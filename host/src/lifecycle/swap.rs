@@ -13,7 +13,7 @@ use super::error::Error;
 use super::retry;
 use super::work::Work;
 use crate::destination::{Destination, DestinationError};
-use crate::journal::{TableRecord, TableState};
+use crate::journal::TableState;
 use crate::schema::TableName;
 
 /// The name under which the old table is kept for a rollback.
@@ -48,26 +48,21 @@ pub(super) async fn swap(
         };
         settle(destination, name, shadow, sent).await?;
     }
-    work.update_table(source, "swapped", |table| table.state = TableState::Swapped)?;
-    if record.original.is_some() {
-        keep_old(destination, work, &record).await?;
+    let mut keep_old_until = None;
+    if let Some(original) = record.original {
+        keep_old(destination, name, original).await?;
+        keep_old_until = Some(Timestamp::now() + work.pipe.swap.keep_old);
     }
+    work.update_table(source, "swapped", |table| {
+        table.state = TableState::Swapped;
+        table.keep_old_until = keep_old_until;
+    })?;
     Ok(())
 }
 
 /// Moves the old table from the shadow's name to its own, in place of an older one.
-async fn keep_old(
-    destination: &Destination,
-    work: &Work,
-    record: &TableRecord,
-) -> Result<(), Error> {
-    let (shadow_name, old_name) = (
-        shadow_name(&record.destination),
-        old_name(&record.destination),
-    );
-    let Some(original) = record.original else {
-        return Ok(());
-    };
+async fn keep_old(destination: &Destination, name: &str, original: Uuid) -> Result<(), Error> {
+    let (shadow_name, old_name) = (shadow_name(name), old_name(name));
     if bearer(destination, &old_name).await? != Some(original) {
         if let Some(older) = bearer(destination, &old_name).await? {
             destination.drop_table(&old_name, older).await?;
@@ -75,10 +70,6 @@ async fn keep_old(
         let sent = destination.rename(&shadow_name, &old_name).await;
         settle(destination, &old_name, original, sent).await?;
     }
-    let until = Timestamp::now() + work.pipe.swap.keep_old;
-    work.update_table(&record.source, "old table kept", |table| {
-        table.keep_old_until = Some(until)
-    })?;
     Ok(())
 }
 

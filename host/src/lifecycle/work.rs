@@ -160,6 +160,15 @@ impl Work {
         self.tables_guard()[source].clone()
     }
 
+    /// Journals that all chunks of a table are done.
+    pub(super) fn loaded(&self, source: &TableName) -> Result<(), JournalError> {
+        self.update_table(source, "loaded", |table| {
+            table.state = TableState::Loaded;
+            table.began.get_or_insert_with(Timestamp::now);
+            table.loaded = Some(Timestamp::now());
+        })
+    }
+
     /// All the tables' records, by name.
     pub(super) fn tables(&self) -> Vec<TableRecord> {
         self.tables_guard().values().cloned().collect()

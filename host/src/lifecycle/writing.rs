@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::error::Error;
 use super::load::{self, Shared, Task};
 use crate::destination::Block;
-use crate::journal::{ChunkResult, TableState};
+use crate::journal::ChunkResult;
 
 /// What a reader hands to its writer, in order.
 pub(super) enum Job {
@@ -90,11 +90,7 @@ fn done(shared: &Shared, task: &Task, result: ChunkResult) -> Result<(), Error> 
     let work = &shared.work;
     work.journal.chunk_done(&work.id(), &task.chunk, result)?;
     if task.table.chunks_left.fetch_sub(1, Ordering::Relaxed) == 1 {
-        work.update_table(&task.chunk.table, "loaded", |table| {
-            table.state = TableState::Loaded;
-            table.began.get_or_insert_with(Timestamp::now);
-            table.loaded = Some(Timestamp::now());
-        })?;
+        work.loaded(&task.chunk.table)?;
     }
     Ok(())
 }

@@ -5,6 +5,8 @@
 mod support;
 
 mod bad_input;
+mod cases;
+mod cli;
 mod crashes;
 mod faults;
 mod gates;
@@ -13,3 +15,4 @@ mod keeping;
 mod large;
 mod resync;
 mod shop;
+mod source;

@@ -16,6 +16,7 @@ pub struct World {
     pub clickhouse: ClickHouse,
     folder: tempfile::TempDir,
     source_port: u16,
+    login: String,
     destination_port: u16,
     settings: String,
     tables: String,
@@ -75,6 +76,7 @@ impl World {
             clickhouse,
             folder,
             source_port,
+            login: "user = \"root\"".to_owned(),
             destination_port,
             settings: String::new(),
             tables: String::new(),
@@ -85,6 +87,17 @@ impl World {
     pub fn source_through(mut self, port: u16) -> Self {
         self.source_port = port;
         self
+    }
+
+    /// Says who reads the source, and how it is connected to, in TOML; without it: root.
+    pub fn login(mut self, toml: &str) -> Self {
+        self.set_login(toml);
+        self
+    }
+
+    /// The same.
+    pub fn set_login(&mut self, toml: &str) {
+        toml.clone_into(&mut self.login);
     }
 
     /// Reaches the destination through another port: a proxy's.
@@ -126,8 +139,9 @@ impl World {
     /// Writes the pipe file.
     pub fn write_pipe(&self) -> PathBuf {
         let text = format!(
-            "name = \"test\"\n\n[source]\nport = {}\nuser = \"root\"\n\n[destination]\nurl = \"http://127.0.0.1:{}\"\ndatabase = \"{}\"\n\n{}\n{}",
+            "name = \"test\"\n\n[source]\nport = {}\n{}\n\n[destination]\nurl = \"http://127.0.0.1:{}\"\ndatabase = \"{}\"\n\n{}\n{}",
             self.source_port,
+            self.login,
             self.destination_port,
             self.clickhouse.database,
             self.settings,

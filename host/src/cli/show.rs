@@ -5,7 +5,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use crate::lifecycle::report::{
     CheckReport, Plan, Preview, PreviewAfter, ResyncSummary, SchemaChange, Severity, Status,
-    TablePlan, TableStatistics,
+    TablePlan, TableStatistics, TransformPlan,
 };
 
 /// A table with a line of names; the columns of `numbers` are aligned to the right.
@@ -52,6 +52,30 @@ fn findings(findings: &[crate::lifecycle::report::Finding]) -> String {
     findings.iter().map(line).collect()
 }
 
+/// A transform's line: only what it does is named.
+fn transform_plan(plan: &TransformPlan) -> String {
+    let renames: Vec<String> = plan
+        .renames
+        .iter()
+        .map(|(from, to)| format!("{from} to {to}"))
+        .collect();
+    let parts = [
+        ("reads", &plan.reads),
+        ("computes", &plan.computes),
+        ("renames", &renames),
+        ("drops", &plan.drops),
+    ];
+    let mut does: Vec<String> = parts
+        .iter()
+        .filter(|(_, columns)| !columns.is_empty())
+        .map(|(verb, columns)| format!("{verb} {}", list(columns)))
+        .collect();
+    if plan.filters {
+        does.push("filters".to_owned());
+    }
+    format!("  {} {}: {}\n", plan.plugin, plan.version, does.join("; "))
+}
+
 pub(super) fn plan(plan: &Plan) -> String {
     let mut text: String = plan.tables.iter().map(table_plan).collect();
     text += &findings(&plan.findings);
@@ -81,20 +105,9 @@ fn table_plan(plan: &TablePlan) -> String {
     if !unread.is_empty() {
         text += &format!("  not read: {}\n", unread.join(", "));
     }
-    for transform in &plan.transforms {
-        text += &format!(
-            "  {} {}: reads {}",
-            transform.plugin,
-            transform.version,
-            list(&transform.reads)
-        );
-        text += &format!("; computes {}", list(&transform.computes));
-        text += &format!(
-            "; drops {}{}\n",
-            list(&transform.drops),
-            if transform.filters { "; filters" } else { "" }
-        );
-    }
+    plan.transforms
+        .iter()
+        .for_each(|transform| text += &transform_plan(transform));
     for change in &plan.changes {
         text += &match change {
             SchemaChange::Added { column, new_type } => format!("  + {column} {new_type}\n"),

@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::connect::quoted;
 use super::{Destination, DestinationError};
-use crate::schema::TargetTable;
+use crate::schema::{TargetColumn, TargetTable};
 
 /// The days that a `Date32` of ClickHouse can hold: 1900-01-01 to 2299-12-31.
 const DATE32: std::ops::RangeInclusive<i32> = -25_567..=120_529;
@@ -56,7 +56,7 @@ impl Destination {
                 reason: "it is empty".to_owned(),
             });
         };
-        let schema = wire_schema(&first.schema());
+        let schema = wire_schema(&first.schema(), target);
         let size: usize = batches.iter().map(RecordBatch::get_array_memory_size).sum();
         let mut writer =
             StreamWriter::try_new(Vec::with_capacity(size.min(256 << 20) + 4096), &schema)
@@ -72,7 +72,10 @@ impl Destination {
                     first_row,
                 )?;
             }
-            let columns = batch.columns().iter().map(wire_array).collect();
+            let wired = batch.columns().iter().zip(&target.columns);
+            let columns = wired
+                .map(|(array, column)| wire_array(array, column))
+                .collect();
             writer
                 .write(&RecordBatch::try_new(schema.clone(), columns).map_err(failed)?)
                 .map_err(failed)?;
@@ -133,33 +136,38 @@ impl Destination {
     }
 }
 
-/// The schema on the wire: as the transforms made it, but for times, which ClickHouse takes as numbers.
-fn wire_schema(schema: &Schema) -> Arc<Schema> {
-    let field = |field: &Arc<Field>| match field.data_type() {
-        DataType::Time64(_) => Arc::new(Field::new(
-            field.name(),
-            DataType::Int64,
-            field.is_nullable(),
-        )),
-        _ => field.clone(),
+/// The schema on the wire: as the transforms made it, but for times where the server has no type for them.
+fn wire_schema(schema: &Schema, target: &TargetTable) -> Arc<Schema> {
+    let field = |(field, column): (&Arc<Field>, &TargetColumn)| {
+        if is_number_of_microseconds(field.data_type(), column) {
+            Arc::new(Field::new(
+                field.name(),
+                DataType::Int64,
+                field.is_nullable(),
+            ))
+        } else {
+            field.clone()
+        }
     };
-    Arc::new(Schema::new(
-        schema.fields().iter().map(field).collect::<Vec<_>>(),
+    let fields = schema.fields().iter().zip(&target.columns).map(field);
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn wire_array(array: &ArrayRef, column: &TargetColumn) -> ArrayRef {
+    if !is_number_of_microseconds(array.data_type(), column) {
+        return array.clone();
+    }
+    let times = array.as_primitive::<Time64MicrosecondType>();
+    Arc::new(Int64Array::new(
+        times.values().clone(),
+        times.nulls().cloned(),
     ))
 }
 
-/// A `Time64` of ClickHouse is read from the number of its ticks; Arrow's own type ends at a day.
-fn wire_array(array: &ArrayRef) -> ArrayRef {
-    match array.data_type() {
-        DataType::Time64(TimeUnit::Microsecond) => {
-            let times = array.as_primitive::<Time64MicrosecondType>();
-            Arc::new(Int64Array::new(
-                times.values().clone(),
-                times.nulls().cloned(),
-            ))
-        }
-        _ => array.clone(),
-    }
+/// Whether a time is kept as an Int64. `Time64` itself takes Arrow's times, beyond a day and negative, too.
+fn is_number_of_microseconds(sent: &DataType, column: &TargetColumn) -> bool {
+    matches!(sent, DataType::Time64(TimeUnit::Microsecond))
+        && column.clickhouse_type.contains("Int64")
 }
 
 /// Checks what ClickHouse wouldn't.

@@ -111,26 +111,36 @@ async fn plan_table(session: &Session, table: &BoundTable) -> Result<TablePlan, 
             .collect(),
         dependents: original.iter().flat_map(LiveTable::dependents).collect(),
         chunks: chunks.len() as u64,
-        estimated_rows: table.source.estimated_rows,
+        // Statistics lag behind a bulk load; the planner has looked.
+        estimated_rows: table
+            .source
+            .estimated_rows
+            .max(chunks.iter().map(|chunk| chunk.estimated_rows).sum()),
         estimated_bytes: table.source.estimated_bytes,
         original_rows,
     })
 }
 
 fn transforms(chain: &Chain) -> Vec<TransformPlan> {
-    let plan = |step: crate::transform::StepBinding| TransformPlan {
-        plugin: step.plugin,
-        version: step.version,
-        digest: step.digest,
-        reads: step.reads,
-        computes: step.computed.into_iter().map(|(name, _)| name).collect(),
-        renames: step
-            .passed
-            .into_iter()
-            .filter(|(from, to)| from != to)
-            .collect(),
-        drops: step.dropped,
-        filters: step.filters,
+    let plan = |step: crate::transform::StepBinding| {
+        let computes: Vec<String> = step.computed.into_iter().map(|(name, _)| name).collect();
+        // A column that is computed anew under its own name is not dropped.
+        let dropped = step.dropped.into_iter();
+        let drops = dropped.filter(|name| !computes.contains(name)).collect();
+        TransformPlan {
+            plugin: step.plugin,
+            version: step.version,
+            digest: step.digest,
+            reads: step.reads,
+            computes,
+            renames: step
+                .passed
+                .into_iter()
+                .filter(|(from, to)| from != to)
+                .collect(),
+            drops,
+            filters: step.filters,
+        }
     };
     chain.describe().into_iter().map(plan).collect()
 }

@@ -1,0 +1,480 @@
+//! What is read from a source: every type, keys of every kind, and the ways to connect.
+
+use crate::support::{Flavor, World};
+
+/// Small chunks and batches, every column read back.
+const SETTINGS: &str =
+    "[snapshot]\nchunk_rows = 1000\nbatch_rows = 300\n[verify]\nmode = \"full\"\n";
+
+/// Columns of every type that both servers know: name, type, two values in SQL, and what ClickHouse shows for them.
+const TYPES: &[(&str, &str, [&str; 2], [&str; 2])] = &[
+    ("tiny", "TINYINT", ["-128", "127"], ["-128", "127"]),
+    (
+        "utiny",
+        "TINYINT UNSIGNED ZEROFILL",
+        ["7", "255"],
+        ["7", "255"],
+    ),
+    ("small", "SMALLINT", ["-32768", "NULL"], ["-32768", "\\N"]),
+    (
+        "usmall",
+        "SMALLINT UNSIGNED",
+        ["0", "65535"],
+        ["0", "65535"],
+    ),
+    (
+        "medium",
+        "MEDIUMINT",
+        ["-8388608", "8388607"],
+        ["-8388608", "8388607"],
+    ),
+    (
+        "umedium",
+        "MEDIUMINT UNSIGNED",
+        ["0", "16777215"],
+        ["0", "16777215"],
+    ),
+    (
+        "plain",
+        "INT",
+        ["-2147483648", "2147483647"],
+        ["-2147483648", "2147483647"],
+    ),
+    (
+        "uplain",
+        "INT UNSIGNED",
+        ["0", "4294967295"],
+        ["0", "4294967295"],
+    ),
+    (
+        "big",
+        "BIGINT",
+        ["-9223372036854775808", "NULL"],
+        ["-9223372036854775808", "\\N"],
+    ),
+    (
+        "ubig",
+        "BIGINT UNSIGNED",
+        ["0", "18446744073709551615"],
+        ["0", "18446744073709551615"],
+    ),
+    ("flag", "BOOLEAN", ["TRUE", "FALSE"], ["true", "false"]),
+    ("bit1", "BIT(1)", ["b'1'", "NULL"], ["true", "\\N"]),
+    (
+        "bits",
+        "BIT(64)",
+        ["b'1010'", "18446744073709551615"],
+        ["10", "18446744073709551615"],
+    ),
+    (
+        "price",
+        "DECIMAL(10, 2)",
+        ["-12345678.90", "0.01"],
+        ["-12345678.9", "0.01"],
+    ),
+    (
+        "huge",
+        "DECIMAL(65, 30)",
+        [
+            "12345678901234567890123456789012345.123456789012345678901234567891",
+            "-0.000000000000000000000000000001",
+        ],
+        [
+            "12345678901234567890123456789012345.123456789012345678901234567891",
+            "-0.000000000000000000000000000001",
+        ],
+    ),
+    ("ratio", "FLOAT", ["1.5", "-0.1"], ["1.5", "-0.1"]),
+    ("wide", "DOUBLE", ["1e300", "0.1"], ["1e300", "0.1"]),
+    ("made", "YEAR", ["1901", "2155"], ["1901", "2155"]),
+    (
+        "day",
+        "DATE",
+        ["'1900-01-01'", "'2299-12-31'"],
+        ["1900-01-01", "2299-12-31"],
+    ),
+    (
+        "zero",
+        "DATE",
+        ["NULL", "'2024-02-29'"],
+        ["\\N", "2024-02-29"],
+    ),
+    (
+        "wall",
+        "DATETIME(6)",
+        [
+            "'1000-01-01 00:00:00.000001'",
+            "'9999-12-31 23:59:59.999999'",
+        ],
+        ["1000-01-01 00:00:00.000001", "9999-12-31 23:59:59.999999"],
+    ),
+    (
+        "second",
+        "DATETIME",
+        ["'2026-01-02 03:04:05'", "NULL"],
+        ["2026-01-02 03:04:05", "\\N"],
+    ),
+    (
+        "instant",
+        "TIMESTAMP(3) NULL",
+        ["'1970-01-01 00:00:01.5'", "'2038-01-19 03:14:07.999'"],
+        ["1970-01-01 00:00:01.500", "2038-01-19 03:14:07.999"],
+    ),
+    (
+        "span",
+        "TIME(6)",
+        ["'-838:59:58.999999'", "'00:00:00.000001'"],
+        ["-838:59:58.999999", "0:00:00.000001"],
+    ),
+    ("name", "VARCHAR(40)", ["'Zoë 🦀'", "''"], ["Zoë 🦀", ""]),
+    (
+        "latin",
+        "CHAR(5) CHARACTER SET latin1",
+        ["'é'", "NULL"],
+        ["é", "\\N"],
+    ),
+    (
+        "wide_text",
+        "VARCHAR(20) CHARACTER SET utf16",
+        ["'日本'", "'x'"],
+        ["日本", "x"],
+    ),
+    (
+        "story",
+        "LONGTEXT",
+        ["REPEAT('ab', 40000)", "'\\t\\n'"],
+        ["", ""],
+    ),
+    ("raw", "VARBINARY(10)", ["X'00FF7F'", "X''"], ["00FF7F", ""]),
+    (
+        "fixed",
+        "BINARY(4)",
+        ["X'0100'", "NULL"],
+        ["01000000", "\\N"],
+    ),
+    (
+        "blob_c",
+        "BLOB",
+        ["X'DEADBEEF'", "NULL"],
+        ["DEADBEEF", "\\N"],
+    ),
+    (
+        "color",
+        "ENUM('red', 'grün')",
+        ["'grün'", "NULL"],
+        ["grün", "\\N"],
+    ),
+    ("tags", "SET('a', 'b', 'c')", ["'a,c'", "''"], ["a,c", ""]),
+    (
+        "doc",
+        "JSON",
+        ["'{\"a\": [1, null]}'", "NULL"],
+        ["{\"a\": [1, null]}", "\\N"],
+    ),
+    (
+        "place",
+        "POINT",
+        ["ST_GeomFromText('POINT(1.5 -2)')", "NULL"],
+        ["POINT(1.5 -2)", "\\N"],
+    ),
+    (
+        "doubled",
+        "INT AS (tiny * 2) STORED",
+        ["", ""],
+        ["-256", "254"],
+    ),
+];
+
+/// How a column is asked for, so that every byte can be seen.
+fn shown(name: &str) -> String {
+    match name {
+        "raw" | "fixed" | "blob_c" => format!("hex({name})"),
+        "story" => "''".to_owned(),
+        "span" => format!("toString({name})"),
+        name => format!("`{name}`"),
+    }
+}
+
+#[test]
+fn every_type_arrives_as_it_is() {
+    for flavor in Flavor::ALL {
+        let world = World::new(flavor).settings(SETTINGS).table("types", "");
+        let columns: Vec<String> = TYPES
+            .iter()
+            .map(|(name, kind, ..)| format!("`{name}` {kind}"))
+            .collect();
+        let values = |i: usize| {
+            let given = TYPES.iter().filter(|(_, kind, ..)| !kind.contains(" AS "));
+            given
+                .map(|(_, _, values, _)| values[i])
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let names: Vec<&str> = TYPES
+            .iter()
+            .filter(|(_, kind, ..)| !kind.contains(" AS "))
+            .map(|(name, ..)| *name)
+            .collect();
+        world.mysql.run(&format!(
+            "CREATE TABLE types (id INT NOT NULL PRIMARY KEY, {});\nINSERT INTO types (id, `{}`) VALUES (1, {}), (2, {});\n",
+            columns.join(", "),
+            names.join("`, `"),
+            values(0),
+            values(1)
+        ));
+        world.tidemill(&["run"]).ok();
+        for (i, id) in [(0, 1), (1, 2)] {
+            for (name, kind, _, expected) in TYPES {
+                let found = world.clickhouse.query(&format!(
+                    "SELECT {} FROM {{db}}.types WHERE id = {id}",
+                    shown(name)
+                ));
+                let mut expected = expected[i].to_owned();
+                if *name == "span" {
+                    // ClickHouse writes hours with as many digits as it has room for.
+                    expected = expected.replace("0:00:00.", "000:00:00.");
+                    assert_eq!(
+                        found.trim_start_matches('0'),
+                        expected.trim_start_matches('0'),
+                        "{flavor:?} {kind}"
+                    );
+                } else {
+                    assert_eq!(found, expected, "{flavor:?} {name} {kind}");
+                }
+            }
+        }
+        let length = world.clickhouse.query("SELECT length(story), cityHash64(story) = cityHash64(repeat('ab', 40000)) FROM {db}.types WHERE id = 1");
+        assert_eq!(length, "80000\t1");
+        assert_eq!(
+            world
+                .clickhouse
+                .query("SELECT story = '\\t\\n' FROM {db}.types WHERE id = 2"),
+            "1"
+        );
+    }
+}
+
+#[test]
+fn mariadb_has_types_of_its_own() {
+    let world = World::new(Flavor::MariaDb)
+        .settings(SETTINGS)
+        .table("own", "");
+    world.mysql.run(
+        "CREATE TABLE own (id UUID NOT NULL PRIMARY KEY, v4 INET4, v6 INET6);\n\
+         INSERT INTO own VALUES ('6ccd780c-baba-1026-9564-5b8c656024db', '192.0.2.1', '2001:db8::1'), ('00000000-0000-0000-0000-000000000001', NULL, NULL);\n",
+    );
+    world.tidemill(&["run"]).ok();
+    assert_eq!(
+        world.clickhouse.query("SELECT * EXCEPT (_peerdb_synced_at, _peerdb_is_deleted, _peerdb_version) FROM {db}.own ORDER BY v4 NULLS LAST"),
+        "6ccd780c-baba-1026-9564-5b8c656024db\t192.0.2.1\t2001:db8::1\n00000000-0000-0000-0000-000000000001\t\\N\t\\N"
+    );
+}
+
+#[test]
+fn a_boolean_that_is_none_is_told_before_anything_is_made() {
+    let world = World::new(Flavor::MySql).table("flags", "");
+    world.mysql.run("CREATE TABLE flags (id INT PRIMARY KEY, flag TINYINT(1));\nINSERT INTO flags VALUES (1, 1), (2, 7);\n");
+    world
+        .tidemill(&["run"])
+        .fails(4, &["flags", "`flag`", "Int8"]);
+    let world = {
+        let mut world = world;
+        world.clear_tables();
+        world.add_table("flags", "types = { flag = \"Int8\" }");
+        world
+    };
+    world.tidemill(&["run"]).ok();
+    assert_eq!(
+        world
+            .clickhouse
+            .query("SELECT flag FROM {db}.flags ORDER BY id"),
+        "1\n7"
+    );
+}
+
+/// Tables of 5,000 rows whose keys are all that a key can be: name, key columns, key values by a row's number `i`.
+const KEYS: &[(&str, &str, &str, &str)] = &[
+    ("gaps", "k BIGINT NOT NULL", "k", "i * 1000003"),
+    (
+        "skewed",
+        "k INT NOT NULL",
+        "k",
+        "IF(i < 4990, i, i * 400000)",
+    ),
+    ("negative", "k INT NOT NULL", "k", "i - 2500"),
+    (
+        "unsigned64",
+        "k BIGINT UNSIGNED NOT NULL",
+        "k",
+        "18446744073709551615 - i * 7",
+    ),
+    (
+        "composite",
+        "a SMALLINT NOT NULL, b VARCHAR(10) NOT NULL",
+        "a, b",
+        "i DIV 2000, CONCAT('b', i)",
+    ),
+    (
+        "one_first",
+        "a INT NOT NULL, b INT NOT NULL",
+        "a, b",
+        "1, i",
+    ),
+    (
+        "text",
+        "k VARCHAR(70) CHARACTER SET utf8mb4 NOT NULL",
+        "k",
+        "CONCAT(ELT(1 + i % 4, 'ä', 'A', 'z', '日'), SHA2(i, 256))",
+    ),
+    (
+        "folded",
+        "k VARCHAR(40) CHARACTER SET latin1 COLLATE latin1_swedish_ci NOT NULL",
+        "k",
+        "CONCAT(CHAR(97 + i % 26), '\\'', i)",
+    ),
+    (
+        "bytes",
+        "k BINARY(16) NOT NULL",
+        "k",
+        "LEFT(UNHEX(SHA2(i, 256)), 16)",
+    ),
+    (
+        "decimals",
+        "k DECIMAL(20, 6) NOT NULL",
+        "k",
+        "i * 1.000001 - 300",
+    ),
+    (
+        "moments",
+        "k DATETIME(6) NOT NULL",
+        "k",
+        "'2026-01-01' + INTERVAL i * 777777 MICROSECOND",
+    ),
+    (
+        "days",
+        "k DATE NOT NULL",
+        "k",
+        "'2020-01-01' + INTERVAL i DAY",
+    ),
+    (
+        "enums",
+        "a ENUM('z', 'a', 'm') NOT NULL, b INT NOT NULL",
+        "a, b",
+        "1 + i % 3, i",
+    ),
+];
+
+#[test]
+fn a_table_is_split_by_whatever_key_it_has() {
+    for flavor in Flavor::ALL {
+        let mut world = World::new(flavor).settings(SETTINGS);
+        let recursion = match flavor {
+            Flavor::MySql => "SET SESSION cte_max_recursion_depth = 100000",
+            Flavor::MariaDb => "SET SESSION max_recursive_iterations = 100000",
+        };
+        for (name, columns, key, values) in KEYS {
+            world.mysql.run(&format!(
+                "{recursion};\nCREATE TABLE {name} ({columns}, v INT NOT NULL, PRIMARY KEY ({key}));\n\
+                 INSERT INTO {name} WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT {values}, i FROM n;\n"
+            ));
+            world.add_table(name, "");
+        }
+        let loaded = world.tidemill(&["run"]).ok();
+        for (i, (name, ..)) in KEYS.iter().enumerate() {
+            assert_eq!(
+                world.clickhouse.query(&format!(
+                    "SELECT count(), uniqExact(v), sum(v) FROM {{db}}.{name}"
+                )),
+                "5000\t5000\t12502500",
+                "{flavor:?} {name}"
+            );
+            let chunks = loaded.json["result"]["tables"][i]["chunks_total"]
+                .as_u64()
+                .unwrap();
+            assert!(
+                (if *name == "enums" { 1 } else { 3 }..=40).contains(&chunks),
+                "{flavor:?} {name}: {chunks} chunks"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_user_who_may_only_read_gets_a_copy_and_a_warning() {
+    for flavor in Flavor::ALL {
+        let world = World::new(flavor)
+            .settings(SETTINGS)
+            .table("t", "")
+            .table("u", "");
+        let user = format!("u{}", &world.mysql.database[2..]);
+        world.mysql.run(&format!(
+            "CREATE TABLE t (id INT PRIMARY KEY);\nINSERT INTO t VALUES (1), (2), (3);\nCREATE TABLE u LIKE t;\n\
+             CREATE USER {user} IDENTIFIED BY 'p@ss \"word\"';\nGRANT SELECT ON {}.* TO {user};\n",
+            world.mysql.database
+        ));
+        let world = world.login(&format!("user = \"{user}\"\npassword = 'p@ss \"word\"'"));
+        let loaded = world.tidemill(&["run"]).ok();
+        let notes = loaded.json["result"]["notes"].to_string();
+        assert_eq!(world.clickhouse.count("t"), 3);
+        if flavor == Flavor::MySql {
+            assert!(notes.contains("not one moment"), "{notes}");
+        }
+        world.mysql.run(&format!("DROP USER {user};\n"));
+    }
+}
+
+#[test]
+fn passwords_come_from_where_the_pipe_says() {
+    let mut world = World::new(Flavor::MySql).table("t", "");
+    let user = format!("u{}", &world.mysql.database[2..]);
+    world.mysql.run(&format!(
+        "CREATE TABLE t (id INT PRIMARY KEY);\nCREATE USER {user} IDENTIFIED BY 'hunter2';\nGRANT ALL ON *.* TO {user};\n"
+    ));
+    let file = world.folder().join("password");
+    std::fs::write(&file, "hunter2\n").unwrap();
+    let socket = world.mysql.server.get("socket").to_owned();
+    let ca = world.mysql.server.get("ca").to_owned();
+
+    world.set_login(&format!(
+        "user = \"{user}\"\npassword_file = \"{}\"",
+        file.display()
+    ));
+    world.tidemill(&["check"]).ok();
+    world.set_login(&format!(
+        "user = \"{user}\"\npassword_env = \"TIDEMILL_TEST_PASSWORD\""
+    ));
+    let mut command = world.command(&["check"]);
+    command.env("TIDEMILL_TEST_PASSWORD", "hunter2");
+    crate::support::world::answer(command.output().unwrap()).ok();
+    world
+        .tidemill(&["check"])
+        .fails(3, &["TIDEMILL_TEST_PASSWORD"]);
+
+    // TLS: the server's certificate is for localhost and 127.0.0.1, by an authority of its own.
+    let password = "password = \"hunter2\"";
+    for (tls, works) in [
+        ("tls = \"disabled\"".to_owned(), true),
+        ("tls = \"required\"".to_owned(), true),
+        (format!("tls = \"verify_ca\"\nca = \"{ca}\""), true),
+        (format!("tls = \"verify_identity\"\nca = \"{ca}\""), true),
+        (
+            format!("tls = \"verify_identity\"\nca = \"{ca}\"\nhost = \"localhost\""),
+            true,
+        ),
+        ("tls = \"verify_ca\"".to_owned(), false),
+        ("tls = \"verify_identity\"".to_owned(), false),
+    ] {
+        world.set_login(&format!("user = \"{user}\"\n{password}\n{tls}"));
+        let tried = world.tidemill(&["check"]);
+        if works {
+            tried.ok();
+        } else {
+            tried.fails(4, &["certificate"]);
+        }
+    }
+    world.set_login(&format!(
+        "user = \"{user}\"\n{password}\nsocket = \"{socket}\""
+    ));
+    world.tidemill(&["check"]).ok();
+    world.mysql.run(&format!("DROP USER {user};\n"));
+}

@@ -1,7 +1,7 @@
 //! Results as text.
 
 use bytesize::ByteSize;
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, Table, TableComponent, presets};
 
 use crate::lifecycle::report::{
     CheckReport, Plan, Preview, PreviewAfter, ResyncSummary, SchemaChange, Severity, Status,
@@ -13,6 +13,8 @@ fn table(names: &[&str], numbers: &[usize], rows: impl IntoIterator<Item = Vec<S
     let mut table = Table::new();
     table
         .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .remove_style(TableComponent::HorizontalLines)
+        .remove_style(TableComponent::MiddleIntersections)
         .set_header(names);
     rows.into_iter().for_each(|row| {
         table.add_row(row);

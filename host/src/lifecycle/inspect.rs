@@ -178,7 +178,8 @@ fn changes(original: &LiveTable, table: &BoundTable) -> Vec<SchemaChange> {
             old_type: old.data_type.clone(),
         });
     }
-    let plain = |text: &str| text.replace(['`', ' '], "");
+    // ClickHouse writes a key of one column in parentheses, as it was given.
+    let plain = |text: &str| text.replace(['`', ' ', '(', ')'], "");
     let new_order = target.order_by.join(", ");
     if plain(&new_order) != plain(&original.sorting_key) {
         changes.push(SchemaChange::Reordered {
@@ -199,7 +200,9 @@ pub(super) async fn preview(
     let Some(table) = bound.pop() else {
         return Err(setup::unknown_table(&session.pipe, table));
     };
-    let read = TableRead::new(&table.source, table.chain.input_columns());
+    // What the transforms don't need is shown, too: a person wants to see what stays behind.
+    let all: Vec<usize> = (0..table.source.columns.len()).collect();
+    let read = TableRead::new(&table.source, &all);
     let mut reader = session.source.reader().await?;
     tokio::task::block_in_place(|| {
         let batches = reader.read_first(&read, rows)?;
@@ -209,7 +212,9 @@ pub(super) async fn preview(
             .iter()
             .flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)))
         {
-            let applied = chain.apply(batch.slice(row, 1), &"preview")?;
+            let input = batch.slice(row, 1).project(table.chain.input_columns());
+            let input = input.map_err(|cause| Error::Worker(cause.to_string()))?;
+            let applied = chain.apply(input, &"preview")?;
             let after = match applied.rejected.first() {
                 Some(rejected) => {
                     PreviewAfter::Rejected(format!("{}: {}", rejected.plugin, rejected.reason))
@@ -224,7 +229,12 @@ pub(super) async fn preview(
         }
         Ok(Preview {
             source: table.source.name.to_string(),
-            columns_before: names(table.chain.input()),
+            columns_before: table
+                .source
+                .columns
+                .iter()
+                .map(|column| column.name.clone())
+                .collect(),
             columns_after: names(table.chain.output()),
             rows: previewed,
         })

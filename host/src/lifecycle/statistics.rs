@@ -21,14 +21,18 @@ pub(super) fn summary(
         kind: resync.kind,
         phase: resync.phase,
         interrupted: resync.interrupted,
-        started: resync.started.to_string(),
-        ended: resync.ended.map(|at| at.to_string()),
+        started: to_the_second(resync.started),
+        ended: resync.ended.map(to_the_second),
         position: resync.position.clone(),
         consistency: resync.consistency.clone(),
         error: resync.error.clone(),
         tables: statistics.collect::<Result<_, JournalError>>()?,
         notes: resync.notes.clone(),
     })
+}
+
+fn to_the_second(at: Timestamp) -> String {
+    at.round(jiff::Unit::Second).unwrap_or(at).to_string()
 }
 
 /// What became of a table's rows in the chunks that are done.

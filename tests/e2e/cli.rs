@@ -65,6 +65,16 @@ fn a_pipe_is_written_by_looking_at_a_source_and_it_works() {
     );
     run(&["check"]).ok();
     run(&init).fails(2, &["exists"]);
+    let ca = world.mysql.server.get("ca");
+    run(&[
+        &init[..],
+        &["--force", "--tls", "verify_identity", "--ca", ca],
+    ]
+    .concat())
+    .ok();
+    run(&["check"]).ok();
+    run(&[&init[..], &["--force", "--tls", "perhaps"]].concat())
+        .fails(2, &["`perhaps`", "verify_identity"]);
 }
 
 #[test]

@@ -69,6 +69,34 @@ fn a_mysql_connection_that_is_cut_in_the_middle_of_a_chunk_is_made_again() {
 }
 
 #[test]
+fn where_readers_see_different_moments_a_cut_connection_leaves_nothing_behind() {
+    let mysql = MySql::new(Flavor::MySql);
+    let proxy = Proxy::new(mysql.port());
+    let world = World::of(mysql, ClickHouse::new()).source_through(proxy.port);
+    shop::fill(&world);
+    // Without the rights to lock anything.
+    let user = format!("u{}", &world.mysql.database[2..]);
+    world.mysql.run(&format!(
+        "CREATE USER {user};\nGRANT SELECT ON {}.* TO {user};\n",
+        world.mysql.database
+    ));
+    let world = world
+        .login(&format!("user = \"{user}\""))
+        .table("orders", "engine = \"MergeTree\"")
+        .settings("[snapshot]\nchunk_rows = 1000\nbatch_rows = 100\nblock = \"1MiB\"\nrows_per_second = 2000\n");
+    let running = world.spawn(&["run"]);
+    await_rows(&world);
+    world.mysql.run("DELETE FROM orders WHERE id % 2 = 0;\n");
+    proxy.cut();
+    answer(running.wait_with_output().unwrap()).ok();
+    world.assert_same_rows(
+        "SELECT id, status FROM orders ORDER BY id",
+        "SELECT id, status FROM {db}.orders ORDER BY id",
+    );
+    world.mysql.run(&format!("DROP USER {user};\n"));
+}
+
+#[test]
 fn a_source_that_went_on_after_a_crash_is_loaded_from_the_beginning() {
     let world = shop::shop(Flavor::MySql).settings("rows_per_second = 3000\n");
     let mut running = world.spawn(&["run"]);

@@ -168,6 +168,12 @@ pub(super) struct InitArguments {
     /// The file whose first line is the password
     #[arg(long, value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
+    /// How far TLS is asked for: disabled, required, verify_ca, verify_identity; default: required, but on loopback and sockets
+    #[arg(long, value_name = "MODE")]
+    pub(super) tls: Option<String>,
+    /// The PEM file of the authorities that TLS trusts; default: the public ones
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Option<PathBuf>,
     /// A database of the source; may be repeated; default: all
     #[arg(long = "database", value_name = "NAME")]
     pub(super) databases: Vec<String>,

@@ -21,7 +21,7 @@ pub(super) async fn run(
         )));
     }
     let mut template = template(arguments, file);
-    let settings = settings(&template)?;
+    let settings = settings(&template, file)?;
     template.tables = lifecycle::init(&settings.source, &arguments.databases).await?;
     std::fs::write(file, template.render()).map_err(|cause| Failure::internal(&cause))?;
     let copied = template
@@ -64,6 +64,12 @@ fn template(arguments: &InitArguments, file: &Path) -> Template {
     if let Some(password_file) = &arguments.password_file {
         add("password_file", absolute(password_file).into());
     }
+    if let Some(tls) = &arguments.tls {
+        add("tls", tls.clone().into());
+    }
+    if let Some(ca) = &arguments.ca {
+        add("ca", absolute(ca).into());
+    }
     let stem = file
         .file_stem()
         .map(|stem| stem.to_string_lossy().into_owned())
@@ -96,16 +102,7 @@ fn template(arguments: &InitArguments, file: &Path) -> Template {
 }
 
 /// The settings as the file will be read: checked in the one place that checks them.
-fn settings(template: &Template) -> Result<Pipe, Failure> {
-    let folder = std::env::temp_dir().join(format!("tidemill-init-{}", std::process::id()));
-    let checked = std::fs::create_dir_all(&folder)
-        .map_err(|cause| Failure::internal(&cause))
-        .and_then(|()| {
-            let path = folder.join("pipe.toml");
-            let text = template.render() + "\n[[table]]\nsource = \"placeholder.placeholder\"\n";
-            std::fs::write(&path, text).map_err(|cause| Failure::internal(&cause))?;
-            Pipe::load(&path).map_err(|error: PipeError| Failure::usage(error.to_string()))
-        });
-    let _ = std::fs::remove_dir_all(&folder);
-    checked
+fn settings(template: &Template, file: &Path) -> Result<Pipe, Failure> {
+    let text = template.render() + "\n[[table]]\nsource = \"placeholder.placeholder\"\n";
+    Pipe::parse(file, text).map_err(|error: PipeError| Failure::usage(error.to_string()))
 }

@@ -84,6 +84,7 @@ pub(super) struct Shared {
 const GO_ON: u8 = 0;
 const PAUSE: u8 = 1;
 const FAIL: u8 = 2;
+const LOST: u8 = 3;
 
 impl Shared {
     /// The next chunk to do; none if there is none or the load is to stop.
@@ -110,6 +111,13 @@ impl Shared {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         failure.get_or_insert(error);
         self.stop.store(FAIL, Ordering::Relaxed);
+    }
+
+    /// Ends this snapshot; what is left goes on from another one.
+    pub(super) fn lose_snapshot(&self) {
+        let _ = self
+            .stop
+            .compare_exchange(GO_ON, LOST, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Task>> {
@@ -252,11 +260,11 @@ async fn begin_snapshot(
     }
     for table in tables {
         let record = work.table(&table.mapping.source);
-        // Rows of a table without a key come in no order: what an unfinished chunk left can't be told from what it will write.
-        let unordered =
-            !table.is_keyed() && record.began.is_some() && record.state == TableState::Loading;
-        if start_over || unordered {
-            empty(session, work, table, start_over).await?;
+        let unfinished = record.began.is_some() && record.state == TableState::Loading;
+        // What an unfinished chunk has left is known by its blocks' tokens only if the same rows come in the same order again.
+        let differs = !earlier.consistent || !table.is_keyed();
+        if start_over || unfinished && differs {
+            empty(session, work, table).await?;
         }
     }
     if !consistent {
@@ -271,12 +279,7 @@ async fn begin_snapshot(
 }
 
 /// Empties a shadow, so that its table is loaded from the beginning. The new attempt's number makes new tokens.
-pub(super) async fn empty(
-    session: &Session,
-    work: &Work,
-    table: &BoundTable,
-    again: bool,
-) -> Result<(), Error> {
+pub(super) async fn empty(session: &Session, work: &Work, table: &BoundTable) -> Result<(), Error> {
     let source = &table.mapping.source;
     let shadow = table.target.shadow();
     work.update_table(source, "empties the shadow of", |record| {
@@ -285,10 +288,7 @@ pub(super) async fn empty(
     session
         .retried("empty a shadow", || session.destination.truncate(&shadow))
         .await?;
-    if again {
-        plan_table(session, work, table).await?;
-    }
-    Ok(())
+    plan_table(session, work, table).await
 }
 
 /// Loads what is pending from one snapshot. None: the snapshot was lost before all was done.

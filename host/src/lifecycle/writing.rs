@@ -95,11 +95,15 @@ fn done(shared: &Shared, task: &Task, result: ChunkResult) -> Result<(), Error> 
     Ok(())
 }
 
-/// Puts a chunk back for another reader. A table without a key is emptied first: its rows come in no order, so its blocks
-/// can't be told from those of the next attempt.
+/// Puts a chunk back for another reader, whose blocks will be the same and are known by their tokens. Two cases are not like that: rows without a
+/// key come in no order, so their table is emptied first; and readers that don't show one moment read other rows, so the load goes on from a new snapshot.
 async fn lost(shared: &Shared, task: Task) -> Result<(), Error> {
+    if !shared.work.resync().consistent {
+        shared.lose_snapshot();
+        return Ok(());
+    }
     if !task.table.bound.is_keyed() {
-        load::empty(&shared.session, &shared.work, &task.table.bound, false).await?;
+        load::empty(&shared.session, &shared.work, &task.table.bound).await?;
     }
     shared.put_back(task);
     Ok(())

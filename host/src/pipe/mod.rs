@@ -196,6 +196,14 @@ impl Pipe {
         validate::pipe(locate::SourceText::read(path)?)
     }
 
+    /// Checks the text of a pipe file that stands, or would stand, at this path.
+    pub fn parse(path: &Path, text: String) -> Result<Self, PipeError> {
+        validate::pipe(locate::SourceText {
+            path: path.to_owned(),
+            text,
+        })
+    }
+
     /// The file that the pipe was read from.
     pub fn path(&self) -> &Path {
         &self.text.path

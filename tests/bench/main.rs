@@ -51,10 +51,10 @@ fn main() {
     for _ in 0..rounds {
         for (name, measured) in &mut results {
             let result = match *name {
-                "a" => processes.measure(&mut client(&plain)),
+                "a" => processes.measure(&plain.clickhouse, &mut client(&plain)),
                 "b" => {
                     plain.clickhouse.run(&target_table());
-                    processes.measure(&mut insert_select(&plain))
+                    processes.measure(&plain.clickhouse, &mut insert_select(&plain))
                 }
                 "c" => resync(&processes, &mut plain, ""),
                 "d" => resync(&processes, &mut plain, FILTER_AND_MASK),
@@ -122,7 +122,8 @@ fn insert_select(world: &World) -> Command {
 fn resync(processes: &Processes, world: &mut World, transforms: &str) -> Measured {
     world.clear_tables();
     world.add_table("lineitem", transforms);
-    processes.measure(&mut world.command(&["resync", "--yes"]))
+    let mut command = world.command(&["resync", "--yes"]);
+    processes.measure(&world.clickhouse, &mut command)
 }
 
 fn machine() -> String {
@@ -144,9 +145,9 @@ fn report(rows: u64, results: &[(&str, Vec<Measured>)]) {
         .map(|(name, measured)| (*name, measure::median(measured)))
         .collect();
     println!(
-        "\n| | way | million rows/s | wall, s | CPU, s: MySQL | ClickHouse | client | client's peak, MiB |"
+        "\n| | way | million rows/s | wall, s | CPU, s: MySQL | ClickHouse | its merges afterwards | client | client's peak, MiB |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     let ways = [
         "`mysql` to /dev/null",
         "`INSERT … SELECT FROM mysql()`",
@@ -156,11 +157,12 @@ fn report(rows: u64, results: &[(&str, Vec<Measured>)]) {
     ];
     for ((name, m), way) in medians.iter().zip(ways) {
         println!(
-            "| {name} | {way} | {:.2} | {:.2} | {:.1} | {:.1} | {:.1} | {:.0} |",
+            "| {name} | {way} | {:.2} | {:.2} | {:.1} | {:.1} | {:.1} | {:.1} | {:.0} |",
             rows as f64 / m.wall.as_secs_f64() / 1e6,
             m.wall.as_secs_f64(),
             m.mysql_cpu,
             m.clickhouse_cpu,
+            m.merges_cpu,
             m.client_cpu,
             m.client_peak_mib
         );

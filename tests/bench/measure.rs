@@ -3,6 +3,8 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support::ClickHouse;
+
 /// The servers' processes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Processes {
@@ -17,14 +19,20 @@ pub(crate) struct Measured {
     /// CPU seconds of the servers while it ran.
     pub(crate) mysql_cpu: f64,
     pub(crate) clickhouse_cpu: f64,
+    /// CPU seconds that ClickHouse's merges took afterwards.
+    pub(crate) merges_cpu: f64,
     /// CPU seconds of the command itself.
     pub(crate) client_cpu: f64,
     pub(crate) client_peak_mib: f64,
 }
 
 impl Processes {
-    /// Runs a command to its end.
-    pub(crate) fn measure(&self, command: &mut Command) -> Measured {
+    /// Runs a command to its end, and waits until ClickHouse has merged what it wrote: the next one must not pay for it.
+    pub(crate) fn measure(
+        &self,
+        clickhouse_server: &ClickHouse,
+        command: &mut Command,
+    ) -> Measured {
         let (mysql, clickhouse) = (cpu_seconds(self.mysql), cpu_seconds(self.clickhouse));
         let began = Instant::now();
         let mut child = command.stdout(Stdio::null()).spawn().expect("it runs");
@@ -39,13 +47,26 @@ impl Processes {
         };
         let wall = began.elapsed();
         assert!(status.success(), "{command:?} failed");
+        let (mysql_end, clickhouse_end) = (cpu_seconds(self.mysql), cpu_seconds(self.clickhouse));
+        await_merges(clickhouse_server);
         Measured {
             wall,
-            mysql_cpu: cpu_seconds(self.mysql) - mysql,
-            clickhouse_cpu: cpu_seconds(self.clickhouse) - clickhouse,
+            mysql_cpu: mysql_end - mysql,
+            clickhouse_cpu: clickhouse_end - clickhouse,
+            merges_cpu: cpu_seconds(self.clickhouse) - clickhouse_end,
             client_cpu,
             client_peak_mib,
         }
+    }
+}
+
+fn await_merges(server: &ClickHouse) {
+    let mut quiet = 0;
+    // A merge may be about to be chosen: one moment of quiet is not enough.
+    while quiet < 5 {
+        let merges = server.query("SELECT count() FROM system.merges");
+        quiet = if merges == "0" { quiet + 1 } else { 0 };
+        std::thread::sleep(Duration::from_millis(200));
     }
 }
 

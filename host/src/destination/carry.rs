@@ -37,7 +37,12 @@ impl Destination {
                 "it has no columns that mark deletions, so no deleted rows were carried over",
             );
         }
-        if target.key.is_empty() {
+        let deleted = format!(
+            "SELECT count() FROM {} WHERE {} = 1",
+            self.table(&original.name),
+            quoted(&metadata.is_deleted)
+        );
+        if target.key.is_empty() || self.number("count deleted rows", &deleted).await? == 0 {
             return Ok(CarryOver::default());
         }
         if let Some(missing) = target

@@ -10,7 +10,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, Time64MicrosecondType, TimeUnit};
 use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::connect::quoted;
 use super::{Destination, DestinationError};
@@ -18,7 +18,7 @@ use crate::schema::{TargetColumn, TargetTable};
 
 /// The days that a `Date32` of ClickHouse can hold: 1900-01-01 to 2299-12-31.
 const DATE32: std::ops::RangeInclusive<i32> = -25_567..=120_529;
-/// Parts of a body, so that sending doesn't need another copy.
+/// The size of the parts that a body is made of and sent in.
 const PART_BYTES: usize = 1 << 20;
 /// Without a sign of life for this long the server is taken for gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
@@ -27,7 +27,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(300);
 /// What one insert writes: an Arrow stream in memory. A repeated insert sends the same bytes.
 #[derive(Clone, Debug)]
 pub struct Block {
-    bytes: Bytes,
+    parts: Vec<Bytes>,
     content_hash: u128,
 }
 
@@ -38,57 +38,105 @@ impl Block {
     }
 }
 
-impl Destination {
-    /// Checks batches of the transforms' output against the table, and encodes them as one block. There is at least one.
-    pub fn encode(
-        &self,
-        target: &TargetTable,
-        batches: &[RecordBatch],
-    ) -> Result<Block, DestinationError> {
-        let doing = || format!("encode a block of {}", target.name);
-        let failed = |cause: arrow::error::ArrowError| DestinationError::Answer {
-            doing: doing(),
-            reason: cause.to_string(),
-        };
-        let Some(first) = batches.first() else {
-            return Err(DestinationError::Answer {
-                doing: doing(),
-                reason: "it is empty".to_owned(),
-            });
-        };
-        let schema = wire_schema(&first.schema(), target);
-        let size: usize = batches.iter().map(RecordBatch::get_array_memory_size).sum();
-        let mut writer =
-            StreamWriter::try_new(Vec::with_capacity(size.min(256 << 20) + 4096), &schema)
-                .map_err(failed)?;
-        let mut first_row = 0;
-        for batch in batches {
-            for (column, array) in target.columns.iter().zip(batch.columns()) {
-                check(
-                    target,
-                    &column.name,
-                    &column.clickhouse_type,
-                    array,
-                    first_row,
-                )?;
-            }
-            let wired = batch.columns().iter().zip(&target.columns);
-            let columns = wired
-                .map(|(array, column)| wire_array(array, column))
-                .collect();
-            writer
-                .write(&RecordBatch::try_new(schema.clone(), columns).map_err(failed)?)
-                .map_err(failed)?;
-            first_row += batch.num_rows();
-        }
-        let bytes = Bytes::from(writer.into_inner().map_err(failed)?);
-        let content_hash = xxh3_128(&bytes);
-        Ok(Block {
-            bytes,
-            content_hash,
+/// Makes a block out of batches as they come: a batch is checked, encoded and let go.
+pub struct BlockWriter {
+    target: TargetTable,
+    schema: Arc<Schema>,
+    stream: StreamWriter<Parts>,
+    rows: usize,
+}
+
+impl BlockWriter {
+    /// An empty block of a table, for batches of this schema.
+    pub fn new(target: &TargetTable, schema: &Schema) -> Result<Self, DestinationError> {
+        let schema = wire_schema(schema, target);
+        let stream = StreamWriter::try_new(Parts::default(), &schema);
+        Ok(Self {
+            target: target.clone(),
+            stream: stream.map_err(|cause| not_encoded(target, &cause))?,
+            schema,
+            rows: 0,
         })
     }
 
+    /// The rows so far.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Checks a batch against the table, and appends it.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), DestinationError> {
+        let target = &self.target;
+        for (column, array) in target.columns.iter().zip(batch.columns()) {
+            let (name, clickhouse_type) = (&column.name, &column.clickhouse_type);
+            check(target, name, clickhouse_type, array, self.rows)?;
+        }
+        let wired = batch.columns().iter().zip(&target.columns);
+        let columns = wired
+            .map(|(array, column)| wire_array(array, column))
+            .collect();
+        RecordBatch::try_new(self.schema.clone(), columns)
+            .and_then(|batch| self.stream.write(&batch))
+            .map_err(|cause| not_encoded(target, &cause))?;
+        self.rows += batch.num_rows();
+        Ok(())
+    }
+
+    /// The block.
+    pub fn finish(self) -> Result<Block, DestinationError> {
+        let parts = self.stream.into_inner();
+        let mut parts = parts.map_err(|cause| not_encoded(&self.target, &cause))?;
+        parts.cut();
+        Ok(Block {
+            parts: parts.whole,
+            content_hash: parts.hash.digest128(),
+        })
+    }
+}
+
+fn not_encoded(target: &TargetTable, cause: &arrow::error::ArrowError) -> DestinationError {
+    DestinationError::Answer {
+        doing: format!("encode a block of {}", target.name),
+        reason: cause.to_string(),
+    }
+}
+
+/// Bytes in parts of a bounded size: what is written is not moved again, neither to make room nor to be sent.
+#[derive(Default)]
+struct Parts {
+    whole: Vec<Bytes>,
+    last: Vec<u8>,
+    hash: Xxh3,
+}
+
+impl Parts {
+    fn cut(&mut self) {
+        if !self.last.is_empty() {
+            self.whole.push(Bytes::from(std::mem::take(&mut self.last)));
+        }
+    }
+}
+
+impl std::io::Write for Parts {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.last.capacity() == 0 {
+            self.last.reserve_exact(PART_BYTES);
+        }
+        let taken = bytes.len().min(PART_BYTES - self.last.len());
+        self.last.extend_from_slice(&bytes[..taken]);
+        self.hash.update(&bytes[..taken]);
+        if self.last.len() == PART_BYTES {
+            self.cut();
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Destination {
     /// Inserts a block into the shadow, once. `token` is what the shadow recognises it by, should it come again.
     pub async fn insert(
         &self,
@@ -127,10 +175,8 @@ impl Destination {
             insert = insert.with_setting(name, value);
         }
         let failed = |error| DestinationError::of(&doing, &error);
-        let mut rest = block.bytes.clone();
-        while !rest.is_empty() {
-            let part = rest.split_to(rest.len().min(PART_BYTES));
-            insert.send(part).await.map_err(failed)?;
+        for part in &block.parts {
+            insert.send(part.clone()).await.map_err(failed)?;
         }
         insert.end().await.map_err(failed)
     }

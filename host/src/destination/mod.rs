@@ -13,12 +13,13 @@ pub mod embedded;
 mod encode;
 mod error;
 mod live;
+mod merges;
 mod verify;
 
 pub use carry::CarryOver;
 pub use connect::Destination;
 pub use ddl::{Ddl, Kept, Lost};
 pub use digest::Digest;
-pub use encode::Block;
+pub use encode::{Block, BlockWriter};
 pub use error::DestinationError;
 pub use live::{LiveColumn, LiveTable};

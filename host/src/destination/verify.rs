@@ -35,23 +35,33 @@ impl Destination {
         live: &LiveTable,
         metadata: &MetadataNames,
     ) -> Result<u64, DestinationError> {
-        let final_ = if live.engine.contains("Replacing") {
-            " FINAL"
-        } else {
-            ""
-        };
+        let replaces = live.engine.contains("Replacing");
+        self.count_live(live, metadata, if replaces { " FINAL" } else { "" })
+            .await
+    }
+
+    /// The same with the versions of a row that a merge has not removed yet: never less, and much cheaper.
+    pub async fn live_rows_at_most(
+        &self,
+        live: &LiveTable,
+        metadata: &MetadataNames,
+    ) -> Result<u64, DestinationError> {
+        self.count_live(live, metadata, "").await
+    }
+
+    async fn count_live(
+        &self,
+        live: &LiveTable,
+        metadata: &MetadataNames,
+        modifier: &str,
+    ) -> Result<u64, DestinationError> {
         let condition = match live.column(&metadata.is_deleted) {
             Some(_) => format!(" WHERE {} = 0", quoted(&metadata.is_deleted)),
             None => String::new(),
         };
-        self.number(
-            "count the original",
-            &format!(
-                "SELECT count() FROM {}{final_}{condition}",
-                self.table(&live.name)
-            ),
-        )
-        .await
+        let table = self.table(&live.name);
+        let sql = format!("SELECT count() FROM {table}{modifier}{condition}");
+        self.number("count the original", &sql).await
     }
 
     /// Reads the columns of a table back, and digests them; `schema` is that of the batches that were sent.

@@ -187,7 +187,7 @@ pub struct TableRecord {
     pub original: Option<Uuid>,
     /// The shadow's UUID.
     pub shadow: Option<Uuid>,
-    /// Visible rows of the original before the swap.
+    /// Rows of the original before the swap; exact where the gate could depend on it, else with old versions of rows.
     pub original_rows: Option<u64>,
     /// Soft-deleted rows that were carried over.
     pub carried_over: Option<u64>,

@@ -9,6 +9,7 @@ use super::report::{Outcome, PercentChange};
 use super::session::Session;
 use super::work::Work;
 use super::{setup, swap, verify};
+use crate::destination::LiveTable;
 use crate::journal::{Phase, TableRecord, TableState};
 use crate::pipe::OnTableError;
 use crate::schema::TableName;
@@ -159,13 +160,7 @@ async fn carry_over(session: &Arc<Session>, work: &Work, table: &BoundTable) -> 
         .await?;
     let (mut carried, mut rows) = (None, None);
     if let Some(original) = &original {
-        rows = Some(
-            session
-                .retried("count the original", || {
-                    destination.live_rows(original, &table.target.metadata)
-                })
-                .await?,
-        );
+        rows = Some(count_original(session, work, table, original).await?);
         let moved = session
             .retried("carry rows over", || {
                 destination.carry_over(&table.target, original)
@@ -183,6 +178,27 @@ async fn carry_over(session: &Arc<Session>, work: &Work, table: &BoundTable) -> 
         record.original_rows = rows;
     })?;
     Ok(())
+}
+
+/// The original's rows, for the gate and the record. They are counted exactly where the gate could depend on it.
+async fn count_original(
+    session: &Session,
+    work: &Work,
+    table: &BoundTable,
+    original: &LiveTable,
+) -> Result<u64, Error> {
+    let (destination, metadata) = (&session.destination, &table.target.metadata);
+    let what = "count the original";
+    let most = session
+        .retried(what, || destination.live_rows_at_most(original, metadata))
+        .await?;
+    let written = written(work, &table.mapping.source)?;
+    if work.pipe.swap.max_growth.is_none() && gate(&work.pipe, Some(most), written).is_none() {
+        return Ok(most);
+    }
+    Ok(session
+        .retried(what, || destination.live_rows(original, metadata))
+        .await?)
 }
 
 /// The gate: a table that differs from its original by more than the pipe allows waits for a person.

@@ -30,6 +30,11 @@ use crate::journal::TableState;
 use crate::schema::{Chunk, Ledger, TableName};
 use crate::source::{Consistency, Reader, Snapshot, TableRead};
 
+/// Parts of a shadow up to which its merges are held: inserts are slowed down from 1,000 a partition on.
+const HELD_PARTS: u64 = 250;
+/// The same where a block makes a part for each partition that it has rows of.
+const HELD_PARTS_PARTITIONED: u64 = 40;
+
 /// How a load ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loaded {
@@ -133,6 +138,7 @@ pub(super) async fn load(
 ) -> Result<Loaded, Error> {
     plan(session, work, tables).await?;
     finish_tables(work, tables)?;
+    hold_merges(session, work, tables).await?;
     let mut lost = 0;
     loop {
         let names: Vec<TableName> = tables
@@ -205,6 +211,36 @@ fn finish_tables(work: &Work, tables: &[BoundTable]) -> Result<(), Error> {
         let done = chunks.iter().all(|chunk| chunk.result.is_some());
         if done && work.table(source).state == TableState::Loading {
             work.loaded(source)?;
+        }
+    }
+    Ok(())
+}
+
+/// Holds the merges of shadows that will have few parts; many parts would slow inserts down, and in the end stop them. The swap releases them.
+async fn hold_merges(session: &Session, work: &Work, tables: &[BoundTable]) -> Result<(), Error> {
+    let block_bytes = work.pipe.snapshot.block_bytes as u64;
+    for table in tables {
+        let chunks = work
+            .journal
+            .chunks(&work.id(), &table.mapping.source)?
+            .len() as u64;
+        let parts = chunks + table.source.estimated_bytes / block_bytes;
+        let most = match table.target.partition_by {
+            Some(_) => HELD_PARTS_PARTITIONED,
+            None => HELD_PARTS,
+        };
+        if parts > most {
+            continue;
+        }
+        let shadow = table.target.shadow();
+        let held = session
+            .retried("hold merges", || session.destination.hold_merges(&shadow))
+            .await?;
+        if !held {
+            tracing::info!(
+                shadow,
+                "no right to SYSTEM STOP MERGES: the load is merged as it goes"
+            );
         }
     }
     Ok(())

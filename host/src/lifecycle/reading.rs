@@ -12,7 +12,7 @@ use tokio::sync::mpsc::Sender;
 use super::error::Error;
 use super::load::{LoadTable, Shared, Task};
 use super::writing::Job;
-use crate::destination::Digest;
+use crate::destination::{BlockWriter, DestinationError, Digest};
 use crate::journal::ChunkResult;
 use crate::pipe::VerifyMode;
 use crate::schema::Ledger;
@@ -35,8 +35,7 @@ pub(super) fn read(shared: &Shared, mut reader: Reader, jobs: &Sender<Job>) {
             task: &task,
             chain,
             jobs,
-            batches: Vec::new(),
-            rows: 0,
+            block: None,
             bytes: 0,
             sequence: 0,
             result: Totals::default(),
@@ -54,6 +53,12 @@ pub(super) fn read(shared: &Shared, mut reader: Reader, jobs: &Sender<Job>) {
                 return;
             }
         }
+    }
+}
+
+impl From<DestinationError> for Ended {
+    fn from(error: DestinationError) -> Self {
+        Self::Failed(error.into())
     }
 }
 
@@ -100,8 +105,7 @@ struct Assembly<'a> {
     task: &'a Task,
     chain: &'a mut ChainInstance,
     jobs: &'a Sender<Job>,
-    batches: Vec<RecordBatch>,
-    rows: usize,
+    block: Option<BlockWriter>,
     bytes: usize,
     sequence: u32,
     result: Totals,
@@ -153,15 +157,25 @@ impl Assembly<'_> {
                 .get_or_insert_with(|| Digest::new(applied.batch.num_columns()));
             digest.add(&applied.batch, self.task.table.bound.chain.output_key());
         }
-        let bytes = batch_bytes(&applied.batch);
+        self.append(&applied.batch)
+    }
+
+    /// Appends a batch to the block, which is handed over first if the batch would make it too large.
+    fn append(&mut self, batch: &RecordBatch) -> Result<(), Ended> {
+        let bytes = batch_bytes(batch);
+        let rows = self.block.as_ref().map_or(0, BlockWriter::rows);
         if self.bytes + bytes > self.shared.work.pipe.snapshot.block_bytes
-            || self.rows + applied.batch.num_rows() > BLOCK_ROWS
+            || rows + batch.num_rows() > BLOCK_ROWS
         {
             self.flush()?;
         }
         self.bytes += bytes;
-        self.rows += applied.batch.num_rows();
-        self.batches.push(applied.batch);
+        let mut block = match self.block.take() {
+            Some(block) => block,
+            None => BlockWriter::new(&self.task.table.bound.target, &batch.schema())?,
+        };
+        block.write(batch)?;
+        self.block = Some(block);
         Ok(())
     }
 
@@ -186,18 +200,12 @@ impl Assembly<'_> {
 
     /// Hands what was gathered to the writer, as one block.
     fn flush(&mut self) -> Result<(), Ended> {
-        if self.batches.is_empty() {
+        let Some(block) = self.block.take() else {
             return Ok(());
-        }
-        let batches = std::mem::take(&mut self.batches);
-        let encoded = self
-            .shared
-            .session
-            .destination
-            .encode(&self.task.table.bound.target, &batches);
-        let block = encoded.map_err(|cause| Ended::Failed(cause.into()))?;
+        };
+        let block = block.finish()?;
         self.result.bytes += self.bytes as u64;
-        (self.rows, self.bytes) = (0, 0);
+        self.bytes = 0;
         let job = Job::Block {
             task: self.task.clone(),
             sequence: self.sequence,

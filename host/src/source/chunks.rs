@@ -57,7 +57,7 @@ impl Source {
         let parts = if table.estimated_rows <= target_rows {
             planner.small(table.estimated_rows).await?
         } else if *first == KeyKind::Int {
-            planner.bisect().await?
+            planner.bisect(table.estimated_rows).await?
         } else {
             planner.walk(None, None).await?
         };
@@ -178,8 +178,8 @@ impl Planner<'_> {
             })
     }
 
-    /// Halves the values of the first column until the parts are small enough.
-    async fn bisect(&mut self) -> Result<Vec<Part>, SourceError> {
+    /// Halves the values of the first column until the parts are small enough. `total` is the table's estimate.
+    async fn bisect(&mut self, total: u64) -> Result<Vec<Part>, SourceError> {
         let (column, target) = (self.columns[0].clone(), self.target);
         let sql = format!(
             "SELECT MIN({column}) + 0, MAX({column}) + 0 FROM {}",
@@ -219,6 +219,7 @@ impl Planner<'_> {
                 parts.push(Part { after, upto, rows });
             }
         }
+        let mut parts = calibrated(parts, total, target);
         // Rows that come in beyond the ends belong to the first and the last part.
         if let Some(first) = parts.first_mut() {
             first.after = None;
@@ -247,6 +248,21 @@ impl Planner<'_> {
         };
         Ok(rows.first().and_then(estimate).unwrap_or(0))
     }
+}
+
+/// Estimates of ranges may be twice too high; the table's own is near, unless it is stale. So the parts' are scaled to it, within bounds, and
+/// small parts joined.
+fn calibrated(parts: Vec<Part>, total: u64, target: u64) -> Vec<Part> {
+    let sum: u64 = parts.iter().map(|part| part.rows).sum();
+    let total = total.max(sum / 5 * 2);
+    let mut joined = Vec::with_capacity(parts.len());
+    for mut part in parts {
+        if sum > total {
+            part.rows = (u128::from(part.rows) * u128::from(total) / u128::from(sum)) as u64;
+        }
+        merge(&mut joined, part, target);
+    }
+    joined
 }
 
 /// Appends a part, or joins it to the one before if both together are small enough.

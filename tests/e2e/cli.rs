@@ -108,10 +108,13 @@ fn looking_changes_nothing() {
         "ORDER BY (`id`)",
         "filter 0.1.0: reads status; filters\n",
         "mask 0.1.0: reads email; computes email\n",
-        "about 5",
     ] {
         assert!(plan.contains(words), "{words}: {plan}");
     }
+    // An estimate of the optimizer's, or the planner's where statistics lag behind.
+    let about = plan.split_once("about ").unwrap().1;
+    let rows: u64 = about.split_once(" rows").unwrap().0.parse().unwrap();
+    assert!((4_000..=6_000).contains(&rows), "{plan}");
     let preview = stdout(&text(
         &world,
         &[

@@ -130,7 +130,7 @@ impl Shared {
     }
 }
 
-/// Loads all chunks that are not done, from as many snapshots as it takes.
+/// Loads all chunks that are not done, with the shadows' merges held.
 pub(super) async fn load(
     session: &Arc<Session>,
     work: &Arc<Work>,
@@ -139,6 +139,18 @@ pub(super) async fn load(
     plan(session, work, tables).await?;
     finish_tables(work, tables)?;
     hold_merges(session, work, tables).await?;
+    let loaded = load_pending(session, work, tables).await;
+    // Also where the load failed or was paused: a mutation of a table whose merges are held would wait for ever.
+    release_merges(session, tables, loaded.is_ok()).await?;
+    loaded
+}
+
+/// Loads all chunks that are not done, from as many snapshots as it takes.
+async fn load_pending(
+    session: &Arc<Session>,
+    work: &Arc<Work>,
+    tables: &[BoundTable],
+) -> Result<Loaded, Error> {
     let mut lost = 0;
     loop {
         let names: Vec<TableName> = tables
@@ -216,7 +228,7 @@ fn finish_tables(work: &Work, tables: &[BoundTable]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Holds the merges of shadows that will have few parts; many parts would slow inserts down, and in the end stop them. The swap releases them.
+/// Holds the merges of shadows that will have few parts; many parts would slow inserts down, and in the end stop them.
 async fn hold_merges(session: &Session, work: &Work, tables: &[BoundTable]) -> Result<(), Error> {
     let block_bytes = work.pipe.snapshot.block_bytes as u64;
     for table in tables {
@@ -241,6 +253,25 @@ async fn hold_merges(session: &Session, work: &Work, tables: &[BoundTable]) -> R
                 shadow,
                 "no right to SYSTEM STOP MERGES: the load is merged as it goes"
             );
+        }
+    }
+    Ok(())
+}
+
+/// Lets the shadows be merged again. One of an earlier process may be held, so all are released. After a failure, which may well be the
+/// destination's, it is tried once.
+async fn release_merges(
+    session: &Session,
+    tables: &[BoundTable],
+    loaded: bool,
+) -> Result<(), Error> {
+    for table in tables {
+        let shadow = table.target.shadow();
+        let release = || session.destination.release_merges(&shadow);
+        if loaded {
+            session.retried("release merges", release).await?;
+        } else if let Err(error) = release().await {
+            tracing::debug!(%error, shadow, "its merges are still held");
         }
     }
     Ok(())

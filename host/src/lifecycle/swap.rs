@@ -42,10 +42,6 @@ pub(super) async fn swap(
         table.state = TableState::Swapping
     })?;
     if bearer(destination, name).await? != Some(shadow) {
-        let release = || destination.release_merges(&shadow_name);
-        retry::SERVER
-            .run("release merges", DestinationError::is_transient, release)
-            .await?;
         let sent = match record.original {
             Some(_) => destination.exchange(name, &shadow_name).await,
             None => destination.rename(&shadow_name, name).await,

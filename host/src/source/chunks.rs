@@ -136,7 +136,7 @@ impl Planner<'_> {
         }
     }
 
-    /// The key that comes `skip` rows after the first of a range.
+    /// The key that comes `skip` rows after the first of a range, if another one follows it: nothing is worth a bound of its own at the end.
     async fn bound(
         &mut self,
         after: Option<&KeyBound>,
@@ -151,14 +151,17 @@ impl Planner<'_> {
             .map(|(name, kind)| selected(name, kind))
             .collect();
         let sql = format!(
-            "SELECT {} FROM {}{condition}{} LIMIT 1 OFFSET {skip}",
+            "SELECT {} FROM {}{condition}{} LIMIT 2 OFFSET {skip}",
             columns.join(", "),
             self.from,
             order_by(&self.columns)
         );
         let values = values.into_iter().map(parameter).collect();
         let rows = self.control.rows(&sql, values, ACTION).await?;
-        rows.first().map(|row| self.key_of(row)).transpose()
+        match &rows[..] {
+            [row, _] => self.key_of(row).map(Some),
+            _ => Ok(None),
+        }
     }
 
     fn key_of(&self, row: &Row) -> Result<KeyBound, SourceError> {

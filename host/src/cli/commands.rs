@@ -51,7 +51,7 @@ pub(super) async fn run(
         Command::Plan { tables } => {
             let plan = lifecycle::plan(&pipe, tables).await?;
             printer.result(
-                &format!("{} tables", plan.tables.len()),
+                &show::count_of_tables(plan.tables.len()),
                 &show::plan(&plan),
                 &plan,
             );
@@ -113,7 +113,7 @@ pub(super) async fn run(
                 .map(|resync| resync.tables)
                 .unwrap_or_default();
             printer.result(
-                &format!("{} tables", tables.len()),
+                &show::count_of_tables(tables.len()),
                 &show::tables(&tables),
                 &tables,
             );

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::arguments::InitArguments;
 use super::exit::{Exit, Failure};
 use super::printer::Printer;
+use super::show;
 use crate::lifecycle;
 use crate::pipe::template::Template;
 use crate::pipe::{Pipe, PipeError};
@@ -30,8 +31,9 @@ pub(super) async fn run(
         .filter(|table| !table.is_view)
         .count();
     let text = format!(
-        "wrote {}: {copied} tables; next: tidemill check",
-        file.display()
+        "wrote {}: {}; next: tidemill check",
+        file.display(),
+        show::count_of_tables(copied)
     );
     printer.result(
         &text,

@@ -27,13 +27,21 @@ fn table(names: &[&str], numbers: &[usize], rows: impl IntoIterator<Item = Vec<S
     table.to_string()
 }
 
+/// `1 table`, `4 tables`.
+pub(super) fn count_of_tables(tables: usize) -> String {
+    match tables {
+        1 => "1 table".to_owned(),
+        _ => format!("{tables} tables"),
+    }
+}
+
 pub(super) fn check(report: &CheckReport) -> String {
     let mut text = format!(
-        "{}: {} -> {}, {} tables\n",
+        "{}: {} -> {}, {}\n",
         report.pipe,
         report.source,
         report.destination,
-        report.tables.len()
+        count_of_tables(report.tables.len())
     );
     text += &findings(&report.findings);
     text

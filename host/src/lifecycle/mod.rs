@@ -242,7 +242,12 @@ pub fn status(pipe: &Pipe) -> Result<Status, Error> {
     status.rollback = tables
         .iter()
         .filter(|table| table.state == TableState::Swapped)
-        .filter_map(|table| Some((table.destination.clone(), table.keep_old_until?.to_string())))
+        .filter_map(|table| {
+            Some((
+                table.destination.clone(),
+                statistics::to_the_second(table.keep_old_until?),
+            ))
+        })
         .collect();
     status.drift = inspect::drift(pipe, &last_records(&journal)?);
     status.resync = Some(statistics::summary(&journal, &last)?);

@@ -218,6 +218,9 @@ async fn similar(control: &mut Control, name: &TableName) -> Result<Vec<TableNam
          AND table_type = 'BASE TABLE' LIMIT 20000"
     );
     let rows = control.rows(&sql, vec![], "the list of tables").await?;
+    let distance = |a: &str, b: &str| {
+        strsim::damerau_levenshtein(&a.to_lowercase(), &b.to_lowercase())
+    };
     let mut near: Vec<(usize, TableName)> = rows
         .iter()
         .filter_map(|row| {
@@ -235,38 +238,4 @@ async fn similar(control: &mut Control, name: &TableName) -> Result<Vec<TableNam
     near.sort();
     near.truncate(3);
     Ok(near.into_iter().map(|(_, name)| name).collect())
-}
-
-/// How many letters have to be changed, added or left out, without regard to case (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().flat_map(char::to_lowercase).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().flat_map(char::to_lowercase).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substitute = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substitute.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::distance;
-
-    #[test]
-    fn names_are_near_or_far() {
-        for (a, b, away) in [
-            ("orders", "orders", 0),
-            ("order", "Orders", 1),
-            ("ordres", "orders", 2),
-            ("", "abc", 3),
-            ("x", "orders", 6),
-        ] {
-            assert_eq!(distance(a, b), away, "{a} {b}");
-        }
-    }
 }

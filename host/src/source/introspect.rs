@@ -218,9 +218,8 @@ async fn similar(control: &mut Control, name: &TableName) -> Result<Vec<TableNam
          AND table_type = 'BASE TABLE' LIMIT 20000"
     );
     let rows = control.rows(&sql, vec![], "the list of tables").await?;
-    let distance = |a: &str, b: &str| {
-        strsim::damerau_levenshtein(&a.to_lowercase(), &b.to_lowercase())
-    };
+    let distance =
+        |a: &str, b: &str| strsim::damerau_levenshtein(&a.to_lowercase(), &b.to_lowercase());
     let mut near: Vec<(usize, TableName)> = rows
         .iter()
         .filter_map(|row| {

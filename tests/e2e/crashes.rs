@@ -1,7 +1,7 @@
 //! Kill -9 on both sides of every journalled step: the next process ends with the result of an undisturbed run.
 
-use crate::shop;
 use crate::support::{Flavor, World};
+use crate::{gates, shop};
 
 /// Kills `command` at its n-th crash point. Whether it came so far.
 fn killed_at(world: &World, command: &[&str], n: u32) -> bool {
@@ -103,5 +103,21 @@ fn a_rollback_survives_a_kill_at_every_step() {
             assert!(n > 4, "only {n} crash points were met");
             return;
         }
+    }
+}
+
+#[test]
+fn what_a_first_chunk_left_of_an_older_snapshot_is_wiped() {
+    for flavor in Flavor::ALL {
+        let world = shop::loaded(shop::shop(flavor));
+        // Its rows are written, and no chunk is journalled as done.
+        gates::stop_at(&world, |place| {
+            place.contains("before `chunk ") && place.contains(" done ")
+        });
+        world
+            .mysql
+            .run("DELETE FROM orders WHERE id < 300;\nDELETE FROM items WHERE order_id < 300;\n");
+        world.tidemill(&["resume"]).ok();
+        shop::assert_shop(&world);
     }
 }

@@ -61,6 +61,17 @@ fn stopped_before_verification(mode: &str) -> (World, String) {
     let world =
         shop::loaded(shop::shop(Flavor::MySql).settings(&format!("[verify]\nmode = \"{mode}\"\n")));
     let before = shop::visible(&world);
+    stop_before_verification(&world);
+    (world, before)
+}
+
+/// Kills a resync when its copy is complete, and before it is verified.
+pub(crate) fn stop_before_verification(world: &World) {
+    stop_at(world, |place| place.contains("after `phase Resync`"));
+}
+
+/// Kills a resync at the first crash point that is the wanted one.
+pub(crate) fn stop_at(world: &World, wanted: impl Fn(&str) -> bool) {
     for step in 1.. {
         let mut command = world.command(&["resync", "--yes"]);
         let stopped = crate::support::world::answer(
@@ -69,14 +80,13 @@ fn stopped_before_verification(mode: &str) -> (World, String) {
                 .output()
                 .unwrap(),
         );
-        if stopped.stderr.contains("after `phase Resync`") {
-            return (world, before);
-        }
         assert_eq!(stopped.code, None, "{stopped:#?}");
+        if wanted(&stopped.stderr) {
+            return;
+        }
         // There is nothing to give up where the kill came before the first record.
         world.tidemill(&["abort", "--yes"]);
     }
-    unreachable!("a resync passes that step")
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What a resync keeps: soft-deleted rows, and what users added to the original.
 
+use crate::gates;
 use crate::shop;
-use crate::support::{Flavor, World};
+use crate::support::{ClickHouse, Flavor, MySql, World};
 
 /// Marks rows of `orders` as CDC would: the same row again, with a higher version.
 fn soft_delete(world: &World, condition: &str) {
@@ -58,6 +59,22 @@ fn a_cast_that_would_lose_a_carried_value_stops_before_the_swap() {
         .tidemill(&["resync", "--yes"])
         .fails(7, &["total", "70000"]);
     assert_eq!(shop::visible(&world), before, "the original is untouched");
+    // The copy is what it was proved to be: with the value mended, the resync goes on from there.
+    let status = world.tidemill(&["status"]).ok();
+    assert_eq!(
+        status.json["result"]["resync"]["tables"][0]["state"],
+        "verified"
+    );
+    world.clickhouse.run(
+        "ALTER TABLE {db}.orders UPDATE total = 1 WHERE id = 70000 SETTINGS mutations_sync = 2;\n",
+    );
+    world.tidemill(&["resume"]).ok();
+    assert_eq!(
+        world
+            .clickhouse
+            .query("SELECT total FROM {db}.orders WHERE _peerdb_is_deleted = 1"),
+        "1"
+    );
 }
 
 #[test]
@@ -103,5 +120,86 @@ fn tuning_of_the_original_survives() {
             .query("SELECT cents FROM {db}.orders WHERE id = 1"),
         "101"
     );
+    shop::assert_shop(&world);
+}
+
+/// Lets the rows of `orders` up to this id expire, at once.
+fn expire(world: &World, id: u32) {
+    world.clickhouse.run(&format!(
+        "ALTER TABLE {{db}}.orders MODIFY TTL toDateTime('2030-01-01 00:00:00') - toIntervalYear(if(id <= {id}, 20, 0));\n\
+         ALTER TABLE {{db}}.orders MODIFY COLUMN note TTL toDateTime('2030-01-01 00:00:00') - toIntervalYear(if(id <= 100, 20, 0));\n"
+    ));
+}
+
+#[test]
+fn rows_expire_after_the_proof_and_not_before() {
+    let world = shop::loaded(shop::shop(Flavor::MySql).settings("[verify]\nmode = \"full\"\n"));
+    expire(&world, 70);
+    gates::stop_before_verification(&world);
+    world
+        .clickhouse
+        .run("OPTIMIZE TABLE {db}.orders_resync FINAL;\n");
+    world.tidemill(&["resume"]).ok();
+    world.clickhouse.run("OPTIMIZE TABLE {db}.orders FINAL;\n");
+    assert_eq!(
+        world
+            .clickhouse
+            .query("SELECT min(id), countIf(note IS NOT NULL AND id <= 100) FROM {db}.orders"),
+        "71\t0"
+    );
+}
+
+#[test]
+fn a_user_without_system_rights_loads_but_is_told_where_a_ttl_needs_them() {
+    let clickhouse = ClickHouse::with_limited_user(&[
+        "SELECT, INSERT, CREATE DATABASE, CREATE TABLE, DROP TABLE, TRUNCATE, ALTER ON {db}.*",
+        "TABLE ENGINE ON *",
+    ]);
+    let world = World::of(MySql::new(Flavor::MySql), clickhouse).destination_user("limited");
+    let world = shop::loaded(shop::with_mappings(world));
+    world.tidemill(&["resync", "--yes"]).ok();
+    shop::assert_shop(&world);
+    expire(&world, 0);
+    world
+        .tidemill(&["resync", "--yes"])
+        .fails(7, &["SYSTEM TTL MERGES", "orders_resync"]);
+    world.tidemill(&["abort", "--yes"]).ok();
+    assert_eq!(world.clickhouse.count("orders"), shop::KEPT_ORDERS);
+}
+
+#[test]
+fn what_a_swap_would_destroy_and_is_not_its_own_is_left_alone() {
+    let world = shop::shop(Flavor::MySql);
+    world.clickhouse.run("CREATE DATABASE {db};\nCREATE TABLE {db}.orders (id UInt32, n UInt64) ENGINE = SummingMergeTree ORDER BY id;\n");
+    for (command, code) in [
+        (&["resync", "--yes"][..], 7),
+        (&["check"], 11),
+        (&["plan"], 11),
+    ] {
+        let refused = world.tidemill(command);
+        assert_eq!(refused.code, Some(code), "{refused:#?}");
+        assert!(refused.json.to_string().contains("engine SummingMergeTree"));
+    }
+    world
+        .clickhouse
+        .run("DROP TABLE {db}.orders;\nCREATE VIEW {db}.orders AS SELECT 1 AS id;\n");
+    world
+        .tidemill(&["resync", "--yes"])
+        .fails(7, &["`orders`", "engine View"]);
+    world.clickhouse.run("DROP TABLE {db}.orders;\nCREATE TABLE {db}.orders_resync_old ENGINE = MergeTree ORDER BY n AS SELECT 7 AS n;\n");
+    world
+        .tidemill(&["resync", "--yes"])
+        .fails(7, &["`orders_resync_old`", "rename it"]);
+    assert_eq!(
+        world
+            .clickhouse
+            .query("SELECT n FROM {db}.orders_resync_old"),
+        "7"
+    );
+    world.clickhouse.run("DROP TABLE {db}.orders_resync_old;\n");
+    // The pipe's own old tables make way for newer ones.
+    for _ in 0..3 {
+        world.tidemill(&["resync", "--yes"]).ok();
+    }
     shop::assert_shop(&world);
 }

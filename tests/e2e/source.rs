@@ -1,6 +1,6 @@
 //! What is read from a source: every type, keys of every kind, and the ways to connect.
 
-use crate::support::{Flavor, World};
+use crate::support::{ClickHouse, Flavor, MySql, World, servers};
 
 /// Small chunks and batches, every column read back.
 const SETTINGS: &str =
@@ -356,6 +356,13 @@ const KEYS: &[(&str, &str, &str, &str)] = &[
         "k",
         "'2020-01-01' + INTERVAL i DAY",
     ),
+    // 1 to 99 would mean other years.
+    (
+        "years",
+        "y YEAR NOT NULL, n INT NOT NULL",
+        "y, n",
+        "IF(i % 3 = 0, 0, 1901 + i % 255), i",
+    ),
     (
         "enums",
         "a ENUM('z', 'a', 'm') NOT NULL, b INT NOT NULL",
@@ -397,6 +404,62 @@ fn a_table_is_split_by_whatever_key_it_has() {
             );
         }
     }
+}
+
+#[test]
+fn dates_that_are_no_days_are_null_or_refused_also_as_a_bound() {
+    for flavor in Flavor::ALL {
+        let mut world = World::new(flavor).settings(SETTINGS).table("nullable", "");
+        world.mysql.run(
+            "SET SESSION sql_mode = 'ALLOW_INVALID_DATES';
+             CREATE TABLE nullable (id INT PRIMARY KEY, d DATE, m DATETIME);
+             INSERT INTO nullable VALUES (1, '2023-02-31', '2023-04-31 01:02:03'), (2, '2024-02-29', '2024-02-29 00:00:00');
+             CREATE TABLE keyed (d DATE NOT NULL, n INT NOT NULL, PRIMARY KEY (d, n));\n",
+        );
+        world.tidemill(&["run"]).ok();
+        assert_eq!(
+            world
+                .clickhouse
+                .query("SELECT d, m FROM {db}.nullable ORDER BY id"),
+            "\\N\t\\N\n2024-02-29\t2024-02-29 00:00:00"
+        );
+        // A chunk's bound falls on such a day: the rows behind it must not be taken for read.
+        let rows: Vec<String> = (0..3000)
+            .map(|n| format!("('2023-02-3{}', {n})", n / 1500))
+            .collect();
+        world.mysql.run(&format!(
+            "SET SESSION sql_mode = 'ALLOW_INVALID_DATES';\nINSERT INTO keyed VALUES {};\nANALYZE TABLE keyed;\n",
+            rows.join(", ")
+        ));
+        world.clear_tables();
+        world.add_table("keyed", "");
+        world
+            .tidemill(&["resync", "--yes"])
+            .fails(4, &["`d`", "keyed", "impossible date"]);
+        assert_eq!(
+            world.tidemill(&["plan"]).ok().json["result"]["tables"][0]["chunks"],
+            3,
+            "{flavor:?}"
+        );
+    }
+}
+
+#[test]
+fn a_binlog_that_leaves_databases_out_is_no_proof_of_one_moment() {
+    let consistency = |mysql: MySql| {
+        let world = World::of(mysql, ClickHouse::new())
+            .table("t", "")
+            .table("u", "");
+        world.mysql.run("CREATE TABLE t (id INT PRIMARY KEY);\nCREATE TABLE u LIKE t;\nINSERT INTO t VALUES (1), (2);\n");
+        world.tidemill(&["run"]).ok().json["result"]["consistency"].to_string()
+    };
+    let whole = consistency(MySql::new(Flavor::MariaDb));
+    assert!(whole.contains("one binlog position"), "{whole}");
+    let filtered = MySql::mariadb_with("--binlog-ignore-db=scratch", "mariadb-filtered");
+    let process = filtered.server.process();
+    let found = consistency(filtered);
+    servers::kill(process);
+    assert!(found.contains("FLUSH TABLES WITH READ LOCK"), "{found}");
 }
 
 #[test]

@@ -38,7 +38,43 @@ impl ClickHouse {
 
     /// A server of the test's own.
     pub fn disposable() -> Self {
+        Self::disposable_with("")
+    }
+
+    /// A server of the test's own that knows a user `limited` without a password, too, who has these grants alone. `{db}` stands for
+    /// the test's database.
+    pub fn with_limited_user(grants: &[&str]) -> Self {
+        let user = |name: &str, grants: &str| {
+            format!(
+                "<{name}><password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>{grants}</{name}>"
+            )
+        };
+        let grants = grants
+            .iter()
+            .map(|grant| format!("<query>GRANT {grant}</query>"));
+        let grants = format!("<grants>{}</grants>", grants.collect::<String>());
+        Self::disposable_with(&format!(
+            "<clickhouse><profiles><default/></profiles><quotas><default/></quotas><users>{}{}</users></clickhouse>",
+            user("default", ""),
+            user("limited", &grants)
+        ))
+    }
+
+    /// The users are those of `users.xml`, if there is a text for it.
+    fn disposable_with(users: &str) -> Self {
         let data = tempfile::tempdir_in(super::root().join("target")).expect("a folder");
+        let database = unique("t");
+        if !users.is_empty() {
+            // clickhouse-local takes a `config.xml` of its folder for its own.
+            let path = data.path().join("users.xml");
+            let config = format!(
+                "<clickhouse><users_config>{}</users_config></clickhouse>",
+                path.display()
+            );
+            std::fs::write(&path, users.replace("{db}", &database))
+                .expect("the folder is writable");
+            std::fs::write(data.path().join("config.xml"), config).expect("the folder is writable");
+        }
         let own = OwnServer {
             tcp_port: free_port(),
             data,
@@ -46,7 +82,7 @@ impl ClickHouse {
         };
         let mut server = Self {
             http_port: free_port(),
-            database: unique("t"),
+            database,
             own: Some(own),
         };
         server.start();
@@ -58,6 +94,7 @@ impl ClickHouse {
         let own = self.own.as_mut().expect("a server of its own");
         let child = Command::new(tidemill())
             .arg("clickhouse")
+            .current_dir(own.data.path())
             .arg("--data")
             .arg(own.data.path())
             .args([

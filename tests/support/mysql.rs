@@ -49,6 +49,14 @@ impl MySql {
         Self::on(servers::start(flavor.script(), name), flavor)
     }
 
+    /// A new database on a MariaDB of its own with these options: `name` is the server's.
+    pub fn mariadb_with(options: &str, name: &str) -> Self {
+        Self::on(
+            servers::start_with("mariadb", name, options),
+            Flavor::MariaDb,
+        )
+    }
+
     fn on(server: Server, flavor: Flavor) -> Self {
         let database = unique("t");
         let mysql = Self {

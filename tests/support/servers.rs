@@ -32,9 +32,15 @@ impl Server {
 
 /// Starts a server of `tests/provision`, unless it is running.
 pub fn start(script: &str, name: &str) -> Server {
+    start_with(script, name, "")
+}
+
+/// The same for a server with options of its own.
+pub fn start_with(script: &str, name: &str, options: &str) -> Server {
     let output = Command::new(root().join("tests/provision").join(script))
         .args(["start", name])
         .env("TIDEMILL_BIN", super::tidemill())
+        .env("SERVER_OPTIONS", options)
         .output()
         .expect("the script can be run");
     assert!(

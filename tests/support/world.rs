@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -18,6 +19,7 @@ pub struct World {
     source_port: u16,
     login: String,
     destination_port: u16,
+    destination_user: String,
     settings: String,
     tables: String,
 }
@@ -78,6 +80,7 @@ impl World {
             source_port,
             login: "user = \"root\"".to_owned(),
             destination_port,
+            destination_user: "default".to_owned(),
             settings: String::new(),
             tables: String::new(),
         }
@@ -103,6 +106,12 @@ impl World {
     /// Reaches the destination through another port: a proxy's.
     pub fn destination_through(mut self, port: u16) -> Self {
         self.destination_port = port;
+        self
+    }
+
+    /// Writes to the destination as another user than `default`.
+    pub fn destination_user(mut self, user: &str) -> Self {
+        user.clone_into(&mut self.destination_user);
         self
     }
 
@@ -139,17 +148,39 @@ impl World {
     /// Writes the pipe file.
     pub fn write_pipe(&self) -> PathBuf {
         let text = format!(
-            "name = \"test\"\n\n[source]\nport = {}\n{}\n\n[destination]\nurl = \"http://127.0.0.1:{}\"\ndatabase = \"{}\"\n\n{}\n{}",
+            "name = \"test\"\n\n[source]\nport = {}\n{}\n\n[destination]\nurl = \"http://127.0.0.1:{}\"\nuser = \"{}\"\ndatabase = \"{}\"\n\n{}\n{}",
             self.source_port,
             self.login,
             self.destination_port,
+            self.destination_user,
             self.clickhouse.database,
             self.settings,
             self.tables
         );
         let path = self.folder.path().join("pipe.toml");
-        std::fs::write(&path, text).expect("the folder is writable");
+        // At once: another process may be about to read it.
+        let new = self.folder.path().join("pipe.toml.new");
+        std::fs::write(&new, text).expect("the folder is writable");
+        std::fs::rename(&new, &path).expect("the folder is writable");
         path
+    }
+
+    /// Waits until the pipe's resync is in a phase, and returns its record.
+    #[track_caller]
+    pub fn await_phase(&self, phase: &str) -> Value {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let status = self.tidemill(&["status"]).ok();
+            let resync = &status.json["result"]["resync"];
+            if resync["phase"] == phase {
+                return resync.clone();
+            }
+            assert!(
+                Instant::now() < deadline,
+                "not in the phase {phase}: {status:#?}"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// The command, not started yet; the pipe file is as the world describes it.

@@ -9,6 +9,8 @@ const MESSAGE_BYTES: usize = 500;
 const TRANSIENT_CODES: [u32; 9] = [159, 160, 202, 209, 210, 241, 242, 252, 439];
 /// Wrong user or password.
 const ACCESS_CODES: [u32; 3] = [192, 193, 516];
+/// A right that the user doesn't have.
+const FORBIDDEN_CODE: u32 = 497;
 
 /// An error of the destination.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +105,23 @@ pub enum DestinationError {
         /// Its engine.
         engine: String,
     },
+    /// A table is in the way that a swap would destroy, and that is not the pipe's to destroy.
+    #[error("the destination's table {table} {reason}")]
+    InTheWay {
+        /// The table.
+        table: String,
+        /// Why it can't go, and what to do.
+        reason: String,
+    },
+    /// A right is missing without which the copy can't be proved.
+    #[error(
+        "the rows of {table} expire by its TTL, which must wait until the copy is proved: GRANT SYSTEM TTL MERGES ON {table} to the \
+         destination's user"
+    )]
+    NoTtlHold {
+        /// The shadow.
+        table: String,
+    },
     /// The embedded server's library is missing.
     #[error("libchdb.so, which an embedded ClickHouse runs out of, is not found: looked for {}; install it with `tests/provision/clickhouse install`", .looked.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "))]
     NoLibrary {
@@ -160,6 +179,11 @@ impl DestinationError {
     /// Whether the server refused the user.
     pub(super) fn is_denied(&self) -> bool {
         matches!(self, Self::Server { code, .. } if ACCESS_CODES.contains(code))
+    }
+
+    /// Whether the user has not the right to do it.
+    pub(super) fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Server { code, .. } if *code == FORBIDDEN_CODE)
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::clauses::{clause, column_ttl};
 use super::connect::text;
 use super::{Destination, DestinationError};
 use crate::schema::MetadataNames;
@@ -70,7 +71,36 @@ struct Row {
     readers: Vec<String>,
 }
 
+/// The engines that a resync makes tables of, and so may replace; in ClickHouse Cloud they have another name.
+const REPLACEABLE: [&str; 4] = [
+    "MergeTree",
+    "ReplacingMergeTree",
+    "SharedMergeTree",
+    "SharedReplacingMergeTree",
+];
+
 impl LiveTable {
+    /// Whether rows or values of it expire.
+    pub(super) fn expires(&self) -> bool {
+        let expires = |column: &LiveColumn| column_ttl(&self.create_query, &column.name).is_some();
+        clause(&self.engine_full, "TTL").is_some() || self.columns.iter().any(expires)
+    }
+
+    /// Refuses a table that a resync would replace by something less: a view, a replicated table, an aggregating one.
+    pub fn replaceable(&self) -> Result<(), DestinationError> {
+        if REPLACEABLE.contains(&self.engine.as_str()) {
+            return Ok(());
+        }
+        Err(DestinationError::InTheWay {
+            table: format!("`{}`", self.name),
+            reason: format!(
+                "has the engine {}, and a resync makes tables of the engines MergeTree and ReplacingMergeTree only: name another \
+                 `destination`, or rename this table",
+                self.engine
+            ),
+        })
+    }
+
     /// What a swap means for each that reads the table, as a sentence.
     pub fn dependents(&self) -> Vec<String> {
         let sentence = |reader: &String| {

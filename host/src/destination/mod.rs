@@ -6,6 +6,7 @@
 //! [`crate::schema`] are its language.
 
 mod carry;
+mod clauses;
 mod connect;
 mod ddl;
 mod digest;

@@ -89,14 +89,16 @@ fn take_up(work: &Work, tables: &[BoundTable]) -> Result<(), Error> {
 async fn resync(session: &Arc<Session>, work: &Work, tables: &[BoundTable]) -> Result<Next, Error> {
     for table in tables {
         if let Err(error) = prove(session, work, table).await {
+            // Any other error says nothing of the copy: it stays what it was proved to be, and a resume goes on from there.
+            if !matches!(error, Error::Verification { .. }) {
+                return Err(error);
+            }
             let reason = error.to_string();
             work.update_table(&table.mapping.source, "failed", |record| {
                 record.state = TableState::Failed;
                 record.reason = Some(reason);
             })?;
-            let skip = work.pipe.swap.on_table_error == OnTableError::Continue
-                && matches!(error, Error::Verification { .. });
-            if !skip {
+            if work.pipe.swap.on_table_error != OnTableError::Continue {
                 return Err(error);
             }
             work.note(format!("{error}"))?;
@@ -155,6 +157,10 @@ async fn prove(session: &Arc<Session>, work: &Work, table: &BoundTable) -> Resul
 async fn carry_over(session: &Arc<Session>, work: &Work, table: &BoundTable) -> Result<(), Error> {
     let (source, name) = (&table.mapping.source, &table.target.name);
     let destination = &session.destination;
+    let shadow = table.target.shadow();
+    session
+        .retried("release a TTL", || destination.release_ttl(&shadow))
+        .await?;
     let original = session
         .retried("look at the original", || destination.live_table(name))
         .await?;

@@ -228,10 +228,14 @@ fn finish_tables(work: &Work, tables: &[BoundTable]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Holds the merges of shadows that will have few parts; many parts would slow inserts down, and in the end stop them.
+/// Holds the TTLs of the shadows, and the merges of those that will have few parts; many parts would slow inserts down, and in the end stop them.
 async fn hold_merges(session: &Session, work: &Work, tables: &[BoundTable]) -> Result<(), Error> {
     let block_bytes = work.pipe.snapshot.block_bytes as u64;
     for table in tables {
+        let shadow = table.target.shadow();
+        session
+            .retried("hold a TTL", || session.destination.hold_ttl(&shadow))
+            .await?;
         let chunks = work
             .journal
             .chunks(&work.id(), &table.mapping.source)?
@@ -244,7 +248,6 @@ async fn hold_merges(session: &Session, work: &Work, tables: &[BoundTable]) -> R
         if parts > most {
             continue;
         }
-        let shadow = table.target.shadow();
         let held = session
             .retried("hold merges", || session.destination.hold_merges(&shadow))
             .await?;
@@ -320,7 +323,9 @@ async fn begin_snapshot(
             (false, format!("not one moment for all tables: {reason}"))
         }
     };
-    let moved = earlier.position.is_none() || earlier.position != snapshot.position;
+    let moved = earlier.position.is_none()
+        || earlier.position != snapshot.position
+        || !snapshot.binlog_has_all;
     let start_over = earlier.consistent && moved && done_chunks(work, tables)? > 0;
     if start_over {
         work.note("the source was written to since the snapshot was lost, so the load began again: all tables show one moment")?;
@@ -329,7 +334,7 @@ async fn begin_snapshot(
         let record = work.table(&table.mapping.source);
         let unfinished = record.began.is_some() && record.state == TableState::Loading;
         // What an unfinished chunk has left is known by its blocks' tokens only if the same rows come in the same order again.
-        let differs = !earlier.consistent || !table.is_keyed();
+        let differs = moved || !earlier.consistent || !table.is_keyed();
         if start_over || unfinished && differs {
             empty(session, work, table).await?;
         }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A place in the binlog. Two equal positions of one server mean that nothing was committed in between.
+/// A place in the binlog. Two equal positions of one server mean that nothing was committed in between, if its binlog has every commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// The executed GTID set (MySQL) or the binlog's GTID position (MariaDB); none if the server has no GTIDs.

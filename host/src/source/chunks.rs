@@ -166,7 +166,7 @@ impl Planner<'_> {
 
     fn key_of(&self, row: &Row) -> Result<KeyBound, SourceError> {
         let value = |(i, (_, kind)): (usize, &(String, KeyKind))| match kind {
-            KeyKind::Int => cell::<i128>(row, i).map(KeyValue::Int),
+            KeyKind::Int | KeyKind::Year => cell::<i128>(row, i).map(KeyValue::Int),
             KeyKind::Text | KeyKind::Cast(_) => cell::<String>(row, i).map(KeyValue::Text),
             KeyKind::Bytes => cell::<Vec<u8>>(row, i).map(KeyValue::Bytes),
         };
@@ -282,7 +282,7 @@ fn merge(parts: &mut Vec<Part>, part: Part, target: u64) {
 /// A key column in a form that reads back as a bound.
 fn selected(column: &str, kind: &KeyKind) -> String {
     match kind {
-        KeyKind::Int => format!("{column} + 0"),
+        KeyKind::Int | KeyKind::Year => format!("{column} + 0"),
         KeyKind::Bytes => column.to_owned(),
         // In the connection's character set, whatever the column's is.
         KeyKind::Text | KeyKind::Cast(_) => format!("CAST({column} AS CHAR)"),

@@ -12,11 +12,12 @@ use super::error::SourceError;
 use super::wire::{CONNECT_TIMEOUT, Connection, KEEPALIVE};
 use crate::pipe::{SourceAddress, SourceSettings, TlsMode};
 
-/// What every session sets, so that the server's and the user's own defaults change nothing of what is read.
-pub(super) const SESSION: &str = "SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = '', \
+/// What every session sets, so that the server's and the user's own defaults change nothing of what is read. Without `ALLOW_INVALID_DATES`
+/// a bound that is a 31st of February, which a table may hold, would be cast to NULL, and what is beyond it never be read.
+pub(super) const SESSION: &str = "SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = 'ALLOW_INVALID_DATES', \
      transaction_isolation = 'REPEATABLE-READ', net_write_timeout = 86400, wait_timeout = 604800";
 /// The same for MariaDB, whose name for the isolation was another one before 11.1 and still is an alias of it.
-const SESSION_MARIADB: &str = "SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = '', \
+const SESSION_MARIADB: &str = "SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = 'ALLOW_INVALID_DATES', \
      tx_isolation = 'REPEATABLE-READ', net_write_timeout = 86400, wait_timeout = 604800, max_statement_time = 0";
 
 /// Whose server it is.

@@ -172,7 +172,8 @@ impl SourceError {
     /// Whether the same may succeed when it is tried again.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::LockTimeout { .. } => true,
+            // Not a lock's timeout: all who write to the source wait behind the lock, and would again.
+            Self::Unreachable { .. } => true,
             Self::Server { code, .. } => LOST.contains(code) || PASSING.contains(code),
             _ => self.connection_lost(),
         }
@@ -277,5 +278,10 @@ mod tests {
         assert!(!server(1205).connection_lost() && server(1205).is_transient());
         assert!(!server(1146).is_transient());
         assert!(server(1227).is_privilege());
+        let lock = SourceError::LockTimeout {
+            lock: "FLUSH TABLES WITH READ LOCK".into(),
+            seconds: 30,
+        };
+        assert!(!lock.is_transient(), "each attempt holds all writers up");
     }
 }

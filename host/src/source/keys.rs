@@ -10,6 +10,8 @@ use crate::schema::{Chunk, KeyBound, KeyValue, MysqlType, SourceColumn, TableNam
 pub(super) enum KeyKind {
     /// An integer of up to 64 bits.
     Int,
+    /// An integer of which 1 to 99 mean years of this and the last century, so that no bound may be made up.
+    Year,
     /// Text in the column's collation.
     Text,
     /// Bytes.
@@ -28,8 +30,8 @@ impl KeyKind {
             | MysqlType::MediumInt { .. }
             | MysqlType::Int { .. }
             | MysqlType::BigInt { .. }
-            | MysqlType::Bit { .. }
-            | MysqlType::Year => Self::Int,
+            | MysqlType::Bit { .. } => Self::Int,
+            MysqlType::Year => Self::Year,
             MysqlType::Text | MysqlType::Uuid | MysqlType::Inet4 | MysqlType::Inet6 => Self::Text,
             MysqlType::Binary { .. } | MysqlType::Blob => Self::Bytes,
             MysqlType::Decimal { precision, scale } => {

@@ -1,14 +1,15 @@
 //! The consistent snapshot: several connections that see the tables as they were at one moment, and the binlog position of it.
 //!
 //! InnoDB gives each transaction a snapshot of its own; that they are of the same moment has to be arranged. In order of preference:
-//! 1. MariaDB tells the exact binlog position of a transaction's snapshot. If all readers report the same one, nothing has been
-//!    committed in between, and no lock was needed.
+//! 1. MariaDB tells the exact binlog position of a transaction's snapshot. If all readers report the same one, and the binlog has
+//!    every commit, nothing has been committed in between, and no lock was needed.
 //! 2. `FLUSH TABLES WITH READ LOCK` in a session of its own holds all commits for the milliseconds in which the readers begin.
 //! 3. Without the privilege for that, as in managed services: `LOCK TABLES ... READ` on the tables themselves.
 //! 4. Without that privilege the readers are independent, and the reason is told.
 //!
 //! The locks are gone when [`Source::snapshot`] returns. A snapshot dies with its connection.
 
+use mysql_async::Row;
 use serde::{Deserialize, Serialize};
 
 use super::connect::{Control, Flavor, Source, cell, spawn};
@@ -32,6 +33,8 @@ const POSITION_ACTION: &str = "the binlog position";
 pub struct Snapshot {
     /// The place in the binlog that the snapshot shows; none if the server has no binlog or the user may not see it.
     pub position: Option<Position>,
+    /// Whether an equal position of another snapshot means that nothing was committed in between.
+    pub binlog_has_all: bool,
     /// Whether all the readers show the same moment.
     pub consistency: Consistency,
     /// The readers, as many as were asked for.
@@ -87,7 +90,10 @@ impl Source {
                 "the session's settings",
             )
             .await?;
-        let result = self.begin(&mut control, connections, tables).await;
+        let binlog_has_all = self.binlog_has_all(&mut control).await?;
+        let result = self
+            .begin(&mut control, connections, tables, binlog_has_all)
+            .await;
         control.close().await;
         let (connections, consistency, position) = result?;
         let consistency = match self.not_transactional(tables).await? {
@@ -101,6 +107,7 @@ impl Source {
         };
         Ok(Snapshot {
             position,
+            binlog_has_all,
             consistency,
             readers: connections.into_iter().map(Reader::new).collect(),
         })
@@ -119,8 +126,9 @@ impl Source {
         control: &mut Control,
         mut connections: Vec<Connection>,
         tables: &[TableName],
+        binlog_has_all: bool,
     ) -> Result<(Vec<Connection>, Consistency, Option<Position>), SourceError> {
-        if self.server().flavor == Flavor::MariaDb {
+        if self.server().flavor == Flavor::MariaDb && binlog_has_all {
             for _ in 0..LOCKLESS_ATTEMPTS {
                 let (begun, position) = begin_lockless(connections).await?;
                 connections = begun;
@@ -188,30 +196,63 @@ impl Source {
         }
     }
 
-    async fn position_in(&self, control: &mut Control) -> Result<Option<Position>, SourceError> {
-        let mariadb = self.server().flavor == Flavor::MariaDb;
-        let renamed = !mariadb && self.version() >= (8, 2);
+    /// The binlog's status: file, offset, databases that it has, databases that it leaves out, and MySQL's GTIDs; none if there is no
+    /// binlog or the user may not see it.
+    async fn binlog_status(&self, control: &mut Control) -> Result<Option<Row>, SourceError> {
+        let renamed = self.server().flavor == Flavor::Mysql && self.version() >= (8, 2);
         let sql = if renamed {
             "SHOW BINARY LOG STATUS"
         } else {
             "SHOW MASTER STATUS"
         };
-        let rows = match control.rows(sql, vec![], POSITION_ACTION).await {
-            Ok(rows) => rows,
-            Err(error) if error.is_privilege() => return Ok(None),
-            Err(error) => return Err(error),
+        match control.rows(sql, vec![], POSITION_ACTION).await {
+            Ok(rows) => Ok(rows.into_iter().next()),
+            Err(error) if error.is_privilege() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether each commit moves the binlog's position: no database is left out of the binlog, and no replication writes past it.
+    /// What a session commits under `sql_log_bin = 0` moves nothing, and can't be known.
+    async fn binlog_has_all(&self, control: &mut Control) -> Result<bool, SourceError> {
+        let Some(status) = self.binlog_status(control).await? else {
+            return Ok(false);
         };
-        let Some((file, offset)) = rows
-            .first()
-            .and_then(|row| Some((cell(row, 0)?, cell(row, 1)?)))
-        else {
+        let filtered = [2, 3]
+            .into_iter()
+            .any(|at| cell::<String>(&status, at).is_none_or(|databases| !databases.is_empty()));
+        if filtered {
+            return Ok(false);
+        }
+        // The names differ by server and version, and so may be there or not.
+        let updates = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_slave_updates', 'log_replica_updates')";
+        let replicas =
+            "SHOW GLOBAL STATUS WHERE Variable_name IN ('Slaves_running', 'Slave_running')";
+        let mut says = [false, false];
+        for (said, (sql, words)) in says
+            .iter_mut()
+            .zip([(updates, ["ON", "1"]), (replicas, ["OFF", "0"])])
+        {
+            let rows = control.rows(sql, vec![], POSITION_ACTION).await?;
+            let values: Vec<String> = rows.iter().filter_map(|row| cell(row, 1)).collect();
+            *said =
+                !values.is_empty() && values.iter().all(|value| words.contains(&value.as_str()));
+        }
+        Ok(says.contains(&true))
+    }
+
+    async fn position_in(&self, control: &mut Control) -> Result<Option<Position>, SourceError> {
+        let Some(status) = self.binlog_status(control).await? else {
             return Ok(None);
         };
-        if mariadb {
+        let Some((file, offset)) = cell(&status, 0).zip(cell(&status, 1)) else {
+            return Ok(None);
+        };
+        if self.server().flavor == Flavor::MariaDb {
             return Ok(Some(self.mariadb_position(control, file, offset).await?));
         }
         // The fifth column is of the same moment; asking for @@gtid_executed would be another one.
-        let gtid: Option<String> = rows.first().and_then(|row| cell::<String>(row, 4));
+        let gtid: Option<String> = cell(&status, 4);
         let gtid = gtid
             .map(|gtid| gtid.replace(['\n', ' '], ""))
             .filter(|gtid| !gtid.is_empty());

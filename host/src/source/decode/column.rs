@@ -223,7 +223,7 @@ impl ColumnDecoder {
         if self.push_null() {
             return Ok(());
         }
-        Err(Fault::Value("a zero or partial date has no counterpart, and the column is NOT NULL; repair the row or allow NULL".to_owned()))
+        Err(Fault::Value("a zero, partial or impossible date has no counterpart, and the column is NOT NULL; repair the row or allow NULL".to_owned()))
     }
 
     /// The column so far as an array, and the first row whose text isn't UTF-8. The next batch begins with as much room.

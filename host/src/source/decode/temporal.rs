@@ -29,14 +29,28 @@ fn days(year: u16, month: u8, day: u8) -> i32 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
-/// Takes DATE: days since 1970-01-01, none for a zero or partial date.
+/// Whether a date is none of the calendar: zero, partial, or the 31st of February that `ALLOW_INVALID_DATES` lets in.
+#[inline]
+fn is_no_day(year: u16, month: u8, day: u8) -> bool {
+    let length = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => {
+            29
+        }
+        2 => 28,
+        _ => 31,
+    };
+    !(1..=12).contains(&month) || !(1..=length).contains(&day)
+}
+
+/// Takes DATE: days since 1970-01-01, none for a date that is no day.
 #[inline]
 pub(super) fn date(cells: &mut &[u8]) -> Result<Option<i32>, Fault> {
     let &[y0, y1, month, day, ..] = take(cells)? else {
         return Ok(None);
     };
     let year = u16::from_le_bytes([y0, y1]);
-    if month == 0 || day == 0 {
+    if is_no_day(year, month, day) {
         return Ok(None);
     }
     if !DATE_YEARS.contains(&year) {
@@ -45,7 +59,7 @@ pub(super) fn date(cells: &mut &[u8]) -> Result<Option<i32>, Fault> {
     Ok(Some(days(year, month, day)))
 }
 
-/// Takes DATETIME or TIMESTAMP: microseconds since 1970-01-01 00:00:00, none for a zero or partial date.
+/// Takes DATETIME or TIMESTAMP: microseconds since 1970-01-01 00:00:00, none for a date that is no day.
 #[inline]
 pub(super) fn datetime(cells: &mut &[u8]) -> Result<Option<i64>, Fault> {
     let value = take(cells)?;
@@ -53,7 +67,7 @@ pub(super) fn datetime(cells: &mut &[u8]) -> Result<Option<i64>, Fault> {
         return Ok(None);
     };
     let year = u16::from_le_bytes([y0, y1]);
-    if month == 0 || day == 0 {
+    if is_no_day(year, month, day) {
         return Ok(None);
     }
     if !DATETIME_YEARS.contains(&year) {
@@ -134,7 +148,15 @@ mod tests {
     }
 
     #[test]
-    fn zero_partial_and_distant_dates() {
+    fn zero_partial_impossible_and_distant_dates() {
+        assert_eq!(date(&mut &[4, 0xE7, 7, 2, 31][..]), Ok(None));
+        assert_eq!(datetime(&mut &[4, 0xE7, 7, 4, 31][..]), Ok(None));
+        assert_eq!(date(&mut &[4, 0xE8, 7, 2, 29][..]), Ok(Some(19_782)));
+        assert_eq!(
+            date(&mut &[4, 0x34, 8, 2, 29][..]),
+            Ok(None),
+            "2100 is no leap year"
+        );
         assert_eq!(date(&mut &[4, 0xE8, 7, 0, 1][..]), Ok(None));
         assert_eq!(date(&mut &[4, 0xE8, 7, 1, 0][..]), Ok(None));
         assert!(matches!(

@@ -181,17 +181,11 @@ fn a_second_resync_is_refused_with_the_id_of_the_first() {
     let world = shop::loaded(shop::shop(Flavor::MySql));
     let world = world.settings("rows_per_second = 2000\n");
     let first = world.spawn(&["resync", "--yes"]);
-    let id = loop {
-        let status = world.tidemill(&["status"]).ok();
-        let resync = &status.json["result"]["resync"];
-        if resync["phase"] == "snapshot" {
-            break resync["id"].as_str().unwrap().to_owned();
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    };
+    let resync = world.await_phase("snapshot");
+    let id = resync["id"].as_str().unwrap();
     world
         .tidemill(&["resync", "--yes"])
-        .fails(9, &[&id, "not finished"]);
+        .fails(9, &[id, "not finished"]);
     crate::support::world::answer(first.wait_with_output().unwrap()).ok();
     shop::assert_shop(&world);
 }
@@ -201,9 +195,7 @@ fn a_resync_is_paused_and_resumed() {
     let world = shop::loaded(shop::shop(Flavor::MySql)).settings("rows_per_second = 3000\n");
     world.mysql.run("UPDATE orders SET total = total + 5;\n");
     let running = world.spawn(&["resync", "--yes"]);
-    while world.tidemill(&["status"]).json["result"]["resync"]["phase"] != "snapshot" {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    world.await_phase("snapshot");
     world.tidemill(&["pause"]).ok();
     let paused = crate::support::world::answer(running.wait_with_output().unwrap());
     assert_eq!(paused.code, Some(10), "{paused:#?}");

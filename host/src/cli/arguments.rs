@@ -37,7 +37,8 @@ pub(super) struct Arguments {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 internal, 2 usage, 3 pipe file, 4 source, 5 plugin, 6 verification, 7 destination,
-8 a table waits for `approve`, 9 state (another resync, nothing to do), 10 paused";
+8 a table waits for `approve`, 9 state (another resync, nothing to do), 10 paused,
+11 `check` or `plan` found an error";
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

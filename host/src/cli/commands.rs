@@ -11,7 +11,7 @@ use super::printer::Printer;
 use super::progress::Display;
 use super::{ask, init, show};
 use crate::destination::embedded::{ServerSettings, run_server};
-use crate::lifecycle::report::{Outcome, Status};
+use crate::lifecycle::report::{Finding, Outcome, Severity, Status};
 use crate::lifecycle::{self, Error};
 use crate::pipe::Pipe;
 
@@ -43,23 +43,25 @@ pub(super) async fn run(
         Command::Check => {
             let report = lifecycle::check(&pipe).await?;
             printer.result(
-                &format!("{} findings", report.findings.len()),
+                &show::count(report.findings.len(), "finding"),
                 &show::check(&report),
                 &report,
             );
+            return Ok(found(&report.findings));
         }
         Command::Plan { tables } => {
             let plan = lifecycle::plan(&pipe, tables).await?;
             printer.result(
-                &show::count_of_tables(plan.tables.len()),
+                &show::count(plan.tables.len(), "table"),
                 &show::plan(&plan),
                 &plan,
             );
+            return Ok(found(&plan.findings));
         }
         Command::Preview { table, rows } => {
             let preview = lifecycle::preview(&pipe, table, *rows).await?;
             printer.result(
-                &format!("{} rows", preview.rows.len()),
+                &show::count(preview.rows.len(), "row"),
                 &show::preview(&preview),
                 &preview,
             );
@@ -113,7 +115,7 @@ pub(super) async fn run(
                 .map(|resync| resync.tables)
                 .unwrap_or_default();
             printer.result(
-                &show::count_of_tables(tables.len()),
+                &show::count(tables.len(), "table"),
                 &show::tables(&tables),
                 &tables,
             );
@@ -135,7 +137,7 @@ pub(super) async fn run(
         Command::History => {
             let resyncs = lifecycle::history(&pipe)?;
             printer.result(
-                &format!("{} resyncs", resyncs.len()),
+                &show::count(resyncs.len(), "resync"),
                 &show::history(&resyncs),
                 &resyncs,
             );
@@ -150,6 +152,15 @@ pub(super) async fn run(
         | Command::Completions { .. } => {}
     }
     Ok(Exit::Ok)
+}
+
+/// Whether a resync would be refused.
+fn found(findings: &[Finding]) -> Exit {
+    let error = |finding: &Finding| finding.severity == Severity::Error;
+    match findings.iter().any(error) {
+        true => Exit::Found,
+        false => Exit::Ok,
+    }
 }
 
 /// What a resync does, as the question before it.

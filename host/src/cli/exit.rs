@@ -31,6 +31,8 @@ pub(super) enum Exit {
     State = 9,
     /// Paused before its end.
     Paused = 10,
+    /// `check` or `plan` found what a resync would be refused for.
+    Found = 11,
 }
 
 impl From<Exit> for ExitCode {

@@ -33,7 +33,7 @@ pub(super) async fn run(
     let text = format!(
         "wrote {}: {}; next: tidemill check",
         file.display(),
-        show::count_of_tables(copied)
+        show::count(copied, "table")
     );
     printer.result(
         &text,

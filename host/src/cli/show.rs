@@ -28,11 +28,9 @@ fn table(names: &[&str], numbers: &[usize], rows: impl IntoIterator<Item = Vec<S
 }
 
 /// `1 table`, `4 tables`.
-pub(super) fn count_of_tables(tables: usize) -> String {
-    match tables {
-        1 => "1 table".to_owned(),
-        _ => format!("{tables} tables"),
-    }
+pub(super) fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 pub(super) fn check(report: &CheckReport) -> String {
@@ -41,7 +39,7 @@ pub(super) fn check(report: &CheckReport) -> String {
         report.pipe,
         report.source,
         report.destination,
-        count_of_tables(report.tables.len())
+        count(report.tables.len(), "table")
     );
     text += &findings(&report.findings);
     text

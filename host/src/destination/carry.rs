@@ -70,7 +70,8 @@ impl Destination {
         self.execute("carry rows over", &carry.insert(original))
             .await?;
         let sql = format!(
-            "SELECT count() FROM {} WHERE {} = 1",
+            "SELECT count() FROM (SELECT DISTINCT {} FROM {} WHERE {} = 1)",
+            key_list(target),
             carry.shadow,
             quoted(&metadata.is_deleted)
         );
@@ -162,10 +163,11 @@ impl Carry<'_> {
             .collect::<Vec<_>>()
             .join(", ");
         format!(
-            "SELECT * FROM ({}) WHERE ({columns}) NOT IN (SELECT {} FROM {})",
-            self.deleted,
-            key_list(self.target),
-            self.shadow
+            // The set that is built holds the deleted keys that live again, not all of the shadow's.
+            "SELECT * FROM ({deleted}) WHERE ({columns}) NOT IN (SELECT {key} FROM {shadow} WHERE ({key}) IN (SELECT {columns} FROM ({deleted})))",
+            deleted = self.deleted,
+            shadow = self.shadow,
+            key = key_list(self.target),
         )
     }
 

@@ -19,6 +19,8 @@ use super::DestinationError;
 const LIBRARY_VARIABLE: &str = "TIDEMILL_LIBCHDB";
 /// How long a server may take to answer its first question.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one answer is waited for meanwhile.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long it may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -139,8 +141,9 @@ impl Embedded {
             reason,
         };
         let io = |cause: std::io::Error| failed(cause.to_string());
-        find_library()?;
+        let library = std::path::absolute(find_library()?).map_err(io)?;
         std::fs::create_dir_all(data).map_err(io)?;
+        let data = &data.canonicalize().map_err(io)?;
         let http_port = match port {
             Some(port) => port,
             None => free_port().map_err(io)?,
@@ -150,6 +153,9 @@ impl Embedded {
             .arg("clickhouse")
             .arg("--data")
             .arg(data)
+            .env(LIBRARY_VARIABLE, library)
+            // clickhouse-local takes a `config.xml` of its folder for its own.
+            .current_dir(data)
             .args([
                 "--http-port",
                 &http_port.to_string(),
@@ -203,7 +209,8 @@ impl Embedded {
         let client = clickhouse::Client::default().with_url(self.url.as_str());
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
-            if client.query_raw("SELECT 1").execute().await.is_ok() {
+            let answer = client.query_raw("SELECT 1").execute();
+            if let Ok(Ok(())) = tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
                 return Ok(());
             }
             let ended = self.child.try_wait().is_ok_and(|status| status.is_some());

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use uuid::Uuid;
 
 pub use lock::PipeLock;
 pub use record::{
@@ -238,6 +239,20 @@ impl Journal {
             "SELECT record FROM tables WHERE resync = ?1 ORDER BY ordinal",
             &[resync],
         )
+    }
+
+    /// Whether a table of the destination is one that a resync of this pipe has made or replaced.
+    pub fn knows(&self, uuid: Uuid) -> Result<bool, JournalError> {
+        for resync in self.resyncs()? {
+            let tables = self.tables(&resync.id)?;
+            if tables
+                .iter()
+                .any(|table| [table.original, table.shadow].contains(&Some(uuid)))
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// A table's chunks, in order.

@@ -7,11 +7,12 @@ use super::binding::BoundTable;
 use super::error::Error;
 use super::report::{
     CheckReport, ColumnPlan, Finding, Plan, Preview, PreviewAfter, PreviewRow, SchemaChange,
-    TablePlan, TransformPlan,
+    Severity, TablePlan, TransformPlan,
 };
 use super::session::Session;
 use super::setup;
 use crate::destination::LiveTable;
+use crate::journal::Journal;
 use crate::pipe::Pipe;
 use crate::schema::TableName;
 use crate::source::TableRead;
@@ -37,6 +38,14 @@ async fn findings(session: &Session, tables: &[BoundTable]) -> Result<Vec<Findin
     let sources: Vec<_> = tables.iter().map(|table| table.source.clone()).collect();
     let mut findings = session.source.findings(&sources).await?;
     findings.extend(session.destination.findings().await?);
+    let journal = Journal::open_existing(&session.pipe.state)?;
+    for obstacle in setup::obstacles(session, journal.as_ref(), tables).await? {
+        findings.push(Finding::new(
+            Severity::Error,
+            "destination",
+            obstacle.to_string(),
+        ));
+    }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     Ok(findings)
 }

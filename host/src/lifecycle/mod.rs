@@ -300,6 +300,10 @@ async fn start(
         if kind == Kind::Load {
             refuse_existing(&session, &bound).await?;
         }
+        let mut obstacles = setup::obstacles(&session, Some(&held.1), &bound).await?;
+        if !obstacles.is_empty() {
+            return Err(obstacles.swap_remove(0).into());
+        }
         let expired =
             rollback::drop_expired(&session.destination, &held.1, Timestamp::now()).await?;
         let work = Arc::new(Work::begin(

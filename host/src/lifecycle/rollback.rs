@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 
 use super::error::Error;
-use super::swap::{bearer, old_name, settle, shadow_name};
+use super::swap::{bearer, settle};
 use super::work::Work;
 use crate::destination::Destination;
 use crate::journal::{Journal, Phase, TableRecord, TableState};
-use crate::schema::TableName;
+use crate::schema::{TableName, old_name, shadow_name};
 
 /// Brings back the old table of each swapped pair among `tables` (all, if it is empty).
 pub(super) async fn roll_back(

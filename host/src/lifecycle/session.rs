@@ -42,6 +42,13 @@ impl Outlet {
     }
 }
 
+/// The plugin instances that a load may have at one time: those of the chunks in parallel, and as many that are still warm.
+fn instances(pipe: &Pipe) -> u32 {
+    let steps = pipe.tables.iter().map(|table| table.transforms.len()).max();
+    let at_work = pipe.snapshot.parallel_chunks * steps.unwrap_or(0);
+    u32::try_from(2 * at_work).unwrap_or(u32::MAX)
+}
+
 /// All that a load needs.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -56,9 +63,10 @@ impl Session {
     /// Opens both ends. An address or a password that is wrong is told at once; only a lost connection is tried again.
     pub(super) async fn open(pipe: &Pipe) -> Result<Self, Error> {
         let source = Source::connect(&pipe.source).await?;
+        let RuntimeSettings { max_instances, .. } = RuntimeSettings::default();
         let runtime = Runtime::new(RuntimeSettings {
             cache_dir: default_cache_dir(),
-            ..RuntimeSettings::default()
+            max_instances: max_instances.max(instances(pipe)),
         })?;
         let outlet = Outlet::open(pipe).await?;
         Ok(Self {

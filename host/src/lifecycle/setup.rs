@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::binding::BoundTable;
 use super::error::Error;
 use super::session::Session;
+use super::swap;
 use super::work::Work;
-use crate::destination::LiveTable;
-use crate::journal::{TableRecord, TableState};
+use crate::destination::{DestinationError, LiveTable};
+use crate::journal::{Journal, TableRecord, TableState};
 use crate::pipe::Pipe;
-use crate::schema::TableName;
+use crate::schema::{TableName, old_name};
 
 /// The mappings of these source tables, or of all if there are none; bound, in the pipe's order.
 pub(super) async fn bind(
@@ -45,6 +46,29 @@ pub(super) fn unknown_table(pipe: &Pipe, name: &TableName) -> Error {
         reason: format!("{name} is not a table of the pipe `{}`", pipe.name),
         suggestion: format!("its tables are {}", known.join(", ")),
     }
+}
+
+/// The tables of the destination that a swap would destroy, and that are not this pipe's to destroy.
+pub(super) async fn obstacles(
+    session: &Session,
+    journal: Option<&Journal>,
+    tables: &[BoundTable],
+) -> Result<Vec<DestinationError>, Error> {
+    let mut obstacles = Vec::new();
+    for table in tables {
+        let name = &table.target.name;
+        let original = session.destination.live_table(name).await?;
+        obstacles.extend(original.and_then(|original| original.replaceable().err()));
+        let old = old_name(name);
+        let Some(uuid) = swap::bearer(&session.destination, &old).await? else {
+            continue;
+        };
+        let known = journal.map(|journal| journal.knows(uuid)).transpose()?;
+        if known != Some(true) {
+            obstacles.push(swap::not_ours(&old));
+        }
+    }
+    Ok(obstacles)
 }
 
 /// The first records of the tables of a resync.

@@ -14,17 +14,7 @@ use super::retry;
 use super::work::Work;
 use crate::destination::{Destination, DestinationError};
 use crate::journal::TableState;
-use crate::schema::TableName;
-
-/// The name under which the old table is kept for a rollback.
-pub(super) fn old_name(destination: &str) -> String {
-    format!("{destination}_resync_old")
-}
-
-/// The shadow's name.
-pub(super) fn shadow_name(destination: &str) -> String {
-    format!("{destination}_resync")
-}
+use crate::schema::{TableName, old_name, shadow_name};
 
 /// Gives the shadow the original's name, and keeps the original as the way back.
 pub(super) async fn swap(
@@ -50,7 +40,7 @@ pub(super) async fn swap(
     }
     let mut keep_old_until = None;
     if let Some(original) = record.original {
-        keep_old(destination, name, original).await?;
+        keep_old(destination, work, name, original).await?;
         keep_old_until = Some(Timestamp::now() + work.pipe.swap.keep_old);
     }
     work.update_table(source, "swapped", |table| {
@@ -60,17 +50,34 @@ pub(super) async fn swap(
     Ok(())
 }
 
-/// Moves the old table from the shadow's name to its own, in place of an older one.
-async fn keep_old(destination: &Destination, name: &str, original: Uuid) -> Result<(), Error> {
+/// Moves the old table from the shadow's name to its own, in place of an older one that an earlier resync has kept.
+async fn keep_old(
+    destination: &Destination,
+    work: &Work,
+    name: &str,
+    original: Uuid,
+) -> Result<(), Error> {
     let (shadow_name, old_name) = (shadow_name(name), old_name(name));
     if bearer(destination, &old_name).await? != Some(original) {
         if let Some(older) = bearer(destination, &old_name).await? {
+            if !work.journal.knows(older)? {
+                return Err(not_ours(&old_name).into());
+            }
             destination.drop_table(&old_name, older).await?;
         }
         let sent = destination.rename(&shadow_name, &old_name).await;
         settle(destination, &old_name, original, sent).await?;
     }
     Ok(())
+}
+
+/// Refuses to drop a table that bears an old table's name and is somebody else's.
+pub(super) fn not_ours(old_name: &str) -> DestinationError {
+    DestinationError::InTheWay {
+        table: format!("`{old_name}`"),
+        reason: "was not made by this pipe, and a swap keeps the old table under that name: rename it, or drop it if nobody needs it"
+            .to_owned(),
+    }
 }
 
 /// After a statement that changes names: whatever its answer was, what ClickHouse says of the names decides.

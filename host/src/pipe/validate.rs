@@ -16,6 +16,7 @@ use super::{
     DestinationServer, DestinationSettings, LimitSettings, Pipe, SnapshotSettings, SourceAddress,
     SourceSettings, SwapSettings, TableMapping, TransformUse,
 };
+use crate::schema::{old_name, shadow_name};
 
 /// ClickHouse cuts an insert into several blocks from here on, and a block is what it writes whole or not at all.
 const LARGEST_BLOCK_BYTES: u64 = 256 << 20;
@@ -287,16 +288,17 @@ impl Check<'_> {
                     format!("{} is in `{}` already", table.source, twin.key),
                 );
             }
-            let clash = |t: &&TableMapping| {
-                t.destination == table.destination
-                    || format!("{}_resync", t.destination) == table.destination
-                    || format!("{}_resync", table.destination) == t.destination
+            let bears = |table: &TableMapping, name: &str| {
+                let own = &table.destination;
+                [own.clone(), shadow_name(own), old_name(own)].contains(&name.to_owned())
             };
+            let clash =
+                |t: &&TableMapping| bears(t, &table.destination) || bears(&table, &t.destination);
             if let Some(twin) = tables.iter().find(clash) {
                 return self.invalid(
                     &table.key,
                     format!(
-                        "its destination `{}` clashes with `{}` of `{}` or its _resync twin",
+                        "its destination `{}` clashes with `{}` of `{}`, or with its _resync or _resync_old twin",
                         table.destination, twin.destination, twin.key
                     ),
                 );

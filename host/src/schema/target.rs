@@ -80,10 +80,20 @@ pub struct TargetTable {
     pub metadata: MetadataNames,
 }
 
+/// The name of the twin that a resync of a table loads.
+pub fn shadow_name(table: &str) -> String {
+    format!("{table}_resync")
+}
+
+/// The name under which a table is kept for a rollback after a resync.
+pub fn old_name(table: &str) -> String {
+    format!("{table}_resync_old")
+}
+
 impl TargetTable {
     /// The name of the twin that a resync loads.
     pub fn shadow(&self) -> String {
-        format!("{}_resync", self.name)
+        shadow_name(&self.name)
     }
 
     /// The column of this name.

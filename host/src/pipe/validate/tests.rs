@@ -108,7 +108,7 @@ fn a_wrong_key_or_value_is_named_with_its_line() {
 
 #[test]
 fn destinations_may_not_clash() {
-    for destination in ["orders", "orders_resync"] {
+    for destination in ["orders", "orders_resync", "orders_resync_old"] {
         let text = format!(
             "{GOOD}\n[[table]]\nsource = \"shop.other\"\ndestination = \"{destination}\"\n"
         );

@@ -154,6 +154,8 @@ fn a_user_without_system_rights_loads_but_is_told_where_a_ttl_needs_them() {
     let clickhouse = ClickHouse::with_limited_user(&[
         "SELECT, INSERT, CREATE DATABASE, CREATE TABLE, DROP TABLE, TRUNCATE, ALTER ON {db}.*",
         "TABLE ENGINE ON *",
+        "SELECT ON system.data_skipping_indices",
+        "SELECT ON system.projections",
     ]);
     let world = World::of(MySql::new(Flavor::MySql), clickhouse).destination_user("limited");
     let world = shop::loaded(shop::with_mappings(world));

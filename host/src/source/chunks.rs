@@ -222,6 +222,11 @@ impl Planner<'_> {
                 parts.push(Part { after, upto, rows });
             }
         }
+        let sum: u64 = parts.iter().map(|part| part.rows).sum();
+        if sum < total / 4 {
+            // The optimizer's statistics are being made anew, or are as old as the table: nothing to plan by.
+            return self.walk(None, None).await;
+        }
         let mut parts = calibrated(parts, total, target);
         // Rows that come in beyond the ends belong to the first and the last part.
         if let Some(first) = parts.first_mut() {

@@ -3,7 +3,10 @@
 //! Where the key begins with an integer, the range of its values is halved, and halved again, until the optimizer's estimate of each
 //! part is small enough: a few cheap questions a chunk, whatever gaps and skew the values have. Other keys are walked: the index is
 //! followed, and every so many rows a bound is taken. Bounds are made of values, so rows that come and go while it is planned, or
-//! afterwards, are in exactly one chunk all the same; estimates decide only about sizes.
+//! afterwards, are in exactly one chunk all the same; estimates decide only about sizes, and where a part has far more rows than it was
+//! estimated to have, they are not used.
+
+use std::collections::BTreeSet;
 
 use mysql_async::{Row, Value};
 
@@ -54,12 +57,20 @@ impl Source {
             target: target_rows.max(1),
             key: &key,
         };
-        let parts = if table.estimated_rows <= target_rows {
-            planner.small(table.estimated_rows).await?
+        let estimated = if table.estimated_rows <= target_rows {
+            Some(vec![Part {
+                after: None,
+                upto: None,
+                rows: table.estimated_rows,
+            }])
         } else if *first == KeyKind::Int {
-            planner.bisect(table.estimated_rows).await?
+            Some(planner.bisect(table.estimated_rows).await?)
         } else {
-            planner.walk(None, None).await?
+            None
+        };
+        let parts = match estimated {
+            Some(parts) if planner.holds(&parts).await? => parts,
+            _ => planner.walk(None, None).await?,
         };
         planner.control.close().await;
         Ok(numbered(table, parts))
@@ -92,16 +103,17 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// A table that is said to be small: it is looked whether it is, since statistics lag behind a bulk load.
-    async fn small(&mut self, rows: u64) -> Result<Vec<Part>, SourceError> {
-        match self.bound(None, None, 2 * self.target).await? {
-            None => Ok(vec![Part {
-                after: None,
-                upto: None,
-                rows,
-            }]),
-            Some(_) => self.walk(None, None).await,
+    /// Whether the first, the middle and the last part have at most twice the rows that are wanted: statistics lag behind a bulk load,
+    /// and are empty while they are made anew.
+    async fn holds(&mut self, parts: &[Part]) -> Result<bool, SourceError> {
+        let looked_at: BTreeSet<_> = [0, parts.len() / 2, parts.len().saturating_sub(1)].into();
+        for part in looked_at.into_iter().filter_map(|i| parts.get(i)) {
+            let (after, upto) = (part.after.as_ref(), part.upto.as_ref());
+            if self.bound(after, upto, 2 * self.target).await?.is_some() {
+                return Ok(false);
+            }
         }
+        Ok(true)
     }
 
     /// Follows the index through a range, and takes a bound every `target` rows. The parts cover the range.
@@ -221,11 +233,6 @@ impl Planner<'_> {
             } else {
                 parts.push(Part { after, upto, rows });
             }
-        }
-        let sum: u64 = parts.iter().map(|part| part.rows).sum();
-        if sum < total / 4 {
-            // The optimizer's statistics are being made anew, or are as old as the table: nothing to plan by.
-            return self.walk(None, None).await;
         }
         let mut parts = calibrated(parts, total, target);
         // Rows that come in beyond the ends belong to the first and the last part.

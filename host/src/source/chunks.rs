@@ -3,10 +3,8 @@
 //! Where the key begins with an integer, the range of its values is halved, and halved again, until the optimizer's estimate of each
 //! part is small enough: a few cheap questions a chunk, whatever gaps and skew the values have. Other keys are walked: the index is
 //! followed, and every so many rows a bound is taken. Bounds are made of values, so rows that come and go while it is planned, or
-//! afterwards, are in exactly one chunk all the same; estimates decide only about sizes, and where a part has far more rows than it was
-//! estimated to have, they are not used.
-
-use std::collections::BTreeSet;
+//! afterwards, are in exactly one chunk all the same; estimates decide only about sizes, and where they are found
+//! far too low, every key is walked.
 
 use mysql_async::{Row, Value};
 
@@ -23,6 +21,16 @@ struct Part {
     after: Option<KeyBound>,
     upto: Option<KeyBound>,
     rows: u64,
+}
+
+impl Part {
+    fn whole(rows: u64) -> Self {
+        Self {
+            after: None,
+            upto: None,
+            rows,
+        }
+    }
 }
 
 impl Source {
@@ -58,11 +66,7 @@ impl Source {
             key: &key,
         };
         let estimated = if table.estimated_rows <= target_rows {
-            Some(vec![Part {
-                after: None,
-                upto: None,
-                rows: table.estimated_rows,
-            }])
+            Some(vec![Part::whole(table.estimated_rows)])
         } else if *first == KeyKind::Int {
             Some(planner.bisect(table.estimated_rows).await?)
         } else {
@@ -103,11 +107,12 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// Whether the first, the middle and the last part have at most twice the rows that are wanted: statistics lag behind a bulk load,
+    /// Whether the first, the middle and the last of `parts`, at least one, have at most twice the rows that are wanted: statistics lag behind a bulk load,
     /// and are empty while they are made anew.
     async fn holds(&mut self, parts: &[Part]) -> Result<bool, SourceError> {
-        let looked_at: BTreeSet<_> = [0, parts.len() / 2, parts.len().saturating_sub(1)].into();
-        for part in looked_at.into_iter().filter_map(|i| parts.get(i)) {
+        let mut looked_at = vec![0, parts.len() / 2, parts.len() - 1];
+        looked_at.dedup();
+        for part in looked_at.into_iter().map(|i| &parts[i]) {
             let (after, upto) = (part.after.as_ref(), part.upto.as_ref());
             if self.bound(after, upto, 2 * self.target).await?.is_some() {
                 return Ok(false);
@@ -205,11 +210,7 @@ impl Planner<'_> {
             .first()
             .and_then(|row| cell::<i128>(row, 0).zip(cell::<i128>(row, 1)));
         let Some((lowest, highest)) = bounds else {
-            return Ok(vec![Part {
-                after: None,
-                upto: None,
-                rows: 0,
-            }]);
+            return Ok(vec![Part::whole(0)]);
         };
         let mut parts: Vec<Part> = Vec::new();
         // Ranges still to be looked at, the lowest on top: above the first, up to the second value.

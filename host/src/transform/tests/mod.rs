@@ -1,5 +1,6 @@
 //! The whole way through the real engine, with guests made by hand ([`super::scripted`]).
 
+mod boundary;
 mod hostile;
 mod load;
 mod types;

@@ -13,6 +13,7 @@ mod gates;
 mod hostile;
 mod keeping;
 mod large;
+mod names;
 mod resync;
 mod shop;
 mod source;

@@ -188,11 +188,17 @@ impl Drop for ClickHouse {
                 let _ = child.wait();
             }
             None if self.own.is_none() && !std::thread::panicking() => {
-                self.run("DROP DATABASE IF EXISTS {db} SYNC");
+                let name = quoted(&self.database);
+                self.run(&format!("DROP DATABASE IF EXISTS {name} SYNC"));
             }
             None => {}
         }
     }
+}
+
+/// A name as ClickHouse's SQL writes it.
+pub fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"))
 }
 
 /// A port that is free now.

@@ -27,6 +27,11 @@ impl Flavor {
     }
 }
 
+/// A name as MySQL's SQL writes it.
+pub fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
 /// A database on a server, dropped at the end.
 #[derive(Debug)]
 pub struct MySql {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::mysql::quoted;
 use super::{ClickHouse, Flavor, MySql, root, tidemill};
 
 /// A source, a destination and a pipe file.
@@ -135,6 +136,13 @@ impl World {
         ));
     }
 
+    /// Adds a mapping of a table of whatever name, and what stands below it, in TOML.
+    pub fn add_mapping(&mut self, database: &str, table: &str, toml: &str) {
+        let source = toml::Value::String(format!("{}.{}", quoted(database), quoted(table)));
+        self.tables
+            .push_str(&format!("\n[[table]]\nsource = {source}\n{toml}\n"));
+    }
+
     /// Forgets the table mappings.
     pub fn clear_tables(&mut self) {
         self.tables.clear();
@@ -148,12 +156,13 @@ impl World {
     /// Writes the pipe file.
     pub fn write_pipe(&self) -> PathBuf {
         let text = format!(
-            "name = \"test\"\n\n[source]\nport = {}\n{}\n\n[destination]\nurl = \"http://127.0.0.1:{}\"\nuser = \"{}\"\ndatabase = \"{}\"\n\n{}\n{}",
+            "name = \"test\"\n\n[source]\nport = {}\n{}\n\n[destination]\nurl = \"http://127.0.0.1:{}\"\nuser = \"{}\"\ndatabase = {}\n\n{}\n{}",
             self.source_port,
             self.login,
             self.destination_port,
             self.destination_user,
-            self.clickhouse.database,
+            // Whatever the name has in it.
+            toml::Value::String(self.clickhouse.database.clone()),
             self.settings,
             self.tables
         );

@@ -326,9 +326,24 @@ fn address(url: &Url) -> String {
     )
 }
 
-/// An identifier, quoted.
-pub(super) fn quoted(name: &str) -> String {
-    format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"))
+/// An identifier, quoted and escaped as ClickHouse itself writes it, so that it is found in the statements that ClickHouse shows.
+pub(crate) fn quoted(name: &str) -> String {
+    let mut sql = String::with_capacity(name.len() + 2);
+    sql.push('`');
+    for c in name.chars() {
+        match c {
+            '\\' => sql.push_str("\\\\"),
+            '`' => sql.push_str("\\`"),
+            '\n' => sql.push_str("\\n"),
+            '\r' => sql.push_str("\\r"),
+            '\t' => sql.push_str("\\t"),
+            '\u{8}' => sql.push_str("\\b"),
+            '\u{c}' => sql.push_str("\\f"),
+            c => sql.push(c),
+        }
+    }
+    sql.push('`');
+    sql
 }
 
 /// A string literal.

@@ -116,6 +116,14 @@ impl LiveTable {
         self.columns.iter().find(|column| column.name == name)
     }
 
+    /// Whether it has all the columns that Tidemill adds.
+    pub fn has_all(&self, metadata: &MetadataNames) -> bool {
+        metadata
+            .all()
+            .iter()
+            .all(|name| self.column(name).is_some())
+    }
+
     /// Whether it has the columns that tell a deletion from a row.
     pub(super) fn tracks_deletions(&self, metadata: &MetadataNames) -> bool {
         self.column(&metadata.is_deleted).is_some() && self.column(&metadata.version).is_some()

@@ -15,12 +15,15 @@ mod encode;
 mod error;
 mod live;
 mod merges;
+mod names;
 mod verify;
 
 pub use carry::CarryOver;
 pub use connect::Destination;
+pub(crate) use connect::quoted;
 pub use ddl::{Ddl, Kept, Lost};
 pub use digest::Digest;
 pub use encode::{Block, BlockWriter};
 pub use error::DestinationError;
 pub use live::{LiveColumn, LiveTable};
+pub(crate) use names::{escaped_bytes, is_reserved_column, longest_table_bytes};

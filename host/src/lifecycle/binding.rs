@@ -6,9 +6,10 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::error::Error;
 use super::session::Session;
+use crate::destination::{escaped_bytes, is_reserved_column, longest_table_bytes, quoted};
 use crate::journal::PinnedPlugin;
 use crate::pipe::{LimitSettings, Pipe, PipeError, TableMapping};
-use crate::schema::{Engine, SourceTable, TargetTable, target::target_columns};
+use crate::schema::{Engine, SourceTable, TargetTable, old_name, target::target_columns};
 use crate::source::SourceError;
 use crate::transform::{Chain, Limits, Lineage, Step, TableShape, TransformError, resolve};
 
@@ -210,6 +211,7 @@ fn design(
         );
         return Err(pipe.invalid("metadata", reason));
     }
+    names_fit(pipe, mapping, chain)?;
     let engine = mapping.engine.unwrap_or(if key.is_empty() {
         Engine::MergeTree
     } else {
@@ -235,11 +237,38 @@ fn design(
         key,
         engine,
         order_by,
-        partition_by: mapping.partition_by.clone(),
+        partition_by: mapping.partition_by.as_ref().map(|text| term(chain, text)),
         settings: mapping.settings.clone(),
         comment: source.comment.clone(),
         metadata: pipe.metadata.clone(),
     })
+}
+
+/// Refuses names that ClickHouse can't have. The longest that a resync makes is the old table's.
+fn names_fit(pipe: &Pipe, mapping: &TableMapping, chain: &Chain) -> Result<(), PipeError> {
+    let columns = chain.output().fields().iter().map(|field| field.name());
+    if let Some(reserved) = columns.into_iter().find(|name| is_reserved_column(name)) {
+        let reason = format!(
+            "the column `{reserved}` of {} has a name that ClickHouse keeps for itself; give it another with the plugin `columns`: \
+             config = {{ rename = {{ {reserved} = \"...\" }} }}",
+            mapping.source
+        );
+        return Err(pipe.invalid(&mapping.key, reason));
+    }
+    let database = &pipe.destination.database;
+    let (old, most) = (
+        old_name(&mapping.destination),
+        longest_table_bytes(database),
+    );
+    let bytes = escaped_bytes(&old);
+    if bytes > most {
+        let reason = format!(
+            "a resync keeps the old table as `{old}`, which takes {bytes} bytes as a file's name (3 for each byte that is no letter, digit \
+             or `_`), and the database `{database}` leaves room for {most}; choose a shorter name: destination = \"short_name\""
+        );
+        return Err(pipe.invalid(&format!("{}.destination", mapping.key), reason));
+    }
+    Ok(())
 }
 
 /// The sorting key as SQL: the pipe's, else the key. Replacing compares rows by it, so it must hold the whole key.
@@ -250,7 +279,6 @@ fn order_by(
     engine: Engine,
     key: &[String],
 ) -> Result<Vec<String>, PipeError> {
-    let quoted = |name: &str| format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"));
     let Some(wanted) = &mapping.order_by else {
         return Ok(key.iter().map(|name| quoted(name)).collect());
     };
@@ -265,12 +293,13 @@ fn order_by(
         );
         return Err(pipe.invalid(&at, reason));
     }
-    let term = |text: &String| {
-        if chain.output().field_with_name(text).is_ok() {
-            quoted(text)
-        } else {
-            text.clone()
-        }
-    };
-    Ok(wanted.iter().map(term).collect())
+    Ok(wanted.iter().map(|text| term(chain, text)).collect())
+}
+
+/// An expression of the pipe as SQL: a column's name stands for the column, whatever else it might mean.
+fn term(chain: &Chain, text: &str) -> String {
+    match chain.output().field_with_name(text) {
+        Ok(_) => quoted(text),
+        Err(_) => text.to_owned(),
+    }
 }

@@ -10,7 +10,7 @@ use super::work::Work;
 use crate::destination::{DestinationError, LiveTable};
 use crate::journal::{Journal, TableRecord, TableState};
 use crate::pipe::Pipe;
-use crate::schema::{TableName, old_name};
+use crate::schema::{TableName, old_name, shadow_name};
 
 /// The mappings of these source tables, or of all if there are none; bound, in the pipe's order.
 pub(super) async fn bind(
@@ -48,7 +48,8 @@ pub(super) fn unknown_table(pipe: &Pipe, name: &TableName) -> Error {
     }
 }
 
-/// The tables of the destination that a swap would destroy, and that are not this pipe's to destroy.
+/// The tables of the destination that a resync would destroy, and that are not this pipe's to destroy. A shadow that a crash has left is
+/// known by its metadata columns, too: it is made before it is journalled.
 pub(super) async fn obstacles(
     session: &Session,
     journal: Option<&Journal>,
@@ -59,13 +60,19 @@ pub(super) async fn obstacles(
         let name = &table.target.name;
         let original = session.destination.live_table(name).await?;
         obstacles.extend(original.and_then(|original| original.replaceable().err()));
+        let is_known = |uuid| journal.map_or(Ok(false), |journal| journal.knows(uuid));
+        let shadow = shadow_name(name);
+        if let Some(live) = session.destination.live_table(&shadow).await?
+            && !live.has_all(&table.target.metadata)
+            && !is_known(live.uuid)?
+        {
+            obstacles.push(swap::not_ours(&shadow, "a resync loads its copy"));
+        }
         let old = old_name(name);
-        let Some(uuid) = swap::bearer(&session.destination, &old).await? else {
-            continue;
-        };
-        let known = journal.map(|journal| journal.knows(uuid)).transpose()?;
-        if known != Some(true) {
-            obstacles.push(swap::not_ours(&old));
+        if let Some(uuid) = swap::bearer(&session.destination, &old).await?
+            && !is_known(uuid)?
+        {
+            obstacles.push(swap::not_ours(&old, "a swap keeps the old table"));
         }
     }
     Ok(obstacles)

@@ -61,7 +61,7 @@ async fn keep_old(
     if bearer(destination, &old_name).await? != Some(original) {
         if let Some(older) = bearer(destination, &old_name).await? {
             if !work.journal.knows(older)? {
-                return Err(not_ours(&old_name).into());
+                return Err(not_ours(&old_name, "a swap keeps the old table").into());
             }
             destination.drop_table(&old_name, older).await?;
         }
@@ -71,12 +71,13 @@ async fn keep_old(
     Ok(())
 }
 
-/// Refuses to drop a table that bears an old table's name and is somebody else's.
-pub(super) fn not_ours(old_name: &str) -> DestinationError {
+/// Refuses to drop a table that is somebody else's, and bears a name for which the pipe has a use of its own.
+pub(super) fn not_ours(name: &str, use_: &str) -> DestinationError {
     DestinationError::InTheWay {
-        table: format!("`{old_name}`"),
-        reason: "was not made by this pipe, and a swap keeps the old table under that name: rename it, or drop it if nobody needs it"
-            .to_owned(),
+        table: format!("`{name}`"),
+        reason: format!(
+            "was not made by this pipe, and {use_} under that name: rename it, or drop it if nobody needs it"
+        ),
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     DestinationServer, DestinationSettings, LimitSettings, Pipe, SnapshotSettings, SourceAddress,
     SourceSettings, SwapSettings, TableMapping, TransformUse,
 };
-use crate::schema::{old_name, shadow_name};
+use crate::schema::{old_name, rejected_name, shadow_name};
 
 /// ClickHouse cuts an insert into several blocks from here on, and a block is what it writes whole or not at all.
 const LARGEST_BLOCK_BYTES: u64 = 256 << 20;
@@ -290,7 +290,13 @@ impl Check<'_> {
             }
             let bears = |table: &TableMapping, name: &str| {
                 let own = &table.destination;
-                [own.clone(), shadow_name(own), old_name(own)].contains(&name.to_owned())
+                [
+                    own.clone(),
+                    shadow_name(own),
+                    old_name(own),
+                    rejected_name(own),
+                ]
+                .contains(&name.to_owned())
             };
             let clash =
                 |t: &&TableMapping| bears(t, &table.destination) || bears(&table, &t.destination);
@@ -298,7 +304,8 @@ impl Check<'_> {
                 return self.invalid(
                     &table.key,
                     format!(
-                        "its destination `{}` clashes with `{}` of `{}`, or with its _resync or _resync_old twin",
+                        "its destination `{}` clashes with `{}` of `{}`, or with its _resync, _resync_old or _rejected twin: give one of them \
+                         another name with `destination`",
                         table.destination, twin.destination, twin.key
                     ),
                 );

@@ -15,4 +15,6 @@ pub use chunk::{Chunk, KeyBound, KeyValue, Ledger};
 pub use mysql_type::{MysqlType, TypeError};
 pub use position::Position;
 pub use table::{SourceColumn, SourceTable, TableName};
-pub use target::{Engine, MetadataNames, TargetColumn, TargetTable, old_name, shadow_name};
+pub use target::{
+    Engine, MetadataNames, TargetColumn, TargetTable, old_name, rejected_name, shadow_name,
+};

@@ -90,6 +90,11 @@ pub fn old_name(table: &str) -> String {
     format!("{table}_resync_old")
 }
 
+/// The name of the table of the rows that a transform rejected.
+pub fn rejected_name(table: &str) -> String {
+    format!("{table}_rejected")
+}
+
 impl TargetTable {
     /// The name of the twin that a resync loads.
     pub fn shadow(&self) -> String {

@@ -108,7 +108,12 @@ fn a_wrong_key_or_value_is_named_with_its_line() {
 
 #[test]
 fn destinations_may_not_clash() {
-    for destination in ["orders", "orders_resync", "orders_resync_old"] {
+    for destination in [
+        "orders",
+        "orders_resync",
+        "orders_resync_old",
+        "orders_rejected",
+    ] {
         let text = format!(
             "{GOOD}\n[[table]]\nsource = \"shop.other\"\ndestination = \"{destination}\"\n"
         );

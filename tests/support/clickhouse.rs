@@ -129,7 +129,10 @@ impl ClickHouse {
     }
 
     fn client(&self) -> Client {
-        Client::default().with_url(self.url())
+        Client::default()
+            .with_url(self.url())
+            // A list of thousands of columns.
+            .with_setting("max_query_size", "4000000")
     }
 
     /// Runs statements, separated by lines that end with a semicolon. `{db}` stands for the test's database.

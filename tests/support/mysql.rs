@@ -103,6 +103,20 @@ impl MySql {
         });
     }
 
+    /// Runs statements as [`MySql::run`] does, in a session that lives on until it is dropped: what is temporary is there as long.
+    pub fn session(&self, script: &str) -> Conn {
+        block_on(async {
+            let mut connection = self.connect(&self.database).await;
+            for statement in script.split(";\n").filter(|text| !text.trim().is_empty()) {
+                connection
+                    .query_drop(statement)
+                    .await
+                    .unwrap_or_else(|error| panic!("{error}: {statement}"));
+            }
+            connection
+        })
+    }
+
     /// The rows of a query, each value as the server's text; none for NULL.
     pub fn rows(&self, query: &str) -> Vec<Vec<Option<String>>> {
         block_on(async {

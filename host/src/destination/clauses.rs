@@ -1,6 +1,6 @@
 //! Reads single clauses out of the statements that ClickHouse writes of its tables.
 
-use super::connect::quoted;
+use std::collections::HashMap;
 
 /// A clause of `engine_full`, up to the next one: `TTL …` or `SETTINGS …`.
 pub(super) fn clause(engine_full: &str, keyword: &str) -> Option<String> {
@@ -14,14 +14,25 @@ pub(super) fn clause(engine_full: &str, keyword: &str) -> Option<String> {
     Some(rest[..end].trim().to_owned())
 }
 
-/// The TTL of a column in a `CREATE TABLE` statement.
-pub(super) fn column_ttl(create: &str, column: &str) -> Option<String> {
-    let body = &create[create.find('(')? + 1..];
-    let definition = split_top_level(body)
+/// The TTLs of the columns in a `CREATE TABLE` statement, by the column's quoted name. It is walked once, since it may have thousands.
+pub(super) fn column_ttls(create: &str) -> HashMap<String, String> {
+    // The table's own name may have brackets in it, too.
+    let before = walk(create).take_while(|(c, _, quoted)| *c != '(' || *quoted);
+    let opens: usize = before.map(|(c, ..)| c.len_utf8()).sum();
+    let ttl = |definition: String| {
+        let name = definition
+            .starts_with('`')
+            .then(|| top_level(&definition, " "))??;
+        let starts = top_level(&definition, " TTL ")?;
+        Some((
+            definition[..name].to_owned(),
+            definition[starts + 5..].trim().to_owned(),
+        ))
+    };
+    split_top_level(create.get(opens + 1..).unwrap_or_default())
         .into_iter()
-        .find(|part| part.starts_with(&format!("{} ", quoted(column))))?;
-    let starts = top_level(&definition, " TTL ")?;
-    Some(definition[starts + 5..].trim().to_owned())
+        .filter_map(ttl)
+        .collect()
 }
 
 /// Splits at commas outside of brackets and quotes, as far as the bracket that closes the list.
@@ -91,10 +102,12 @@ mod tests {
             ["a = 'b, c'", "d = 2"]
         );
         let create = "CREATE TABLE d.t (`a` Int32, `b` Nullable(DateTime64(3, 'UTC')) CODEC(ZSTD(3)) TTL toDateTime(b) + toIntervalDay(1), `c` Int8) ENGINE = MergeTree";
+        let expected = "toDateTime(b) + toIntervalDay(1)";
         assert_eq!(
-            column_ttl(create, "b").as_deref(),
-            Some("toDateTime(b) + toIntervalDay(1)")
+            column_ttls(create),
+            HashMap::from([("`b`".to_owned(), expected.to_owned())])
         );
-        assert_eq!(column_ttl(create, "a"), None);
+        let create = create.replace("d.t", "d.`(t`").replace("`b`", "`b, TTL (`");
+        assert_eq!(column_ttls(&create)["`b, TTL (`"], expected);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use clickhouse::query::BytesCursor;
+use clickhouse::query::{BytesCursor, Query};
 use clickhouse::{Client, Compression};
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
@@ -17,6 +17,8 @@ use crate::schema::mysql_type::ClickHouseFeatures;
 
 /// The oldest server that works.
 const OLDEST: (u32, u32) = (24, 1);
+/// ClickHouse parses statements of 256 KiB; a table of thousands of columns takes more.
+const USUAL_STATEMENT_BYTES: usize = 200_000;
 /// The first server with `Time64`.
 const TIME64: (u32, u32) = (25, 6);
 
@@ -172,10 +174,7 @@ impl Destination {
 
     /// The answer of a query as tab-separated text with a line of names: for people.
     pub async fn query_text(&self, sql: &str) -> Result<String, DestinationError> {
-        let cursor = self
-            .client
-            .query_raw(sql)
-            .fetch_bytes("TabSeparatedWithNames");
+        let cursor = self.statement(sql).fetch_bytes("TabSeparatedWithNames");
         self.collect("run the query", cursor).await
     }
 
@@ -239,6 +238,15 @@ impl Destination {
         self.execute("empty a table", &sql).await
     }
 
+    /// A statement, sent as it is: a `?` is no place for a parameter.
+    pub(super) fn statement(&self, sql: &str) -> Query {
+        let query = self.client.query_raw(sql);
+        match longer_than_usual(sql) {
+            Some((setting, bytes)) => query.with_setting(setting, bytes),
+            None => query,
+        }
+    }
+
     /// A table's full name, quoted.
     pub(super) fn table(&self, name: &str) -> String {
         format!("{}.{}", quoted(&self.database), quoted(name))
@@ -246,8 +254,7 @@ impl Destination {
 
     pub(super) async fn execute(&self, doing: &str, sql: &str) -> Result<(), DestinationError> {
         tracing::debug!(doing, sql);
-        self.client
-            .query_raw(sql)
+        self.statement(sql)
             .execute()
             .await
             .map_err(|error| DestinationError::of(doing, &error))
@@ -256,7 +263,7 @@ impl Destination {
     /// A query's answer as tab-separated text.
     pub(super) async fn query(&self, doing: &str, sql: &str) -> Result<String, DestinationError> {
         tracing::debug!(doing, sql);
-        let cursor = self.client.query_raw(sql).fetch_bytes("TabSeparatedRaw");
+        let cursor = self.statement(sql).fetch_bytes("TabSeparatedRaw");
         self.collect(doing, cursor).await
     }
 
@@ -277,8 +284,7 @@ impl Destination {
     ) -> Result<Vec<T>, DestinationError> {
         tracing::debug!(doing, sql);
         let query = self
-            .client
-            .query_raw(sql)
+            .statement(sql)
             .with_setting("output_format_json_quote_64bit_integers", "0");
         let lines = self
             .collect(doing, query.fetch_bytes("JSONEachRow"))
@@ -310,6 +316,11 @@ impl Destination {
         let bytes = cursor.map_err(failed)?.collect().await.map_err(failed)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
+}
+
+/// The setting that lets ClickHouse parse a statement of this length, if it needs one.
+pub(super) fn longer_than_usual(sql: &str) -> Option<(&'static str, String)> {
+    (sql.len() > USUAL_STATEMENT_BYTES).then(|| ("max_query_size", (2 * sql.len()).to_string()))
 }
 
 /// Whether tables of a database of this engine can be exchanged.

@@ -6,7 +6,7 @@
 
 use uuid::Uuid;
 
-use super::clauses::{clause, column_ttl, split_top_level};
+use super::clauses::{clause, split_top_level};
 use super::connect::{quoted, text};
 use super::live::LiveTable;
 use super::{Destination, DestinationError};
@@ -145,7 +145,7 @@ impl Planner<'_> {
             }
             let ttl = self
                 .original
-                .and_then(|original| column_ttl(&original.create_query, &column.name));
+                .and_then(|original| original.column_ttl(&column.name));
             if let Some(ttl) =
                 ttl.filter(|ttl| self.can_keep(&format!("TTL of `{}`", column.name), ttl))
             {

@@ -12,7 +12,7 @@ use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::connect::quoted;
+use super::connect::{longer_than_usual, quoted};
 use super::{Destination, DestinationError};
 use crate::schema::{TargetColumn, TargetTable};
 
@@ -150,14 +150,11 @@ impl Destination {
             .iter()
             .map(|column| quoted(&column.name))
             .collect();
-        let sql = format!(
-            "INSERT INTO {} ({}) FORMAT ArrowStream",
-            self.table(&target.shadow()),
-            columns.join(", ")
-        );
+        // ClickHouse reads the statement on from the address into the body, which is where the columns are: thousands don't fit in an address.
+        let columns = format!("({}) FORMAT ArrowStream\n", columns.join(", "));
         let mut insert = self
             .client
-            .insert_formatted_with(sql)
+            .insert_formatted_with(format!("INSERT INTO {}", self.table(&target.shadow())))
             .with_timeouts(Some(SEND_TIMEOUT), Some(END_TIMEOUT));
         for (name, value) in [
             ("async_insert", "0"),
@@ -174,7 +171,11 @@ impl Destination {
         ] {
             insert = insert.with_setting(name, value);
         }
+        if let Some(bytes) = longer_than_usual(&columns) {
+            insert = insert.with_setting(bytes.0, bytes.1);
+        }
         let failed = |error| DestinationError::of(&doing, &error);
+        insert.send(columns.into()).await.map_err(failed)?;
         for part in &block.parts {
             insert.send(part.clone()).await.map_err(failed)?;
         }

@@ -1,10 +1,12 @@
 //! A destination table as it is now, with all that users have added to it.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::clauses::{clause, column_ttl};
-use super::connect::text;
+use super::clauses::{clause, column_ttls};
+use super::connect::{quoted, text};
 use super::{Destination, DestinationError};
 use crate::schema::MetadataNames;
 
@@ -24,7 +26,7 @@ pub struct LiveTable {
     /// What reads it: `database.name` of views and dictionaries.
     pub readers: Vec<String>,
     pub(super) engine_full: String,
-    pub(super) create_query: String,
+    column_ttls: HashMap<String, String>,
     pub(super) comment: String,
     pub(super) indexes: Vec<Index>,
     pub(super) projections: Vec<Projection>,
@@ -82,8 +84,12 @@ const REPLACEABLE: [&str; 4] = [
 impl LiveTable {
     /// Whether rows or values of it expire.
     pub(super) fn expires(&self) -> bool {
-        let expires = |column: &LiveColumn| column_ttl(&self.create_query, &column.name).is_some();
-        clause(&self.engine_full, "TTL").is_some() || self.columns.iter().any(expires)
+        clause(&self.engine_full, "TTL").is_some() || !self.column_ttls.is_empty()
+    }
+
+    /// The TTL of a column's values.
+    pub(super) fn column_ttl(&self, column: &str) -> Option<&str> {
+        self.column_ttls.get(&quoted(column)).map(String::as_str)
     }
 
     /// Refuses a table that a resync would replace by something less: a view, a replicated table, an aggregating one.
@@ -169,7 +175,7 @@ impl Destination {
             sorting_key: row.sorting_key,
             readers: row.readers,
             engine_full: row.engine_full,
-            create_query: row.create_table_query,
+            column_ttls: column_ttls(&row.create_table_query),
             comment: row.comment,
             columns: self.rows(doing, &columns).await?,
             indexes: self.rows(doing, &indexes).await?,

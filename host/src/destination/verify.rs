@@ -89,8 +89,7 @@ impl Destination {
             self.table(table)
         );
         let query = self
-            .client
-            .query_raw(&sql)
+            .statement(&sql)
             .with_setting("output_format_arrow_string_as_string", "0")
             .with_setting("output_format_arrow_low_cardinality_as_dictionary", "0")
             .with_setting("output_format_arrow_fixed_string_as_fixed_byte_array", "1")

@@ -20,6 +20,9 @@ pub(super) const SESSION: &str = "SET NAMES utf8mb4, time_zone = '+00:00', sql_m
 const SESSION_MARIADB: &str = "SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = 'ALLOW_INVALID_DATES', \
      tx_isolation = 'REPEATABLE-READ', net_write_timeout = 86400, wait_timeout = 604800, max_statement_time = 0";
 
+/// What MySQL needs beside it. From 8.0.30 on it may be told to hide the keys that it has made by itself; older servers read a comment.
+const SESSION_MYSQL: &str = "SET max_execution_time = 0 /*!80030 , show_gipk_in_create_table_and_information_schema = ON */";
+
 /// Whose server it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -195,7 +198,7 @@ pub(super) async fn spawn<T: Send + 'static>(
 /// The statements that set up a session.
 fn session(flavor: Flavor) -> &'static [&'static str] {
     match flavor {
-        Flavor::Mysql => &[SESSION, "SET max_execution_time = 0"],
+        Flavor::Mysql => &[SESSION, SESSION_MYSQL],
         Flavor::MariaDb => &[SESSION_MARIADB],
     }
 }

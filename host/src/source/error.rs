@@ -107,6 +107,14 @@ pub enum SourceError {
         /// The view.
         table: TableName,
     },
+    /// The name is that of one of MariaDB's sequences.
+    #[error(
+        "{table} is a sequence, which counts and has no rows; only tables are copied: leave it out"
+    )]
+    Sequence {
+        /// The sequence.
+        table: TableName,
+    },
     /// A column's type can't be copied.
     #[error("column `{column}` of {table}: {cause}")]
     Type {

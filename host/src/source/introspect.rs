@@ -7,6 +7,8 @@ use super::connect::{Control, Flavor, Source, cell};
 use super::error::SourceError;
 use crate::schema::{MysqlType, SourceColumn, SourceTable, TableName};
 
+/// Types of tables that are copied; `SYSTEM VERSIONED` is MariaDB's, of which the current rows are.
+const TABLES: &str = "('BASE TABLE', 'SYSTEM VERSIONED')";
 /// Databases of the server itself.
 const SYSTEM: &str = "('mysql', 'information_schema', 'performance_schema', 'sys')";
 
@@ -44,7 +46,7 @@ impl Source {
             "SELECT t.table_schema, t.table_name, t.table_type, t.table_rows, t.data_length, EXISTS( \
                SELECT 1 FROM information_schema.statistics s WHERE s.table_schema = t.table_schema AND s.table_name = t.table_name \
                AND s.non_unique = 0 GROUP BY s.index_name HAVING SUM(s.nullable = 'YES' OR s.column_name IS NULL) = 0) \
-             FROM information_schema.tables t WHERE t.table_schema NOT IN {SYSTEM} AND t.table_type IN ('BASE TABLE', 'VIEW') \
+             FROM information_schema.tables t WHERE t.table_schema NOT IN {SYSTEM} AND (t.table_type IN {TABLES} OR t.table_type = 'VIEW') \
              AND (? IS NULL OR t.table_schema = ?) ORDER BY 1, 2"
         );
         let rows = control
@@ -95,8 +97,14 @@ impl Source {
                 similar: similar(control, name).await?,
             });
         };
-        if cell::<String>(about, 0).is_some_and(|kind| kind.contains("VIEW")) {
+        let kind = cell::<String>(about, 0).unwrap_or_default();
+        if kind.contains("VIEW") {
             return Err(SourceError::View {
+                table: name.clone(),
+            });
+        }
+        if kind == "SEQUENCE" {
+            return Err(SourceError::Sequence {
                 table: name.clone(),
             });
         }
@@ -215,7 +223,7 @@ impl Source {
 async fn similar(control: &mut Control, name: &TableName) -> Result<Vec<TableName>, SourceError> {
     let sql = format!(
         "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema NOT IN {SYSTEM} \
-         AND table_type = 'BASE TABLE' LIMIT 20000"
+         AND table_type IN {TABLES} LIMIT 20000"
     );
     let rows = control.rows(&sql, vec![], "the list of tables").await?;
     let distance =

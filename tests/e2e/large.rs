@@ -17,23 +17,12 @@ fn three_million_rows_take_less_than_512_mib() {
            SELECT p.i * 1733 + q.i, p.i * 100000007, q.i / 3, CONCAT('row ', p.i, ' of ', q.i, ' with some text'), '2026-01-01' + INTERVAL q.i SECOND, IF(q.i % 2, NULL, REPEAT('y', q.i % 60))
            FROM x p JOIN x q WHERE p.i * 1733 + q.i < {ROWS};\n"
     ));
-    let mut child = world.spawn(&["run"]);
-    let mut peak_kib = 0;
-    while child.try_wait().unwrap().is_none() {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
-        let high = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        peak_kib = high
-            .and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok())
-            .unwrap_or(peak_kib)
-            .max(peak_kib);
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    crate::support::world::answer(child.wait_with_output().unwrap()).ok();
+    let peak = crate::extremes::peak_of(&world, &["run"]);
     assert_eq!(world.clickhouse.count("big"), ROWS);
     assert!(
-        peak_kib > 0 && peak_kib < 512 * 1024,
-        "peak memory: {peak_kib} KiB"
+        peak > 0 && peak < 512 << 20,
+        "peak memory: {} MiB",
+        peak >> 20
     );
     assert_eq!(
         world

@@ -115,7 +115,7 @@ struct Assembly<'a> {
 impl Assembly<'_> {
     /// Takes a batch from the source, or says that reading must stop; why stands in `failure`.
     fn take(&mut self, batch: RecordBatch) -> ControlFlow<()> {
-        match self.transform(batch) {
+        match self.transform(batch).and_then(|()| self.flush_full()) {
             Ok(()) => ControlFlow::Continue(()),
             Err(ended) => {
                 self.failure = Some(ended);
@@ -177,6 +177,14 @@ impl Assembly<'_> {
         block.write(batch)?;
         self.block = Some(block);
         Ok(())
+    }
+
+    /// Hands the block over at once where nothing more fits: a huge row's batch is gone by now, and its encoder goes before the next is read.
+    fn flush_full(&mut self) -> Result<(), Ended> {
+        match self.bytes >= self.shared.work.pipe.snapshot.block_bytes {
+            true => self.flush(),
+            false => Ok(()),
+        }
     }
 
     /// A rejected row stops the resync.

@@ -154,12 +154,21 @@ async fn table_findings(
                 format!("{}.{}", table.name, column.name),
                 format!(
                     "this TINYINT(1) has values other than 0 and 1; copy it as a number with types = {{ {} = \"Int8\" }}",
-                    column.name
+                    toml_key(&column.name)
                 ),
             ));
         }
     }
     Ok(())
+}
+
+/// A name as a key of the pipe file.
+fn toml_key(name: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    match !name.is_empty() && name.chars().all(bare) {
+        true => name.to_owned(),
+        false => toml::Value::String(name.to_owned()).to_string(),
+    }
 }
 
 async fn engine_findings(
@@ -206,7 +215,17 @@ async fn column<T: FromValue>(
 
 #[cfg(test)]
 mod tests {
-    use super::grants_privilege;
+    use super::{grants_privilege, toml_key};
+
+    #[test]
+    fn a_proposed_key_can_be_pasted() {
+        assert_eq!(toml_key("is_new"), "is_new");
+        for name in ["is new?", "1\"2", "schön", "a.b"] {
+            let line = format!("types = {{ {} = \"Int8\" }}", toml_key(name));
+            let table: toml::Table = line.parse().expect(&line);
+            assert_eq!(table["types"][name].as_str(), Some("Int8"));
+        }
+    }
 
     #[test]
     fn grants_are_read() {

@@ -148,8 +148,12 @@ impl Reader {
             totals.rows += 1;
             totals.bytes += row.len() as u64;
             decoder.push(row)?;
-            if decoder.is_full()
-                && let Some(batch) = decoder.finish()?
+            if !decoder.is_full() {
+                continue;
+            }
+            // While a batch with a huge row is transformed and encoded, the row's wire form need not be there, too.
+            self.connection.forget_row();
+            if let Some(batch) = decoder.finish()?
                 && sink(batch).is_break()
             {
                 return Ok((totals, ControlFlow::Break(())));

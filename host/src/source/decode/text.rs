@@ -31,6 +31,9 @@ pub(super) fn take<'a>(cells: &mut &'a [u8]) -> Result<&'a [u8], Fault> {
     Ok(value)
 }
 
+/// The most room that is made for values that have not come yet: twice a batch of the usual size.
+const MOST_ROOM_BYTES: usize = 16 << 20;
+
 /// Values end to end, and where each ends.
 pub(super) struct Values {
     pub(super) bytes: Vec<u8>,
@@ -71,8 +74,9 @@ impl Values {
     }
 
     fn take(&mut self) -> (Vec<u8>, Vec<i32>) {
-        // A little more room than this batch used, so that the next one seldom has to move.
-        let fresh = Self::new(self.rows() + 1, self.bytes.len() + self.bytes.len() / 16);
+        // A little more room than this batch used, so that the next one seldom has to move; but a huge value is followed by none as a rule.
+        let room = self.bytes.len() + self.bytes.len() / 16;
+        let fresh = Self::new(self.rows() + 1, room.min(MOST_ROOM_BYTES));
         let Self { bytes, offsets } = std::mem::replace(self, fresh);
         (bytes, offsets)
     }

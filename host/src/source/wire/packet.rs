@@ -44,6 +44,11 @@ impl<S> Packets<S> {
         self.sequence = 0;
     }
 
+    /// Gives the memory back in which payloads of several packets were joined: the last payload isn't needed any more.
+    pub(super) fn forget_joined(&mut self) {
+        self.joined = Vec::new();
+    }
+
     pub(super) fn stream(&self) -> &S {
         &self.stream
     }

@@ -120,6 +120,11 @@ impl Connection {
         }
     }
 
+    /// Gives back what a row of more than 16 MiB has taken. The last row has been decoded.
+    pub(in crate::source) fn forget_row(&mut self) {
+        self.packets.forget_joined();
+    }
+
     /// Forgets a statement. The server doesn't answer.
     pub(in crate::source) fn close(&mut self, statement: Statement) -> Result<(), WireError> {
         self.command(COM_STMT_CLOSE, &statement.id.to_le_bytes())

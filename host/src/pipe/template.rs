@@ -92,14 +92,14 @@ impl Template {
                 let _ = write!(
                     text,
                     "\n# {} is a view: its rows are not copied.\n",
-                    table.name
+                    one_line(&table.name.to_string())
                 );
                 continue;
             }
             let key = if table.key.is_empty() {
                 "no key".to_owned()
             } else {
-                format!("key {}", table.key.join(", "))
+                format!("key {}", one_line(&table.key.join(", ")))
             };
             let _ = write!(
                 text,
@@ -111,6 +111,12 @@ impl Template {
         }
         text
     }
+}
+
+/// A text for a comment, which ends with its line: names may have lines in them.
+fn one_line(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(plain).collect()
 }
 
 fn value(text: &str) -> toml::Value {
@@ -128,7 +134,7 @@ mod tests {
             name: TableName::new("my.shop", name),
             is_view,
             estimated_rows: 7,
-            key: vec!["id".to_owned()],
+            key: vec!["id".to_owned(), "line\nbreak\u{7}".to_owned()],
         };
         let template = Template {
             name: "shop".to_owned(),
@@ -143,13 +149,16 @@ mod tests {
                 table("orders", false),
                 table("a \"b\"", false),
                 table("sums", true),
+                table("two\nlines", true),
+                table("two\nlines, too", false),
             ],
         };
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("pipe.toml");
         std::fs::write(&path, template.render()).expect("writable");
         let pipe = Pipe::load(&path).expect("it loads");
-        assert_eq!(pipe.tables.len(), 2);
+        assert_eq!(pipe.tables.len(), 3);
+        assert_eq!(pipe.tables[2].source.name, "two\nlines, too");
         assert_eq!(pipe.tables[1].source, TableName::new("my.shop", "a \"b\""));
         // Each commented setting is one that exists.
         let opened: Vec<String> = template

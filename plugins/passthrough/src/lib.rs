@@ -47,20 +47,21 @@ impl Transform for PassThrough {
     fn process(&mut self, batch: &Batch) -> Result<Output, Error> {
         let columns = batch.columns.iter();
         Ok(Output::columns(match self.copy {
-            true => columns.map(copied).collect(),
+            true => columns.map(copied).collect::<Result<_, Error>>()?,
             false => columns.cloned().collect(),
         }))
     }
 }
 
 /// The same values in other memory, behind some others.
-fn copied(array: &ArrayRef) -> ArrayRef {
+fn copied(array: &ArrayRef) -> Result<ArrayRef, Error> {
     let data = array.to_data();
     let before = data.len().min(ROWS_BEFORE);
     let mut copy = MutableArrayData::new(vec![&data], false, before + data.len());
-    copy.extend(0, 0, before);
-    copy.extend(0, 0, data.len());
-    make_array(copy.freeze()).slice(before, data.len())
+    copy.try_extend(0, 0, before)
+        .and_then(|()| copy.try_extend(0, 0, data.len()))
+        .map_err(|cause| Error::Data(cause.to_string()))?;
+    Ok(make_array(copy.freeze()).slice(before, data.len()))
 }
 
 tidemill_sdk::export!(PassThrough);

@@ -307,6 +307,47 @@ fn columns_that_clash_are_told_with_the_line() {
     world.tidemill(&["run"]).ok();
 }
 
+#[test]
+fn arrays_that_clickhouse_would_take_for_one_are_told() {
+    let mut world = one_table("id INT PRIMARY KEY, `n.a` VECTOR(2), `n.b` VECTOR(3), m VECTOR(4)");
+    world.mysql.run(
+        "INSERT INTO t VALUES (1, STRING_TO_VECTOR('[1,2]'), STRING_TO_VECTOR('[1,2,3]'), STRING_TO_VECTOR('[1,2,3,4]'));\n",
+    );
+    world
+        .tidemill(&["check"])
+        .fails(3, &["`n.a`", "`n.b`", "dot", "rename"]);
+    world.clear_tables();
+    world.add_table(
+        "t",
+        "[[table.transform]]\nplugin = \"columns\"\nconfig = { rename = { \"n.a\" = \"n_a\" } }",
+    );
+    world.tidemill(&["run"]).ok();
+    assert_eq!(
+        world.clickhouse.query("SELECT n_a, `n.b`, m FROM {db}.t"),
+        "[1,2]\t[1,2,3]\t[1,2,3,4]"
+    );
+}
+
+#[test]
+fn a_column_named_as_a_part_of_another_is_told() {
+    let world = one_table("id INT PRIMARY KEY, a INT, `a.null` INT");
+    world.tidemill(&["check"]).fails(
+        3,
+        &["`a.null`", "part of what `a` is", "rename", "pipe.toml:"],
+    );
+    // Those of which ClickHouse has no parts are columns like any other.
+    let world = one_table("id INT PRIMARY KEY, a INT, `a.size` INT, `id.null` INT, `a.b` INT");
+    world
+        .mysql
+        .run("INSERT INTO t VALUES (1, NULL, 7, 8, 9), (2, 1, NULL, NULL, NULL);\n");
+    world.tidemill(&["run"]).ok();
+    let columns = "id, a, `a.size`, `id.null`, `a.b`";
+    world.assert_same_rows(
+        &format!("SELECT {columns} FROM t ORDER BY id"),
+        &format!("SELECT {columns} FROM {{db}}.t ORDER BY id"),
+    );
+}
+
 fn has_database(world: &World) -> bool {
     let name = &world.clickhouse.database;
     world.clickhouse.query(&format!(

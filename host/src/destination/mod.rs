@@ -26,4 +26,4 @@ pub use digest::Digest;
 pub use encode::{Block, BlockWriter};
 pub use error::DestinationError;
 pub use live::{LiveColumn, LiveTable};
-pub(crate) use names::{escaped_bytes, is_reserved_column, longest_table_bytes};
+pub(crate) use names::{entangled_columns, escaped_bytes, is_reserved_column, longest_table_bytes};

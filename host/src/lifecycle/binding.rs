@@ -6,7 +6,9 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::error::Error;
 use super::session::Session;
-use crate::destination::{escaped_bytes, is_reserved_column, longest_table_bytes, quoted};
+use crate::destination::{
+    entangled_columns, escaped_bytes, is_reserved_column, longest_table_bytes, quoted,
+};
 use crate::journal::PinnedPlugin;
 use crate::pipe::{LimitSettings, Pipe, PipeError, TableMapping};
 use crate::schema::{Engine, SourceTable, TargetTable, old_name, target::target_columns};
@@ -211,7 +213,6 @@ fn design(
         );
         return Err(pipe.invalid("metadata", reason));
     }
-    names_fit(pipe, mapping, chain)?;
     let engine = mapping.engine.unwrap_or(if key.is_empty() {
         Engine::MergeTree
     } else {
@@ -225,7 +226,7 @@ fn design(
         return Err(pipe.invalid(&format!("{}.engine", mapping.key), reason));
     }
     let order_by = order_by(pipe, mapping, chain, engine, &key)?;
-    Ok(TargetTable {
+    let target = TargetTable {
         database: pipe.destination.database.clone(),
         name: mapping.destination.clone(),
         columns: target_columns(
@@ -241,19 +242,32 @@ fn design(
         settings: mapping.settings.clone(),
         comment: source.comment.clone(),
         metadata: pipe.metadata.clone(),
-    })
+    };
+    names_fit(pipe, mapping, &target)?;
+    Ok(target)
 }
 
 /// Refuses names that ClickHouse can't have. The longest that a resync makes is the old table's.
-fn names_fit(pipe: &Pipe, mapping: &TableMapping, chain: &Chain) -> Result<(), PipeError> {
-    let columns = chain.output().fields().iter().map(|field| field.name());
-    if let Some(reserved) = columns.into_iter().find(|name| is_reserved_column(name)) {
+fn names_fit(pipe: &Pipe, mapping: &TableMapping, target: &TargetTable) -> Result<(), PipeError> {
+    let refused = |reason: String, column: &str| {
         let reason = format!(
-            "the column `{reserved}` of {} has a name that ClickHouse keeps for itself; give it another with the plugin `columns`: \
-             config = {{ rename = {{ {reserved} = \"...\" }} }}",
-            mapping.source
+            "{reason}; give it another name with the plugin `columns`: config = {{ rename = {{ \"{column}\" = \"...\" }} }}"
         );
-        return Err(pipe.invalid(&mapping.key, reason));
+        Err(pipe.invalid(&mapping.key, reason))
+    };
+    let source = &mapping.source;
+    let mut names = target.columns.iter().map(|column| &column.name);
+    if let Some(reserved) = names.find(|name| is_reserved_column(name)) {
+        let reason = format!(
+            "the column `{reserved}` of {source} has a name that ClickHouse keeps for itself"
+        );
+        return refused(reason, reserved);
+    }
+    if let Some((owner, part)) = entangled_columns(&target.columns) {
+        let reason = format!(
+            "the column `{part}` of {source} has a dot in its name, by which ClickHouse takes it for a part of what `{owner}` is"
+        );
+        return refused(reason, part);
     }
     let database = &pipe.destination.database;
     let (old, most) = (

@@ -5,13 +5,12 @@
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::error::Error;
+use super::names;
 use super::session::Session;
-use crate::destination::{
-    entangled_columns, escaped_bytes, is_reserved_column, longest_table_bytes, quoted,
-};
+use crate::destination::quoted;
 use crate::journal::PinnedPlugin;
 use crate::pipe::{LimitSettings, Pipe, PipeError, TableMapping};
-use crate::schema::{Engine, SourceTable, TargetTable, old_name, target::target_columns};
+use crate::schema::{Engine, SourceTable, TargetTable, target::target_columns};
 use crate::source::SourceError;
 use crate::transform::{Chain, Limits, Lineage, Step, TableShape, TransformError, resolve};
 
@@ -243,46 +242,8 @@ fn design(
         comment: source.comment.clone(),
         metadata: pipe.metadata.clone(),
     };
-    names_fit(pipe, mapping, &target)?;
+    names::fit(pipe, mapping, &target)?;
     Ok(target)
-}
-
-/// Refuses names that ClickHouse can't have. The longest that a resync makes is the old table's.
-fn names_fit(pipe: &Pipe, mapping: &TableMapping, target: &TargetTable) -> Result<(), PipeError> {
-    let refused = |reason: String, column: &str| {
-        let reason = format!(
-            "{reason}; give it another name with the plugin `columns`: config = {{ rename = {{ \"{column}\" = \"...\" }} }}"
-        );
-        Err(pipe.invalid(&mapping.key, reason))
-    };
-    let source = &mapping.source;
-    let mut names = target.columns.iter().map(|column| &column.name);
-    if let Some(reserved) = names.find(|name| is_reserved_column(name)) {
-        let reason = format!(
-            "the column `{reserved}` of {source} has a name that ClickHouse keeps for itself"
-        );
-        return refused(reason, reserved);
-    }
-    if let Some((owner, part)) = entangled_columns(&target.columns) {
-        let reason = format!(
-            "the column `{part}` of {source} has a dot in its name, by which ClickHouse takes it for a part of what `{owner}` is"
-        );
-        return refused(reason, part);
-    }
-    let database = &pipe.destination.database;
-    let (old, most) = (
-        old_name(&mapping.destination),
-        longest_table_bytes(database),
-    );
-    let bytes = escaped_bytes(&old);
-    if bytes > most {
-        let reason = format!(
-            "a resync keeps the old table as `{old}`, which takes {bytes} bytes as a file's name (3 for each byte that is no letter, digit \
-             or `_`), and the database `{database}` leaves room for {most}; choose a shorter name: destination = \"short_name\""
-        );
-        return Err(pipe.invalid(&format!("{}.destination", mapping.key), reason));
-    }
-    Ok(())
 }
 
 /// The sorting key as SQL: the pipe's, else the key. Replacing compares rows by it, so it must hold the whole key.

@@ -14,6 +14,7 @@ mod drive;
 mod error;
 mod inspect;
 mod load;
+mod names;
 mod reading;
 pub mod report;
 mod retry;

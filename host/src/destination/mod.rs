@@ -13,8 +13,10 @@ mod digest;
 pub mod embedded;
 mod encode;
 mod error;
+mod fit;
 mod live;
 mod merges;
+mod rejected;
 mod verify;
 
 pub use carry::CarryOver;
@@ -23,4 +25,6 @@ pub use ddl::{Ddl, Kept, Lost};
 pub use digest::Digest;
 pub use encode::{Block, BlockWriter};
 pub use error::DestinationError;
+pub use fit::{Fitted, Fitter, Misfit, Unfit, can_clamp, may_be_outside};
 pub use live::{LiveColumn, LiveTable};
+pub use rejected::{RejectedRow, rejected_block, row_as_json};

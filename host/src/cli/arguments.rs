@@ -117,6 +117,12 @@ pub(super) enum Command {
         /// The query
         sql: String,
     },
+    /// Show what each MySQL and MariaDB type becomes, and what a pipe may ask for instead
+    Types {
+        /// As the page of documentation that TYPES.md is
+        #[arg(long)]
+        markdown: bool,
+    },
     /// Build and inspect plugins
     Plugin {
         #[command(subcommand)]
@@ -225,6 +231,7 @@ impl Command {
             Self::Rollback { .. } => "rollback",
             Self::History => "history",
             Self::Query { .. } => "query",
+            Self::Types { .. } => "types",
             Self::Plugin {
                 command: PluginCommand::Build { .. },
             } => "plugin build",

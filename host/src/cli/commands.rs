@@ -14,6 +14,7 @@ use crate::destination::embedded::{ServerSettings, run_server};
 use crate::lifecycle::report::{Finding, Outcome, Severity, Status};
 use crate::lifecycle::{self, Error};
 use crate::pipe::Pipe;
+use crate::schema::type_page;
 
 /// Runs a ClickHouse server in this process.
 pub(super) fn clickhouse(arguments: &ServerArguments) -> Result<Exit, Failure> {
@@ -27,6 +28,16 @@ pub(super) fn clickhouse(arguments: &ServerArguments) -> Result<Exit, Failure> {
         Err(error) => Err(Error::from(error).into()),
         Ok(never) => match never {},
     }
+}
+
+/// Shows the type table.
+pub(super) fn types(markdown: bool, printer: &Printer) {
+    let entries = type_page::entries();
+    let text = match markdown {
+        true => type_page::markdown(),
+        false => show::types(&entries),
+    };
+    printer.result(&show::count(entries.len(), "type"), &text, &entries);
 }
 
 pub(super) async fn run(
@@ -148,6 +159,7 @@ pub(super) async fn run(
         }
         Command::Init(_)
         | Command::Plugin { .. }
+        | Command::Types { .. }
         | Command::Clickhouse(_)
         | Command::Completions { .. } => {}
     }

@@ -47,6 +47,10 @@ fn run(arguments: &Arguments, printer: &Printer) -> Result<exit::Exit, Failure> 
         // The library sets signal handlers of its own: it gets the process before any thread is started.
         Command::Clickhouse(server) => commands::clickhouse(server),
         Command::Plugin { command } => plugin::run(command, printer),
+        Command::Types { markdown } => {
+            commands::types(*markdown, printer);
+            Ok(exit::Exit::Ok)
+        }
         Command::Completions { shell } => {
             arguments::completions(*shell);
             Ok(exit::Exit::Ok)

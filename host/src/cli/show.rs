@@ -7,6 +7,7 @@ use crate::lifecycle::report::{
     CheckReport, Plan, Preview, PreviewAfter, ResyncSummary, SchemaChange, Severity, Status,
     TablePlan, TableStatistics, TransformPlan,
 };
+use crate::schema::type_page::Entry;
 
 /// A table with a line of names; the columns of `numbers` are aligned to the right.
 fn table(names: &[&str], numbers: &[usize], rows: impl IntoIterator<Item = Vec<String>>) -> String {
@@ -31,6 +32,19 @@ fn table(names: &[&str], numbers: &[usize], rows: impl IntoIterator<Item = Vec<S
 pub(super) fn count(number: usize, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {what}{plural}")
+}
+
+/// The type table.
+pub(super) fn types(entries: &[Entry]) -> String {
+    let row = |entry: &Entry| {
+        vec![
+            entry.column.clone(),
+            entry.clickhouse.clone(),
+            entry.alternatives.clone(),
+        ]
+    };
+    let names = ["MySQL or MariaDB", "ClickHouse", "possible, by `types`"];
+    table(&names, &[], entries.iter().map(row))
 }
 
 pub(super) fn check(report: &CheckReport) -> String {

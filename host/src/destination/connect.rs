@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::DestinationError;
 use crate::pipe::DestinationSettings;
+use crate::schema::ClickHouseFeatures;
 use crate::schema::finding::{Finding, Severity};
-use crate::schema::mysql_type::ClickHouseFeatures;
 
 /// The oldest server that works.
 const OLDEST: (u32, u32) = (24, 1);

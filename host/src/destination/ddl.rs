@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use super::clauses::{clause, split_top_level};
 use super::connect::{quoted, text};
-use super::live::LiveTable;
+use super::live::{LiveColumn, LiveTable};
 use super::{Destination, DestinationError};
-use crate::schema::{Engine, TargetTable};
+use crate::schema::{Engine, SkipIndex, TargetColumn, TargetTable};
 
 /// How many inserts a shadow remembers, so that a repeated block is recognised by its token.
 const REMEMBERED_BLOCKS: &str = "10000";
@@ -105,6 +105,9 @@ impl Planner<'_> {
         if let Some(partition) = &self.target.partition_by {
             sql += &format!("\nPARTITION BY {partition}");
         }
+        if let Some(primary) = &self.target.primary_key {
+            sql += &format!("\nPRIMARY KEY ({})", primary.join(", "));
+        }
         sql += &format!("\nORDER BY ({})", self.target.order_by.join(", "));
         if let Some(ttl) = self.table_ttl() {
             sql += &format!("\nTTL {ttl}");
@@ -130,30 +133,43 @@ impl Planner<'_> {
                 .and_then(|original| original.column(&column.name));
             let mut sql = format!("{} {}", quoted(&column.name), column.clickhouse_type);
             let comment = match old {
-                Some(old) if !old.comment.is_empty() => &old.comment,
+                Some(old) if !old.comment.is_empty() && !column.comment_stated => &old.comment,
                 _ => &column.comment,
             };
             if !comment.is_empty() {
                 sql += &format!(" COMMENT {}", text(comment));
             }
-            if let Some(codec) = old
-                .map(|old| &old.compression_codec)
-                .filter(|codec| !codec.is_empty())
-            {
+            if let Some(codec) = self.codec(column, old) {
                 sql += &format!(" {codec}");
-                self.keep(format!("codec of `{}`: {codec}", column.name));
             }
-            let ttl = self
-                .original
-                .and_then(|original| original.column_ttl(&column.name));
-            if let Some(ttl) =
-                ttl.filter(|ttl| self.can_keep(&format!("TTL of `{}`", column.name), ttl))
-            {
+            if let Some(ttl) = self.ttl(column) {
                 sql += &format!(" TTL {ttl}");
             }
             columns.push(sql);
         }
         columns
+    }
+
+    /// A column's codec: the pipe's, else the original's.
+    fn codec(&mut self, column: &TargetColumn, old: Option<&LiveColumn>) -> Option<String> {
+        if let Some(stated) = &column.codec {
+            return Some(format!("CODEC({stated})"));
+        }
+        let kept = &old?.compression_codec;
+        (!kept.is_empty()).then(|| {
+            self.keep(format!("codec of `{}`: {kept}", column.name));
+            kept.clone()
+        })
+    }
+
+    /// A column's TTL: the pipe's, else the original's.
+    fn ttl(&mut self, column: &TargetColumn) -> Option<String> {
+        if column.ttl.is_some() {
+            return column.ttl.clone();
+        }
+        let kept = self.original?.column_ttl(&column.name)?.to_owned();
+        self.can_keep(&format!("TTL of `{}`", column.name), &kept)
+            .then_some(kept)
     }
 
     /// The snapshot leaves them out: the defaults fill them, and a repeated insert sends the same bytes.
@@ -198,11 +214,20 @@ impl Planner<'_> {
     }
 
     fn indexes_and_projections(&mut self) -> Vec<String> {
-        let mut parts = Vec::new();
+        let stated = self.target.indexes.iter().map(|index| {
+            let (name, expression) = (quoted(&index.name), &index.expression);
+            let (kind, granularity) = (&index.kind, index.granularity);
+            format!("INDEX {name} {expression} TYPE {kind} GRANULARITY {granularity}")
+        });
+        let mut parts: Vec<String> = stated.collect();
         let Some(original) = self.original else {
             return parts;
         };
         for index in &original.indexes {
+            let is_stated = |stated: &SkipIndex| stated.name == index.name;
+            if self.target.indexes.iter().any(is_stated) {
+                continue;
+            }
             if self.can_keep(&format!("index `{}`", index.name), &index.expr) {
                 let (name, expr, kind, granularity) = (
                     quoted(&index.name),
@@ -231,6 +256,9 @@ impl Planner<'_> {
     }
 
     fn table_ttl(&mut self) -> Option<String> {
+        if self.target.ttl.is_some() {
+            return self.target.ttl.clone();
+        }
         let ttl = clause(&self.original?.engine_full, "TTL")?;
         self.can_keep("the table's TTL", &ttl).then_some(ttl)
     }
@@ -266,7 +294,7 @@ impl Planner<'_> {
             ));
         }
         let nullable = self.target.columns.iter().any(|column| {
-            column.clickhouse_type.contains("Nullable(")
+            column.nullable
                 && self
                     .target
                     .order_by
@@ -290,7 +318,7 @@ impl Planner<'_> {
         match self
             .original
             .map(|original| original.comment.clone())
-            .filter(|comment| !comment.is_empty())
+            .filter(|comment| !comment.is_empty() && !self.target.comment_stated)
         {
             Some(comment) => {
                 if comment != self.target.comment {

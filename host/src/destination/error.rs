@@ -70,14 +70,14 @@ pub enum DestinationError {
         reason: String,
     },
     /// A value that the destination's column can't hold.
-    #[error("column `{column}` of {table}: {reason} (row {row} of its block)")]
+    #[error("column `{column}` of {table}, row {row}: {reason}")]
     Value {
         /// The destination table.
         table: String,
         /// The column.
         column: String,
-        /// The row in the block, from 0.
-        row: usize,
+        /// The row, by its key: `id = 7`.
+        row: String,
         /// Why it doesn't fit.
         reason: String,
     },

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use crate::schema::TargetColumn;
-
 /// Bytes that a file's name may have.
 const FILE_NAME_BYTES: usize = 255;
 /// What stands in the name of a dropped table's file beside the names of database and table: a UUID, two dots and `.sql`.
@@ -24,46 +22,44 @@ pub(crate) fn is_reserved_column(name: &str) -> bool {
     RESERVED_COLUMNS.contains(&name)
 }
 
-/// Two columns that ClickHouse takes for parts of one another, by the dot in a name: it has a column `a.null` for each nullable `a`, which a query for
+/// Two columns that ClickHouse takes for parts of one another, by the dot in a name; given are names and types. It has a column `a.null` for each nullable `a`, which a query for
 /// `a IS NULL` reads, and arrays `n.a` and `n.b` are one `Nested`, whose parts are equally long in each row.
-pub(crate) fn entangled_columns(columns: &[TargetColumn]) -> Option<(&str, &str)> {
-    let by_name: HashMap<&str, &TargetColumn> = columns
-        .iter()
-        .map(|column| (column.name.as_str(), column))
-        .collect();
+pub(crate) fn entangled_columns<'c>(columns: &[(&'c str, &str)]) -> Option<(&'c str, &'c str)> {
+    let types: HashMap<&str, &str> = columns.iter().copied().collect();
     let mut nested = HashMap::new();
-    for column in columns {
-        for (dot, _) in column.name.match_indices('.') {
-            let (owner, part) = (&column.name[..dot], &column.name[dot + 1..]);
-            if let Some(owner) = by_name.get(owner).filter(|owner| has_part(owner, part)) {
-                return Some((&owner.name, &column.name));
+    for &(column, kind) in columns {
+        for (dot, _) in column.match_indices('.') {
+            let (owner, part) = (&column[..dot], &column[dot + 1..]);
+            if types.get(owner).is_some_and(|kind| has_part(kind, part)) {
+                return Some((owner, column));
             }
         }
-        let Some((owner, part)) = column.name.split_once('.').filter(|_| is_array(column)) else {
+        let Some((owner, part)) = column.split_once('.').filter(|_| is_array(kind)) else {
             continue;
         };
         if owner.is_empty() || part.is_empty() {
             continue;
         }
-        let twin = nested.insert(owner, column);
-        if let Some(twin) = twin.or(by_name.get(owner).copied().filter(|twin| is_array(twin))) {
-            return Some((&twin.name, &column.name));
+        if types.get(owner).is_some_and(|kind| is_array(kind)) {
+            return Some((owner, column));
+        }
+        if let Some(twin) = nested.insert(owner, column) {
+            return Some((twin, column));
         }
     }
     None
 }
 
-fn is_array(column: &TargetColumn) -> bool {
-    column.clickhouse_type.starts_with("Array(")
+fn is_array(kind: &str) -> bool {
+    kind.starts_with("Array(")
 }
 
-/// Whether ClickHouse has a part of this name for a column.
-fn has_part(column: &TargetColumn, part: &str) -> bool {
-    let kind = &column.clickhouse_type;
+/// Whether ClickHouse has a part of this name for a column of this type.
+fn has_part(kind: &str, part: &str) -> bool {
     match part {
         "null" => kind.contains("Nullable("),
         "size" => kind.contains("String"),
-        "size0" => is_array(column),
+        "size0" => is_array(kind),
         // Each path of a document is a part.
         _ => kind.contains("JSON"),
     }
@@ -88,15 +84,6 @@ mod tests {
 
     #[test]
     fn a_dot_entangles_columns_of_some_types() {
-        let entangled = |columns: &[(&str, &str)]| {
-            let column = |(name, clickhouse_type): &(&str, &str)| TargetColumn {
-                name: (*name).to_owned(),
-                clickhouse_type: (*clickhouse_type).to_owned(),
-                comment: String::new(),
-            };
-            let columns: Vec<TargetColumn> = columns.iter().map(column).collect();
-            entangled_columns(&columns).map(|(a, b)| (a.to_owned(), b.to_owned()))
-        };
         let (number, text, array) = ("Nullable(Int32)", "Nullable(String)", "Array(Float32)");
         for [a, b] in [
             [("a", number), ("a.null", number)],
@@ -106,8 +93,7 @@ mod tests {
             [("n", array), ("n.b", array)],
             [("doc", "JSON"), ("doc.x.y", number)],
         ] {
-            let found = Some((a.0.to_owned(), b.0.to_owned()));
-            assert_eq!(entangled(&[a, b]), found);
+            assert_eq!(entangled_columns(&[a, b]), Some((a.0, b.0)));
         }
         for [a, b] in [
             [("a", "Int32"), ("a.null", number)],
@@ -117,7 +103,7 @@ mod tests {
             [(".a", array), (".b", array)],
             [("n.a", array), ("n.b", text)],
         ] {
-            assert_eq!(entangled(&[a, b]), None, "{a:?} {b:?}");
+            assert_eq!(entangled_columns(&[a, b]), None, "{a:?} {b:?}");
         }
     }
 

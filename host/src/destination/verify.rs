@@ -1,15 +1,16 @@
 //! What a shadow holds, as ClickHouse counts it and as it is read back.
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::buffer::Buffer;
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
+use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamDecoder;
 
 use super::connect::quoted;
 use super::live::LiveTable;
-use super::{Destination, DestinationError, Digest};
-use crate::schema::{Engine, MetadataNames, TargetColumn, TargetTable};
+use super::{Destination, DestinationError, Digest, fit};
+use crate::schema::{ClickHouseType, Engine, MetadataNames, TargetColumn, TargetTable};
 
 impl Destination {
     /// The table's rows; each key once, if it has one.
@@ -64,7 +65,7 @@ impl Destination {
         self.number("count the original", &sql).await
     }
 
-    /// Reads the columns of a table back, and digests them; `schema` is that of the batches that were sent.
+    /// Reads the columns of a table back, and digests them; `schema` is that of the wire.
     pub async fn column_digests(
         &self,
         table: &str,
@@ -76,7 +77,13 @@ impl Destination {
             .columns
             .iter()
             .zip(schema.fields())
-            .map(|(column, field)| readable(column, field.data_type()))
+            .map(|(column, field)| {
+                format!(
+                    "{} AS {}",
+                    readable(column, field.data_type()),
+                    quoted(&column.name)
+                )
+            })
             .collect();
         let final_ = if target.engine == Engine::ReplacingMergeTree {
             " FINAL"
@@ -100,7 +107,7 @@ impl Destination {
             .filter_map(|name| schema.index_of(name).ok())
             .collect();
         let failed = |error| DestinationError::of(doing, &error);
-        let unread = |cause: arrow::error::ArrowError| DestinationError::Answer {
+        let unread = |cause: ArrowError| DestinationError::Answer {
             doing: doing.to_owned(),
             reason: cause.to_string(),
         };
@@ -111,7 +118,7 @@ impl Destination {
             let mut part = Buffer::from(part);
             while !part.is_empty() {
                 if let Some(batch) = decoder.decode(&mut part).map_err(unread)? {
-                    digest.add(&as_sent(&batch, schema).map_err(unread)?, &key);
+                    digest.add(&as_sent(&batch, target, schema).map_err(unread)?, &key);
                 }
             }
         }
@@ -121,50 +128,69 @@ impl Destination {
 
 /// A column in a form whose Arrow type is near to the one that was sent.
 fn readable(column: &TargetColumn, sent: &DataType) -> String {
+    use ClickHouseType as T;
     let name = quoted(&column.name);
-    let plain = column.clickhouse_type.trim_start_matches("Nullable(");
-    let expression = match sent {
-        DataType::Timestamp(_, _) => format!("toUnixTimestamp64Micro({name})"),
-        DataType::Time64(_) if plain.starts_with("Time64") => {
+    match (&column.plain, sent) {
+        (T::DateTime64 { .. }, _) => format!("toUnixTimestamp64Micro({name})"),
+        (T::DateTime { .. }, _) => format!("toUInt32({name})"),
+        (T::Date, _) => format!("toDate32({name})"),
+        (T::Time64 { .. }, _) => {
             format!("toInt64(CAST({name} AS Nullable(Decimal(18, 6))) * 1000000)")
         }
-        DataType::Boolean => format!("toUInt8({name})"),
-        DataType::UInt32 if plain.starts_with("IPv4") => format!("toUInt32({name})"),
-        DataType::FixedSizeBinary(_) if plain.starts_with("UUID") => format!("UUIDToNum({name})"),
-        DataType::FixedSizeBinary(_) if plain.starts_with("IPv6") => {
-            format!("IPv6StringToNum(toString({name}))")
+        (T::Time, _) => format!("toInt32({name})"),
+        (T::Bool, _) => format!("toUInt8({name})"),
+        (T::Int { bits: 128 }, _) => format!("CAST({name} AS Nullable(Decimal(38, 0)))"),
+        (T::Ipv4, _) => format!("toUInt32({name})"),
+        (T::Uuid, _) => format!("UUIDToNum({name})"),
+        (T::Ipv6, _) => format!("IPv6StringToNum(toString({name}))"),
+        (T::LowCardinality(inner), _) => format!("CAST({name} AS Nullable({inner}))"),
+        (T::Json, _) => format!("toString({name})"),
+        (T::Enum { .. }, _) => format!("CAST({name} AS Nullable(String))"),
+        (T::Array(_), DataType::List(item)) if *item.data_type() == DataType::Utf8 => {
+            format!("CAST({name} AS Array(String))")
         }
-        DataType::Utf8 if plain.starts_with("LowCardinality") => {
-            format!("CAST({name} AS Nullable(String))")
-        }
-        _ => return name,
-    };
-    format!("{expression} AS {name}")
+        _ => name,
+    }
 }
 
 /// Gives the columns the types that were sent. Strings are left as bytes: their digest is the same.
 fn as_sent(
     batch: &RecordBatch,
+    target: &TargetTable,
     schema: &SchemaRef,
-) -> Result<RecordBatch, arrow::error::ArrowError> {
-    let columns = schema
-        .fields()
+) -> Result<RecordBatch, ArrowError> {
+    let columns = target
+        .columns
         .iter()
-        .zip(batch.columns())
-        .map(|(field, column)| {
-            let array: ArrayRef = match field.data_type() {
-                DataType::Utf8 | DataType::Binary => column.clone(),
-                DataType::Timestamp(_, _) => {
-                    cast(column, &DataType::Timestamp(TimeUnit::Microsecond, None))?
-                }
-                wanted if column.data_type() == wanted => column.clone(),
-                wanted => cast(column, wanted)?,
-            };
-            Ok((field.name(), array))
-        });
-    let columns: Result<Vec<_>, arrow::error::ArrowError> = columns.collect();
-    RecordBatch::try_from_iter_with_nullable(columns?.into_iter().map(|(name, array)| {
+        .zip(schema.fields())
+        .zip(batch.columns());
+    let columns = columns.map(|((column, field), array)| {
+        let array = column_as_sent(column, field, array)?;
         let nullable = array.null_count() > 0;
-        (name, array, nullable)
-    }))
+        Ok((field.name(), array, nullable))
+    });
+    let columns: Result<Vec<_>, ArrowError> = columns.collect();
+    RecordBatch::try_from_iter_with_nullable(columns?)
+}
+
+fn column_as_sent(
+    column: &TargetColumn,
+    field: &Field,
+    array: &ArrayRef,
+) -> Result<ArrayRef, ArrowError> {
+    if column.plain == ClickHouseType::Json {
+        let texts = cast(array, &DataType::Utf8)?;
+        // What ClickHouse wrote has no other spelling than what was sent; should it, the digests differ.
+        let spelled = texts
+            .as_string::<i32>()
+            .iter()
+            .map(|text| text.map(|text| fit::canonical_json(text).unwrap_or_default()));
+        return Ok(std::sync::Arc::new(spelled.collect::<StringArray>()));
+    }
+    match field.data_type() {
+        DataType::Utf8 | DataType::Binary => Ok(array.clone()),
+        DataType::Timestamp(_, _) => cast(array, &DataType::Timestamp(TimeUnit::Microsecond, None)),
+        wanted if array.data_type() == wanted => Ok(array.clone()),
+        wanted => cast(array, wanted),
+    }
 }

@@ -4,15 +4,16 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::design;
 use super::error::Error;
 use super::names;
 use super::session::Session;
-use crate::destination::quoted;
+use crate::destination::Fitter;
 use crate::journal::PinnedPlugin;
-use crate::pipe::{LimitSettings, Pipe, PipeError, TableMapping};
-use crate::schema::{Engine, SourceTable, TargetTable, target::target_columns};
+use crate::pipe::{LimitSettings, Pipe, TableMapping};
+use crate::schema::{SourceTable, TargetTable};
 use crate::source::SourceError;
-use crate::transform::{Chain, Limits, Lineage, Step, TableShape, TransformError, resolve};
+use crate::transform::{Chain, Limits, Step, TableShape, TransformError, resolve};
 
 /// A table mapping with all that a load needs.
 #[derive(Clone, Debug)]
@@ -21,6 +22,7 @@ pub(super) struct BoundTable {
     pub(super) source: SourceTable,
     pub(super) chain: Chain,
     pub(super) target: TargetTable,
+    pub(super) fitter: Fitter,
     pub(super) plugins: Vec<PinnedPlugin>,
 }
 
@@ -33,14 +35,22 @@ impl BoundTable {
             .table(&mapping.source)
             .await
             .map_err(|cause| at_table(pipe, mapping, cause))?;
-        let source = with_types(pipe, mapping, source)?;
+        let source = design::with_choices(pipe, mapping, source)?;
         let (chain, plugins) = tokio::task::block_in_place(|| chain(session, mapping, &source))?;
-        let target = design(session, mapping, &source, &chain)?;
+        let features = session.destination.features();
+        let target = design::target(pipe, mapping, &source, &chain, features)?;
+        names::fit(pipe, mapping, &target)?;
+        let fitter = Fitter::new(&target, chain.output()).map_err(|unfit| {
+            let settings = mapping.column(&unfit.column);
+            let key = settings.map_or(&mapping.key, |settings| &settings.key);
+            pipe.invalid(key, format!("column `{}`: {}", unfit.column, unfit.reason))
+        })?;
         Ok(Self {
             mapping: mapping.clone(),
             source,
             chain,
             target,
+            fitter,
             plugins,
         })
     }
@@ -74,26 +84,6 @@ impl BoundTable {
 fn at_table(pipe: &Pipe, mapping: &TableMapping, cause: SourceError) -> Error {
     let location = (!cause.is_transient()).then(|| pipe.locate(&format!("{}.source", mapping.key)));
     Error::Source { location, cause }
-}
-
-/// Takes the pipe's choices of other types into the source's columns.
-fn with_types(
-    pipe: &Pipe,
-    mapping: &TableMapping,
-    mut source: SourceTable,
-) -> Result<SourceTable, PipeError> {
-    for (column, wanted) in &mapping.types {
-        let key = format!("{}.types.{column}", mapping.key);
-        let Some(position) = source.column(column) else {
-            return Err(pipe.invalid(&key, format!("{} has no column `{column}`", mapping.source)));
-        };
-        let column = &mut source.columns[position];
-        column.mysql_type = column
-            .mysql_type
-            .alternative(wanted)
-            .map_err(|error| pipe.invalid(&key, error.to_string()))?;
-    }
-    Ok(source)
 }
 
 /// Loads the plugins of a mapping and binds them to the table.
@@ -175,106 +165,5 @@ fn limits(settings: &LimitSettings) -> Limits {
         batch_deadline: settings.batch_deadline.unwrap_or(defaults.batch_deadline),
         output_bytes: settings.output_bytes.unwrap_or(defaults.output_bytes),
         log_lines: settings.log_lines.unwrap_or(defaults.log_lines),
-    }
-}
-
-/// The destination table that a chain's output makes.
-fn design(
-    session: &Session,
-    mapping: &TableMapping,
-    source: &SourceTable,
-    chain: &Chain,
-) -> Result<TargetTable, PipeError> {
-    let pipe = &session.pipe;
-    let output = chain.output();
-    let origins: Vec<_> = chain
-        .lineage()
-        .iter()
-        .map(|lineage| match lineage {
-            Lineage::Passed { source: position } => {
-                let column = &source.columns[*position];
-                Some((&column.mysql_type, column.comment.as_str()))
-            }
-            Lineage::Computed { .. } => None,
-        })
-        .collect();
-    let name = |&position: &usize| output.field(position).name().clone();
-    let key: Vec<String> = chain.output_key().iter().map(name).collect();
-    if let Some(clash) = pipe
-        .metadata
-        .all()
-        .into_iter()
-        .find(|name| output.field_with_name(name).is_ok())
-    {
-        let reason = format!(
-            "the column `{clash}` of {} has the name of a metadata column; choose another in [metadata]",
-            mapping.source
-        );
-        return Err(pipe.invalid("metadata", reason));
-    }
-    let engine = mapping.engine.unwrap_or(if key.is_empty() {
-        Engine::MergeTree
-    } else {
-        Engine::ReplacingMergeTree
-    });
-    if engine == Engine::ReplacingMergeTree && key.is_empty() {
-        let reason = format!(
-            "{} has no key: replacing would leave one row of it; leave `engine` out for MergeTree",
-            mapping.source
-        );
-        return Err(pipe.invalid(&format!("{}.engine", mapping.key), reason));
-    }
-    let order_by = order_by(pipe, mapping, chain, engine, &key)?;
-    let target = TargetTable {
-        database: pipe.destination.database.clone(),
-        name: mapping.destination.clone(),
-        columns: target_columns(
-            output,
-            &origins,
-            chain.output_key(),
-            session.destination.features(),
-        ),
-        key,
-        engine,
-        order_by,
-        partition_by: mapping.partition_by.as_ref().map(|text| term(chain, text)),
-        settings: mapping.settings.clone(),
-        comment: source.comment.clone(),
-        metadata: pipe.metadata.clone(),
-    };
-    names::fit(pipe, mapping, &target)?;
-    Ok(target)
-}
-
-/// The sorting key as SQL: the pipe's, else the key. Replacing compares rows by it, so it must hold the whole key.
-fn order_by(
-    pipe: &Pipe,
-    mapping: &TableMapping,
-    chain: &Chain,
-    engine: Engine,
-    key: &[String],
-) -> Result<Vec<String>, PipeError> {
-    let Some(wanted) = &mapping.order_by else {
-        return Ok(key.iter().map(|name| quoted(name)).collect());
-    };
-    let at = format!("{}.order_by", mapping.key);
-    if let Some(missing) = key
-        .iter()
-        .find(|name| engine == Engine::ReplacingMergeTree && !wanted.contains(name))
-    {
-        let reason = format!(
-            "the key column `{missing}` is not in it, so rows with different keys would replace each other; \
-             add it, or choose engine = \"MergeTree\""
-        );
-        return Err(pipe.invalid(&at, reason));
-    }
-    Ok(wanted.iter().map(|text| term(chain, text)).collect())
-}
-
-/// An expression of the pipe as SQL: a column's name stands for the column, whatever else it might mean.
-fn term(chain: &Chain, text: &str) -> String {
-    match chain.output().field_with_name(text) {
-        Ok(_) => quoted(text),
-        Err(_) => text.to_owned(),
     }
 }

@@ -360,7 +360,23 @@ pub(super) async fn empty(session: &Session, work: &Work, table: &BoundTable) ->
     session
         .retried("empty a shadow", || session.destination.truncate(&shadow))
         .await?;
+    forget_rejected(session, work, table).await?;
     plan_table(session, work, table).await
+}
+
+/// Removes the rows that an earlier attempt of this resync has rejected.
+pub(super) async fn forget_rejected(
+    session: &Session,
+    work: &Work,
+    table: &BoundTable,
+) -> Result<(), Error> {
+    let (name, id) = (&table.target.name, work.id());
+    session
+        .retried("forget rejected rows", || {
+            session.destination.forget_rejected(name, &id)
+        })
+        .await?;
+    Ok(())
 }
 
 /// Loads what is pending from one snapshot. None: the snapshot was lost before all was done.

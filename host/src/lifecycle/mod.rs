@@ -10,6 +10,7 @@
 //! its own swap. This module knows the rooms (source, transform, destination, journal), which don't know each other.
 
 mod binding;
+mod design;
 mod drive;
 mod error;
 mod inspect;

@@ -19,14 +19,18 @@ pub(super) fn fit(
         Err(pipe.invalid(&mapping.key, reason))
     };
     let source = &mapping.source;
-    let mut names = target.columns.iter().map(|column| &column.name);
-    if let Some(reserved) = names.find(|name| is_reserved_column(name)) {
+    let columns: Vec<(&str, &str)> = target
+        .columns
+        .iter()
+        .map(|column| (column.name.as_str(), column.clickhouse_type.as_str()))
+        .collect();
+    if let Some((reserved, _)) = columns.iter().find(|(name, _)| is_reserved_column(name)) {
         let reason = format!(
             "the column `{reserved}` of {source} has a name that ClickHouse keeps for itself"
         );
         return refused(reason, reserved);
     }
-    if let Some((owner, part)) = entangled_columns(&target.columns) {
+    if let Some((owner, part)) = entangled_columns(&columns) {
         let reason = format!(
             "the column `{part}` of {source} has a dot in its name, by which ClickHouse takes it for a part of what `{owner}` is"
         );

@@ -11,8 +11,10 @@ use tokio::sync::mpsc::Sender;
 
 use super::error::Error;
 use super::load::{LoadTable, Shared, Task};
-use super::writing::Job;
-use crate::destination::{BlockWriter, DestinationError, Digest};
+use super::writing::{Job, To};
+use crate::destination::{
+    Block, BlockWriter, DestinationError, Digest, Misfit, RejectedRow, rejected_block, row_as_json,
+};
 use crate::journal::ChunkResult;
 use crate::pipe::VerifyMode;
 use crate::schema::Ledger;
@@ -21,6 +23,8 @@ use crate::transform::{Applied, ChainInstance};
 
 /// A block of ClickHouse has at most this many rows; from 1,048,449 on it cuts an insert in two.
 const BLOCK_ROWS: usize = 1_000_000;
+/// Rejected rows are handed over when they are so many.
+const REJECTED_ROWS: usize = 10_000;
 
 /// Reads chunks until there are none, the load is stopped, or the connection is lost.
 pub(super) fn read(shared: &Shared, mut reader: Reader, jobs: &Sender<Job>) {
@@ -36,6 +40,7 @@ pub(super) fn read(shared: &Shared, mut reader: Reader, jobs: &Sender<Job>) {
             chain,
             jobs,
             block: None,
+            rejected: Vec::new(),
             bytes: 0,
             sequence: 0,
             result: Totals::default(),
@@ -106,6 +111,7 @@ struct Assembly<'a> {
     chain: &'a mut ChainInstance,
     jobs: &'a Sender<Job>,
     block: Option<BlockWriter>,
+    rejected: Vec<RejectedRow>,
     bytes: usize,
     sequence: u32,
     result: Totals,
@@ -139,25 +145,77 @@ impl Assembly<'_> {
         if let Some(rejected) = self.first_rejected(&batch, &applied) {
             return Err(Ended::Failed(rejected));
         }
+        let fitter = &self.task.table.bound.fitter;
+        let fitted = fitter
+            .fit(&applied.batch)
+            .map_err(|misfit| self.misfit(&applied.batch, misfit))?;
         let ledger = Ledger {
             read: read as u64,
-            written: applied.batch.num_rows() as u64,
+            written: fitted.batch.num_rows() as u64,
             filtered: applied.filtered_rows,
-            rejected: 0,
+            rejected: fitted.rejected.len() as u64,
         };
         self.result.ledger += ledger;
         self.task.table.count(ledger);
-        if applied.batch.num_rows() == 0 {
+        self.reject(&applied.batch, fitted.rejected)?;
+        if fitted.batch.num_rows() == 0 {
             return Ok(());
         }
         if self.shared.work.pipe.verify == VerifyMode::Full {
             let digest = self
                 .result
                 .digest
-                .get_or_insert_with(|| Digest::new(applied.batch.num_columns()));
-            digest.add(&applied.batch, self.task.table.bound.chain.output_key());
+                .get_or_insert_with(|| Digest::new(fitted.batch.num_columns()));
+            digest.add(&fitted.batch, self.task.table.bound.chain.output_key());
         }
-        self.append(&applied.batch)
+        self.append(&fitted.batch)
+    }
+
+    /// A value that doesn't fit stops the load, and its row is named.
+    fn misfit(&self, batch: &RecordBatch, misfit: Misfit) -> Ended {
+        let key = self.task.table.bound.chain.output_key().iter().map(|&i| {
+            let value = array_value_to_string(batch.column(i), misfit.row);
+            let name = batch.schema_ref().field(i).name();
+            format!("{name} = {}", value.unwrap_or_else(|_| "?".to_owned()))
+        });
+        let key: Vec<String> = key.collect();
+        Ended::Failed(Error::from(DestinationError::Value {
+            table: self.task.table.bound.source.name.to_string(),
+            column: misfit.column,
+            row: match key.is_empty() {
+                true => format!("of chunk {} (it has no key)", self.task.chunk.number),
+                false => key.join(", "),
+            },
+            reason: misfit.reason,
+        }))
+    }
+
+    /// Keeps rejected rows for their table.
+    fn reject(&mut self, batch: &RecordBatch, misfits: Vec<Misfit>) -> Result<(), Ended> {
+        let key = self.task.table.bound.chain.output_key();
+        let rows = misfits.into_iter().map(|misfit| RejectedRow {
+            key: row_as_json(batch, misfit.row, key.iter().copied()),
+            row: row_as_json(batch, misfit.row, 0..batch.num_columns()),
+            column: misfit.column,
+            reason: misfit.reason,
+            plugin: String::new(),
+        });
+        self.rejected.extend(rows);
+        match self.rejected.len() >= REJECTED_ROWS {
+            true => self.flush_rejected(),
+            false => Ok(()),
+        }
+    }
+
+    fn flush_rejected(&mut self) -> Result<(), Ended> {
+        if self.rejected.is_empty() {
+            return Ok(());
+        }
+        let rows = std::mem::take(&mut self.rejected);
+        let chunk = &self.task.chunk;
+        let resync = self.shared.work.id();
+        let block = rejected_block(&resync, &chunk.table.to_string(), chunk.number, &rows)?;
+        self.hand_over(To::Rejected, block)
     }
 
     /// Appends a batch to the block, which is handed over first if the batch would make it too large.
@@ -172,7 +230,7 @@ impl Assembly<'_> {
         self.bytes += bytes;
         let mut block = match self.block.take() {
             Some(block) => block,
-            None => BlockWriter::new(&self.task.table.bound.target, &batch.schema())?,
+            None => BlockWriter::new(&self.task.table.bound.target.name, &batch.schema())?,
         };
         block.write(batch)?;
         self.block = Some(block);
@@ -214,8 +272,13 @@ impl Assembly<'_> {
         let block = block.finish()?;
         self.result.bytes += self.bytes as u64;
         self.bytes = 0;
+        self.hand_over(To::Shadow, block)
+    }
+
+    fn hand_over(&mut self, to: To, block: Block) -> Result<(), Ended> {
         let job = Job::Block {
             task: self.task.clone(),
+            to,
             sequence: self.sequence,
             block,
         };
@@ -226,6 +289,7 @@ impl Assembly<'_> {
     /// Hands over the last block and the chunk's ledger.
     fn finish(&mut self) -> Result<(), Ended> {
         self.flush()?;
+        self.flush_rejected()?;
         let totals = std::mem::take(&mut self.result);
         let digest = totals.digest.map(serde_json::to_value).transpose();
         let digest =

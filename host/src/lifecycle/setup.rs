@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::binding::BoundTable;
 use super::error::Error;
+use super::load;
 use super::session::Session;
 use super::swap;
 use super::work::Work;
@@ -136,6 +137,9 @@ pub(super) async fn create_shadows(
             record.fingerprint = table.fingerprint(&work.pipe);
             record.plugins.clone_from(&table.plugins);
         })?;
+        if work.table(&table.mapping.source).attempt > 1 {
+            load::forget_rejected(session, work, table).await?;
+        }
         let shadow = session
             .retried("create a shadow", || {
                 session.destination.create_shadow(&ddl)

@@ -9,7 +9,7 @@ use super::work::Work;
 use crate::destination::Digest;
 use crate::journal::ChunkRecord;
 use crate::pipe::VerifyMode;
-use crate::schema::Engine;
+use crate::schema::{Engine, rejected_name};
 
 /// Verifies a loaded table.
 pub(super) async fn verify(
@@ -54,13 +54,28 @@ pub(super) async fn verify(
             ledger.written
         ));
     }
+    if ledger.rejected > 0 {
+        let (id, name) = (work.id(), &target.name);
+        let counted = session
+            .retried("count rejected rows", || {
+                session.destination.count_rejected(name, &id)
+            })
+            .await?;
+        if counted != ledger.rejected {
+            return differs(format!(
+                "{} rows were rejected, but `{}` has {counted} of this resync",
+                ledger.rejected,
+                rejected_name(name)
+            ));
+        }
+    }
     if work.pipe.verify == VerifyMode::Full {
         let sent = sent_digest(&chunks, table.chain.output().fields().len())?;
         let found = session
             .retried("read the shadow back", || async {
                 session
                     .destination
-                    .column_digests(&shadow, target, table.chain.output())
+                    .column_digests(&shadow, target, table.fitter.schema())
                     .await
             })
             .await?;

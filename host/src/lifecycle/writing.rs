@@ -11,6 +11,7 @@ use super::error::Error;
 use super::load::{self, Shared, Task};
 use crate::destination::Block;
 use crate::journal::ChunkResult;
+use crate::schema::rejected_name;
 
 /// What a reader hands to its writer, in order.
 pub(super) enum Job {
@@ -18,6 +19,8 @@ pub(super) enum Job {
     Block {
         /// The chunk.
         task: Task,
+        /// Where it goes.
+        to: To,
         /// The block's number in the chunk, from 0.
         sequence: u32,
         /// What to insert.
@@ -37,15 +40,25 @@ pub(super) enum Job {
     },
 }
 
+/// Which table a block goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum To {
+    /// The shadow.
+    Shadow,
+    /// The table of rejected rows.
+    Rejected,
+}
+
 /// Does the jobs of one reader. An error ends the load; the reader then finds the channel closed.
 pub(super) async fn write(shared: Arc<Shared>, mut inbox: Receiver<Job>) {
     while let Some(job) = inbox.recv().await {
         let done = match job {
             Job::Block {
                 task,
+                to,
                 sequence,
                 block,
-            } => insert(&shared, &task, sequence, &block).await,
+            } => insert(&shared, &task, to, sequence, &block).await,
             Job::Done { task, result } => done(&shared, &task, result),
             Job::Lost { task } => lost(&shared, task).await,
         };
@@ -55,7 +68,13 @@ pub(super) async fn write(shared: Arc<Shared>, mut inbox: Receiver<Job>) {
     }
 }
 
-async fn insert(shared: &Shared, task: &Task, sequence: u32, block: &Block) -> Result<(), Error> {
+async fn insert(
+    shared: &Shared,
+    task: &Task,
+    to: To,
+    sequence: u32,
+    block: &Block,
+) -> Result<(), Error> {
     let (work, session) = (&shared.work, &shared.session);
     let record = work.table(&task.chunk.table);
     if record.began.is_none() {
@@ -78,9 +97,20 @@ async fn insert(shared: &Shared, task: &Task, sequence: u32, block: &Block) -> R
     token.update(&block.content_hash().to_le_bytes());
     let token = format!("{:032x}", token.digest128());
     let target = &task.table.bound.target;
+    let table = match to {
+        To::Shadow => target.shadow(),
+        To::Rejected => {
+            session
+                .retried("create a table of rejected rows", || {
+                    session.destination.create_rejected(&target.name)
+                })
+                .await?;
+            rejected_name(&target.name)
+        }
+    };
     session
         .retried("insert a block", || {
-            session.destination.insert(target, block, &token)
+            session.destination.insert(&table, block, &token)
         })
         .await?;
     Ok(())

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::schema::{Engine, MetadataNames};
+use crate::schema::{Engine, Format, MetadataNames, OutOfRange, SkipIndex};
 
 /// A whole pipe file.
 #[derive(Debug, Deserialize)]
@@ -20,6 +20,8 @@ pub(super) struct PipeFile {
     pub(super) destination: DestinationFile,
     #[serde(default)]
     pub(super) snapshot: SnapshotFile,
+    #[serde(default)]
+    pub(super) values: ValuesFile,
     #[serde(default)]
     pub(super) verify: VerifyFile,
     #[serde(default)]
@@ -107,6 +109,15 @@ impl Default for SnapshotFile {
     }
 }
 
+/// `[values]`: what becomes of values that the other side has no place for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ValuesFile {
+    pub(super) on_out_of_range: OutOfRange,
+    /// `error`, `null` or a date; default: `null` where the column is nullable, else `error`.
+    pub(super) zero_dates: Option<String>,
+}
+
 /// `[verify]`: how the copy is proved before the swap.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -169,15 +180,76 @@ pub(super) struct TableFile {
     pub(super) engine: Option<Engine>,
     /// Columns or expressions of the sorting key; default: the primary key.
     pub(super) order_by: Option<Vec<String>>,
+    /// The first columns or expressions of the sorting key, where the primary key is to be shorter.
+    pub(super) primary_key: Option<Vec<String>>,
     pub(super) partition_by: Option<String>,
+    pub(super) ttl: Option<String>,
+    #[serde(default)]
+    pub(super) indexes: Vec<SkipIndex>,
+    /// Default: the source table's.
+    pub(super) comment: Option<String>,
+    pub(super) on_out_of_range: Option<OutOfRange>,
+    pub(super) zero_dates: Option<String>,
     /// MergeTree settings.
     #[serde(default)]
     pub(super) settings: BTreeMap<String, toml::Value>,
-    /// Another ClickHouse type than the default, by column.
+    /// Another ClickHouse type than the default and other settings, by column.
     #[serde(default)]
-    pub(super) types: BTreeMap<String, String>,
+    pub(super) types: BTreeMap<String, ColumnFile>,
     #[serde(default, rename = "transform")]
     pub(super) transforms: Vec<TransformFile>,
+}
+
+/// A column of `types`: a ClickHouse type, or a table of settings.
+#[derive(Debug, Default)]
+pub(super) struct ColumnFile {
+    pub(super) settings: ColumnSettingsFile,
+}
+
+/// `[table.types.column]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ColumnSettingsFile {
+    #[serde(rename = "type")]
+    pub(super) clickhouse_type: Option<String>,
+    pub(super) format: Option<Format>,
+    pub(super) codec: Option<String>,
+    pub(super) ttl: Option<String>,
+    pub(super) comment: Option<String>,
+    pub(super) nullable: Option<bool>,
+    /// What NULL becomes.
+    pub(super) default: Option<toml::Value>,
+    pub(super) on_out_of_range: Option<OutOfRange>,
+    pub(super) zero_dates: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for ColumnFile {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TypeOrSettings;
+        impl<'de> serde::de::Visitor<'de> for TypeOrSettings {
+            type Value = ColumnSettingsFile;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a ClickHouse type or a table of settings")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(ColumnSettingsFile {
+                    clickhouse_type: Some(text.to_owned()),
+                    ..ColumnSettingsFile::default()
+                })
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                map: A,
+            ) -> Result<Self::Value, A::Error> {
+                Deserialize::deserialize(serde::de::value::MapAccessDeserializer::new(map))
+            }
+        }
+        let settings = deserializer.deserialize_any(TypeOrSettings)?;
+        Ok(Self { settings })
+    }
 }
 
 /// `[[table.transform]]`: a plugin's use on a table.

@@ -4,6 +4,7 @@
 //! checked. What only a server or a plugin can tell (a missing table, a configuration that its schema refuses) is reported
 //! later, with the line that [`Pipe::locate`] finds. The module knows no server.
 
+mod columns;
 mod error;
 mod file;
 mod locate;
@@ -19,7 +20,9 @@ use url::Url;
 pub use error::{Location, PipeError};
 pub use file::{OnTableError, TlsMode, VerifyMode};
 
-use crate::schema::{Engine, MetadataNames, TableName};
+use crate::schema::{
+    ClickHouseType, Engine, Format, MetadataNames, OutOfRange, SkipIndex, TableName, ZeroDates,
+};
 
 /// A validated pipe.
 #[derive(Clone, Debug)]
@@ -152,15 +155,54 @@ pub struct TableMapping {
     pub engine: Option<Engine>,
     /// The sorting key, where the pipe states one: columns or expressions.
     pub order_by: Option<Vec<String>>,
+    /// The primary key, where the pipe states one.
+    pub primary_key: Option<Vec<String>>,
     /// The partition expression.
     pub partition_by: Option<String>,
+    /// The table's TTL.
+    pub ttl: Option<String>,
+    /// Skip indexes.
+    pub indexes: Vec<SkipIndex>,
+    /// The table's comment, where the pipe states one.
+    pub comment: Option<String>,
+    /// What becomes of values that a column's type can't hold: the table's choice, else the pipe's.
+    pub on_out_of_range: OutOfRange,
+    /// What becomes of dates that are no days, where the table or the pipe says so.
+    pub zero_dates: Option<ZeroDates>,
     /// MergeTree settings: name and SQL value.
     pub settings: Vec<(String, String)>,
-    /// Another ClickHouse type than the default: column and type.
-    pub types: Vec<(String, String)>,
+    /// What the pipe says of single columns.
+    pub columns: Vec<ColumnSettings>,
     /// The transforms, in order.
     pub transforms: Vec<TransformUse>,
     /// The mapping's key in the file: `table[0]`.
+    pub key: String,
+}
+
+/// What a pipe says of a column.
+#[derive(Clone, Debug)]
+pub struct ColumnSettings {
+    /// The column, as the source or the last transform names it.
+    pub name: String,
+    /// Another ClickHouse type than the default.
+    pub clickhouse_type: Option<ClickHouseType>,
+    /// Bytes where text is the default.
+    pub format: Option<Format>,
+    /// The codec: `ZSTD(3)`.
+    pub codec: Option<String>,
+    /// The TTL.
+    pub ttl: Option<String>,
+    /// The comment.
+    pub comment: Option<String>,
+    /// Whether it can be NULL.
+    pub nullable: Option<bool>,
+    /// What NULL becomes.
+    pub default: Option<String>,
+    /// What becomes of values that the type can't hold.
+    pub on_out_of_range: Option<OutOfRange>,
+    /// What becomes of dates that are no days.
+    pub zero_dates: Option<ZeroDates>,
+    /// Its key in the file: `table[0].types.total`.
     pub key: String,
 }
 
@@ -188,6 +230,13 @@ pub struct LimitSettings {
     pub output_bytes: Option<u64>,
     /// Log lines of an instance.
     pub log_lines: Option<u32>,
+}
+
+impl TableMapping {
+    /// What the pipe says of a column.
+    pub fn column(&self, name: &str) -> Option<&ColumnSettings> {
+        self.columns.iter().find(|column| column.name == name)
+    }
 }
 
 impl Pipe {

@@ -9,7 +9,7 @@ use url::Url;
 use super::error::PipeError;
 use super::file::{
     DestinationFile, LimitsFile, PipeFile, SnapshotFile, SourceFile, SwapFile, TableFile, TlsMode,
-    TransformFile,
+    TransformFile, ValuesFile,
 };
 use super::locate::SourceText;
 use super::{
@@ -39,7 +39,7 @@ pub(super) fn pipe(text: SourceText) -> Result<Pipe, PipeError> {
         Some(state) => check.path(state),
         None => check.folder.join(".tidemill").join(&file.name),
     };
-    let tables = check.tables(&file.tables)?;
+    let tables = check.tables(&file.tables, &file.values)?;
     Ok(Pipe {
         state,
         source: check.source(file.source)?,
@@ -63,13 +63,14 @@ fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-struct Check<'a> {
+/// A pipe file's text, and where it is.
+pub(super) struct Check<'a> {
     text: &'a SourceText,
     folder: PathBuf,
 }
 
 impl Check<'_> {
-    fn invalid<T>(&self, key: &str, reason: impl Into<String>) -> Result<T, PipeError> {
+    pub(super) fn invalid<T>(&self, key: &str, reason: impl Into<String>) -> Result<T, PipeError> {
         Err(PipeError::Invalid {
             location: self.text.at_key(key),
             reason: reason.into(),
@@ -272,7 +273,11 @@ impl Check<'_> {
         })
     }
 
-    fn tables(&self, files: &[TableFile]) -> Result<Vec<TableMapping>, PipeError> {
+    fn tables(
+        &self,
+        files: &[TableFile],
+        values: &ValuesFile,
+    ) -> Result<Vec<TableMapping>, PipeError> {
         if files.is_empty() {
             return self.invalid(
                 "table",
@@ -281,7 +286,7 @@ impl Check<'_> {
         }
         let mut tables: Vec<TableMapping> = Vec::with_capacity(files.len());
         for (i, file) in files.iter().enumerate() {
-            let table = self.table(file, format!("table[{i}]"))?;
+            let table = self.table(file, values, format!("table[{i}]"))?;
             if let Some(twin) = tables.iter().find(|t| t.source == table.source) {
                 return self.invalid(
                     &format!("{}.source", table.key),
@@ -315,7 +320,12 @@ impl Check<'_> {
         Ok(tables)
     }
 
-    fn table(&self, file: &TableFile, key: String) -> Result<TableMapping, PipeError> {
+    fn table(
+        &self,
+        file: &TableFile,
+        values: &ValuesFile,
+        key: String,
+    ) -> Result<TableMapping, PipeError> {
         let source: crate::schema::TableName = match file.source.parse() {
             Ok(source) => source,
             Err(reason) => return self.invalid(&format!("{key}.source"), reason),
@@ -346,6 +356,9 @@ impl Check<'_> {
                 _ => self.invalid(&value_key, "a setting is a number, a string or a boolean"),
             }
         });
+        let columns = file.types.iter().map(|(name, column)| {
+            self.column(name, &column.settings, format!("{key}.types.{name}"))
+        });
         let transforms = file
             .transforms
             .iter()
@@ -356,9 +369,18 @@ impl Check<'_> {
             destination,
             engine: file.engine,
             order_by: file.order_by.clone(),
+            primary_key: file.primary_key.clone(),
             partition_by: file.partition_by.clone(),
+            ttl: file.ttl.clone(),
+            indexes: file.indexes.clone(),
+            comment: file.comment.clone(),
+            on_out_of_range: file.on_out_of_range.unwrap_or(values.on_out_of_range),
+            zero_dates: match &file.zero_dates {
+                Some(stated) => self.zero_dates(Some(stated), &key)?,
+                None => self.zero_dates(values.zero_dates.as_deref(), "values")?,
+            },
             settings: settings.collect::<Result<_, _>>()?,
-            types: file.types.clone().into_iter().collect(),
+            columns: columns.collect::<Result<_, _>>()?,
             transforms: transforms.collect::<Result<_, _>>()?,
             key,
         })

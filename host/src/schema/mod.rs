@@ -2,19 +2,27 @@
 //! how a table is cut into chunks, and where in the binlog a reading was taken.
 //!
 //! This module knows no server and no other module. Whatever two rooms need to agree on stands here, and the mapping of
-//! types stands in one table: [`mysql_type`].
+//! types stands in one table: [`type_table`].
 
 pub mod chunk;
+pub mod clickhouse_type;
 pub mod finding;
 pub mod mysql_type;
+pub mod policy;
 pub mod position;
 pub mod table;
 pub mod target;
+pub mod type_page;
+pub mod type_table;
 
 pub use chunk::{Chunk, KeyBound, KeyValue, Ledger};
+pub use clickhouse_type::{ClickHouseType, Shape};
 pub use mysql_type::{MysqlType, TypeError};
+pub use policy::{OutOfRange, ZeroDates};
 pub use position::Position;
 pub use table::{SourceColumn, SourceTable, TableName};
 pub use target::{
-    Engine, MetadataNames, TargetColumn, TargetTable, old_name, rejected_name, shadow_name,
+    Engine, MetadataNames, SkipIndex, TargetColumn, TargetTable, old_name, rejected_name,
+    shadow_name,
 };
+pub use type_table::{ClickHouseFeatures, Form, Format};

@@ -1,19 +1,12 @@
-//! The one type table: MySQL or MariaDB type → Arrow type → ClickHouse type.
-//!
-//! The source decodes into [`MysqlType::arrow`], the destination creates columns of [`MysqlType::clickhouse`]; a column that
-//! a transform computes has no MySQL type and gets the ClickHouse type of its Arrow type ([`clickhouse_of_arrow`]).
-//! Nothing else in Tidemill maps types.
+//! The types of source columns, as MySQL and MariaDB name them. What becomes of them stands in [`super::type_table`].
 
-use std::sync::Arc;
-
-use arrow::datatypes::{DataType, Field, TimeUnit};
 use serde::{Deserialize, Serialize};
 
 /// The type of a source column, with all that decoding needs to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MysqlType {
-    /// `TINYINT(1)`, `BOOL`: 0 and 1 only; any other value is an error that proposes `Int8`.
+    /// `TINYINT(1)`, `BOOL`.
     Bool,
     /// `TINYINT`.
     TinyInt {
@@ -94,9 +87,9 @@ pub enum MysqlType {
         /// The members, the first has bit 0.
         values: Vec<String>,
     },
-    /// `JSON`, as the server's own text.
+    /// `JSON`.
     Json,
-    /// Any spatial type: WKT with full precision, with `SRID=n;` before it if the SRID isn't 0.
+    /// Any spatial type.
     Geometry,
     /// `VECTOR(n)`.
     Vector,
@@ -117,24 +110,15 @@ pub enum TypeError {
     )]
     Unknown(String),
     /// The pipe asks for a ClickHouse type that the column can't become.
-    #[error(
-        "`{wanted}` is not possible for a column of MySQL type {mysql}: choose one of {possible}"
-    )]
+    #[error("`{wanted}` is not possible for {column}: choose one of {possible}")]
     Alternative {
         /// What the pipe asks for.
         wanted: String,
-        /// The column's type, as in [`MysqlType::name`].
-        mysql: String,
+        /// The column's type: `a column of MySQL type YEAR`.
+        column: String,
         /// What it could be.
         possible: String,
     },
-}
-
-/// What the destination server can store, where versions differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClickHouseFeatures {
-    /// Has `Time64` (25.6 and later).
-    pub time64: bool,
 }
 
 impl MysqlType {
@@ -210,78 +194,6 @@ impl MysqlType {
         })
     }
 
-    /// The Arrow type that a column is decoded into, and that a transform sees.
-    pub fn arrow(&self) -> DataType {
-        match self {
-            Self::Bool | Self::Bit { bits: 1 } => DataType::Boolean,
-            Self::TinyInt { unsigned: false } => DataType::Int8,
-            Self::TinyInt { unsigned: true } => DataType::UInt8,
-            Self::SmallInt { unsigned: false } => DataType::Int16,
-            Self::SmallInt { unsigned: true } => DataType::UInt16,
-            Self::MediumInt { unsigned: false } | Self::Int { unsigned: false } => DataType::Int32,
-            Self::MediumInt { unsigned: true } | Self::Int { unsigned: true } => DataType::UInt32,
-            Self::BigInt { unsigned: false } => DataType::Int64,
-            Self::BigInt { unsigned: true } | Self::Bit { .. } => DataType::UInt64,
-            &Self::Decimal { precision, scale } if precision <= 38 => {
-                DataType::Decimal128(precision, scale as i8)
-            }
-            &Self::Decimal { precision, scale } => DataType::Decimal256(precision, scale as i8),
-            Self::Float => DataType::Float32,
-            Self::Double => DataType::Float64,
-            Self::Year => DataType::UInt16,
-            Self::Date => DataType::Date32,
-            Self::DateTime { .. } => DataType::Timestamp(TimeUnit::Microsecond, None),
-            Self::Timestamp { .. } => {
-                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
-            }
-            // Signed, and beyond a day: the same 64 bits, whose range Arrow itself doesn't enforce.
-            Self::Time { .. } => DataType::Time64(TimeUnit::Microsecond),
-            Self::Text | Self::Enum { .. } | Self::Set { .. } | Self::Json | Self::Geometry => {
-                DataType::Utf8
-            }
-            Self::Binary { .. } | Self::Blob => DataType::Binary,
-            Self::Vector => DataType::List(Arc::new(Field::new("item", DataType::Float32, false))),
-            Self::Uuid | Self::Inet6 => DataType::FixedSizeBinary(16),
-            Self::Inet4 => DataType::UInt32,
-        }
-    }
-
-    /// The ClickHouse type of the column, without regard to NULL.
-    pub fn clickhouse(&self, features: ClickHouseFeatures) -> String {
-        match self {
-            Self::DateTime { fraction } | Self::Timestamp { fraction } => {
-                format!("DateTime64({fraction}, 'UTC')")
-            }
-            Self::Time { fraction } if features.time64 => format!("Time64({fraction})"),
-            Self::Enum { .. } => "LowCardinality(String)".to_owned(),
-            Self::Uuid => "UUID".to_owned(),
-            Self::Inet4 => "IPv4".to_owned(),
-            Self::Inet6 => "IPv6".to_owned(),
-            _ => clickhouse_of_arrow(&self.arrow(), features),
-        }
-    }
-
-    /// The type that the column is decoded as when the pipe asks for another ClickHouse type than the default.
-    pub fn alternative(&self, wanted: &str) -> Result<Self, TypeError> {
-        let possible = match (self, wanted) {
-            (Self::Bool, "Bool") => return Ok(self.clone()),
-            (Self::Bool, "Int8") => return Ok(Self::TinyInt { unsigned: false }),
-            (Self::Bool, _) => "Bool, Int8".to_owned(),
-            _ => {
-                let default = self.clickhouse(ClickHouseFeatures { time64: true });
-                if wanted == default {
-                    return Ok(self.clone());
-                }
-                default
-            }
-        };
-        Err(TypeError::Alternative {
-            wanted: wanted.to_owned(),
-            mysql: self.name(),
-            possible,
-        })
-    }
-
     /// The type as SQL writes it, for messages and plans: `INT UNSIGNED`, `DECIMAL(10,2)`.
     pub fn name(&self) -> String {
         let unsigned = |name: &str, unsigned: bool| {
@@ -326,27 +238,6 @@ impl MysqlType {
             Self::Inet4 => "INET4".to_owned(),
             Self::Inet6 => "INET6".to_owned(),
         }
-    }
-}
-
-/// The ClickHouse type of an Arrow column that a transform computed, without regard to NULL.
-pub fn clickhouse_of_arrow(data_type: &DataType, features: ClickHouseFeatures) -> String {
-    match data_type {
-        DataType::Boolean => "Bool".to_owned(),
-        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
-            format!("Decimal({precision}, {scale})")
-        }
-        DataType::Date32 => "Date32".to_owned(),
-        DataType::Timestamp(_, _) => "DateTime64(6, 'UTC')".to_owned(),
-        DataType::Time64(_) if features.time64 => "Time64(6)".to_owned(),
-        DataType::Time64(_) => "Int64".to_owned(),
-        DataType::Utf8 | DataType::Binary => "String".to_owned(),
-        DataType::FixedSizeBinary(bytes) => format!("FixedString({bytes})"),
-        DataType::List(item) => {
-            format!("Array({})", clickhouse_of_arrow(item.data_type(), features))
-        }
-        // The integers and floats have the same names on both sides.
-        other => other.to_string(),
     }
 }
 
@@ -396,6 +287,8 @@ fn quoted_list(text: &str) -> Option<Vec<String>> {
 mod tests {
     use super::*;
 
+    use crate::schema::type_table::{ClickHouseFeatures, Form};
+
     const FEATURES: ClickHouseFeatures = ClickHouseFeatures { time64: true };
 
     #[test]
@@ -423,8 +316,11 @@ mod tests {
         ] {
             let parsed = MysqlType::parse(text).expect(text);
             assert_eq!(
-                (parsed.name().as_str(), parsed.clickhouse(FEATURES).as_str()),
-                (name, clickhouse),
+                (
+                    parsed.name(),
+                    parsed.clickhouse(Form::Native, FEATURES).to_string()
+                ),
+                (name.to_owned(), clickhouse.to_owned()),
                 "{text}"
             );
         }
@@ -438,17 +334,5 @@ mod tests {
             MysqlType::parse("xmltype"),
             Err(TypeError::Unknown(_))
         ));
-    }
-
-    #[test]
-    fn only_listed_alternatives_are_taken() {
-        assert_eq!(
-            MysqlType::Bool.alternative("Int8"),
-            Ok(MysqlType::TinyInt { unsigned: false })
-        );
-        let refused = MysqlType::Bool
-            .alternative("Int16")
-            .expect_err("not in the table");
-        insta::assert_snapshot!(refused, @"`Int16` is not possible for a column of MySQL type TINYINT(1): choose one of Bool, Int8");
     }
 }

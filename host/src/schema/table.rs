@@ -4,10 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use super::MysqlType;
+use super::{Form, MysqlType, ZeroDates};
 
 /// A table's full name, unquoted: `database.table`.
 ///
@@ -91,14 +91,41 @@ fn name_part(text: &str) -> Option<(String, &str)> {
 pub struct SourceColumn {
     /// The column's name, unquoted.
     pub name: String,
-    /// The column's type, with the pipe's choice of an alternative already taken into account.
+    /// The column's type.
     pub mysql_type: MysqlType,
+    /// How it is read: the pipe's choice.
+    pub form: Form,
+    /// What becomes of dates that are no days: the pipe's choice.
+    pub zero_dates: ZeroDates,
+    /// Whether its character set has characters that Unicode doesn't, which the server would turn into `?`.
+    pub beyond_unicode: bool,
     /// Whether the source allows NULL.
     pub nullable: bool,
     /// The column's comment, empty if it has none.
     pub comment: String,
     /// Computed by the server, stored or virtual.
     pub generated: bool,
+}
+
+impl SourceColumn {
+    /// The Arrow type that it is decoded into.
+    pub fn arrow(&self) -> DataType {
+        self.mysql_type.arrow(self.form)
+    }
+
+    /// Whether NULL can come of it: the source's, or a date's that is no day.
+    pub fn yields_null(&self) -> bool {
+        self.nullable || self.zero_dates == ZeroDates::Null && self.has_zero_dates()
+    }
+
+    /// Whether it can hold dates that are no days, and they are not read as text.
+    pub fn has_zero_dates(&self) -> bool {
+        let is_date = matches!(
+            self.mysql_type,
+            MysqlType::Date | MysqlType::DateTime { .. } | MysqlType::Timestamp { .. }
+        );
+        is_date && self.form == Form::Native
+    }
 }
 
 /// A source table, as introspection found it.
@@ -127,7 +154,7 @@ impl SourceTable {
         let fields = self
             .columns
             .iter()
-            .map(|c| Field::new(&c.name, c.mysql_type.arrow(), c.nullable));
+            .map(|c| Field::new(&c.name, c.arrow(), c.yields_null()));
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 

@@ -1,9 +1,8 @@
 //! The destination table as the binding makes it: columns, engine, order; before any DDL is written.
 
-use arrow::datatypes::{DataType, Field, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use super::mysql_type::{ClickHouseFeatures, MysqlType, clickhouse_of_arrow};
+use super::{ClickHouseType, OutOfRange};
 
 /// The table engine of a destination table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,10 +48,46 @@ impl MetadataNames {
 pub struct TargetColumn {
     /// The column's name, unquoted.
     pub name: String,
+    /// Its type, without regard to NULL.
+    pub plain: ClickHouseType,
+    /// Whether it can be NULL.
+    pub nullable: bool,
     /// Its full ClickHouse type, `Nullable` included.
     pub clickhouse_type: String,
-    /// The source column's comment, empty for a computed one.
+    /// The most digits that the fraction of a time in it has at the source.
+    pub digits: u8,
+    /// What becomes of values that the type can't hold.
+    pub on_out_of_range: OutOfRange,
+    /// What NULL becomes, as the pipe writes it.
+    pub default: Option<String>,
+    /// Its codec, where the pipe states one: `ZSTD(3)`.
+    pub codec: Option<String>,
+    /// Its TTL, where the pipe states one.
+    pub ttl: Option<String>,
+    /// Its comment: the pipe's, else the source column's.
     pub comment: String,
+    /// Whether the pipe states the comment.
+    pub comment_stated: bool,
+}
+
+/// A skip index that the pipe states.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SkipIndex {
+    /// Its name.
+    pub name: String,
+    /// What it is about: a column, or an expression.
+    pub expression: String,
+    /// Its type: `minmax`, `set(100)`, `bloom_filter(0.01)`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// How many granules a mark of it covers.
+    #[serde(default = "one")]
+    pub granularity: u64,
+}
+
+fn one() -> u64 {
+    1
 }
 
 /// A destination table as the binding makes it.
@@ -70,12 +105,20 @@ pub struct TargetTable {
     pub engine: Engine,
     /// The sorting key's expressions, as SQL; column names are already quoted. Empty: `tuple()`.
     pub order_by: Vec<String>,
+    /// The primary key's expressions, where the pipe states one: the first ones of the sorting key.
+    pub primary_key: Option<Vec<String>>,
     /// The partition expression, as SQL.
     pub partition_by: Option<String>,
+    /// The table's TTL, where the pipe states one.
+    pub ttl: Option<String>,
+    /// Skip indexes that the pipe states.
+    pub indexes: Vec<SkipIndex>,
     /// Table settings that the pipe states, name and SQL value.
     pub settings: Vec<(String, String)>,
-    /// The source table's comment.
+    /// Its comment: the pipe's, else the source table's.
     pub comment: String,
+    /// Whether the pipe states the comment.
+    pub comment_stated: bool,
     /// The names of the metadata columns.
     pub metadata: MetadataNames,
 }
@@ -90,7 +133,7 @@ pub fn old_name(table: &str) -> String {
     format!("{table}_resync_old")
 }
 
-/// The name of the table of the rows that a transform rejected.
+/// The name of the table of rows that could not be written to a table.
 pub fn rejected_name(table: &str) -> String {
     format!("{table}_rejected")
 }
@@ -104,45 +147,5 @@ impl TargetTable {
     /// The column of this name.
     pub fn column(&self, name: &str) -> Option<&TargetColumn> {
         self.columns.iter().find(|c| c.name == name)
-    }
-}
-
-/// The columns of a destination table: one for each field of the transforms' `output`. `origins` gives, for each field, the
-/// source column that was passed on (its MySQL type and comment), or none for a computed one. `key` holds positions in `output`.
-pub fn target_columns(
-    output: &SchemaRef,
-    origins: &[Option<(&MysqlType, &str)>],
-    key: &[usize],
-    features: ClickHouseFeatures,
-) -> Vec<TargetColumn> {
-    let column = |(i, field): (usize, &std::sync::Arc<Field>)| {
-        let (plain, comment) = match origins[i] {
-            Some((mysql_type, comment)) => (mysql_type.clickhouse(features), comment.to_owned()),
-            None => (
-                clickhouse_of_arrow(field.data_type(), features),
-                String::new(),
-            ),
-        };
-        let nullable = field.is_nullable() && !key.contains(&i);
-        TargetColumn {
-            name: field.name().clone(),
-            clickhouse_type: nullable_type(&plain, field.data_type(), nullable),
-            comment,
-        }
-    };
-    output.fields().iter().enumerate().map(column).collect()
-}
-
-/// Wraps a ClickHouse type in `Nullable`, inside of `LowCardinality`. Arrays can't be NULL in ClickHouse.
-fn nullable_type(plain: &str, arrow: &DataType, nullable: bool) -> String {
-    if !nullable || matches!(arrow, DataType::List(_)) {
-        return plain.to_owned();
-    }
-    match plain
-        .strip_prefix("LowCardinality(")
-        .and_then(|rest| rest.strip_suffix(')'))
-    {
-        Some(inner) => format!("LowCardinality(Nullable({inner}))"),
-        None => format!("Nullable({plain})"),
     }
 }

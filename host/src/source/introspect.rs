@@ -5,12 +5,20 @@ use serde::{Deserialize, Serialize};
 
 use super::connect::{Control, Flavor, Source, cell};
 use super::error::SourceError;
-use crate::schema::{MysqlType, SourceColumn, SourceTable, TableName};
+use crate::schema::{Form, MysqlType, SourceColumn, SourceTable, TableName, ZeroDates};
 
 /// Types of tables that are copied; `SYSTEM VERSIONED` is MariaDB's, of which the current rows are.
 const TABLES: &str = "('BASE TABLE', 'SYSTEM VERSIONED')";
 /// Databases of the server itself.
 const SYSTEM: &str = "('mysql', 'information_schema', 'performance_schema', 'sys')";
+
+/// Character sets whose every character is one of Unicode's, found by sending all of them to utf8mb4 and back, on MySQL 9.7 and MariaDB
+/// 10.11. Of the others the servers turn some into `?`.
+const WITHIN_UNICODE: [&str; 20] = [
+    "utf8mb4", "utf8mb3", "utf8", "ucs2", "utf16", "utf16le", "utf32", "latin1", "latin2",
+    "latin5", "latin7", "cp850", "cp852", "cp866", "koi8r", "koi8u", "keybcs2", "macce",
+    "macroman", "binary",
+];
 
 /// A table or view, as a list of them shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,7 +146,7 @@ impl Source {
         name: &TableName,
     ) -> Result<Vec<SourceColumn>, SourceError> {
         // MariaDB's JSON is a LONGTEXT with a check: it stays text, which is what it is copied as in any case.
-        let sql = "SELECT column_name, column_type, is_nullable, column_comment, generation_expression FROM information_schema.columns \
+        let sql = "SELECT column_name, column_type, is_nullable, column_comment, generation_expression, character_set_name FROM information_schema.columns \
                    WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position";
         let parameters = vec![name.database.as_str().into(), name.name.as_str().into()];
         let action = format!("the columns of {name}");
@@ -153,11 +161,16 @@ impl Source {
                     reason: "a column without a name".into(),
                 });
             };
+            let nullable = cell::<String>(row, 2).is_some_and(|nullable| nullable == "YES");
             match MysqlType::parse(&column_type) {
                 Ok(mysql_type) => columns.push(SourceColumn {
                     name: column,
                     mysql_type,
-                    nullable: cell::<String>(row, 2).is_some_and(|nullable| nullable == "YES"),
+                    form: Form::Native,
+                    zero_dates: ZeroDates::of_nullable(nullable),
+                    beyond_unicode: cell::<String>(row, 5)
+                        .is_some_and(|charset| !WITHIN_UNICODE.contains(&charset.as_str())),
+                    nullable,
                     comment: cell(row, 3).unwrap_or_default(),
                     generated: cell::<String>(row, 4)
                         .is_some_and(|expression| !expression.is_empty()),

@@ -3,7 +3,7 @@
 //! Row constructors are not used as ranges, so `(a, b) > (x, y)` is written out: `a > x OR (a = x AND b > y)`. Bounds are bound as
 //! parameters; text is compared in the column's own collation.
 
-use crate::schema::{Chunk, KeyBound, KeyValue, MysqlType, SourceColumn, TableName};
+use crate::schema::{Chunk, Form, KeyBound, KeyValue, MysqlType, SourceColumn, TableName};
 
 /// How a key column's values are read for a bound, and compared with one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,11 +166,7 @@ pub(super) fn first_query(read: &super::TableRead, rows: u64) -> String {
 }
 
 fn select(read: &super::TableRead) -> String {
-    let columns: Vec<_> = read
-        .columns
-        .iter()
-        .map(|column| quoted(&column.name))
-        .collect();
+    let columns: Vec<_> = read.columns.iter().map(selected).collect();
     // Rows are counted where no column is wanted.
     let columns = if columns.is_empty() {
         "1".to_owned()
@@ -182,6 +178,27 @@ fn select(read: &super::TableRead) -> String {
         quoted_table(&read.table),
         force_index(read.key_index.as_deref())
     )
+}
+
+/// A column as it is selected. The server writes `?` for a character that Unicode doesn't have. Where the text has one that the column
+/// hasn't, a byte that is no UTF-8 takes its place, which the decoder refuses by the row's name.
+fn selected(column: &SourceColumn) -> String {
+    let name = quoted(&column.name);
+    match column.form {
+        Form::Bytes => format!("CAST({name} AS BINARY)"),
+        _ if column.beyond_unicode => {
+            let unicode = format!("CAST(CONVERT({name} USING utf8mb4) AS BINARY)");
+            let marks =
+                |text: &str| format!("(LENGTH({text}) - LENGTH(REPLACE({text}, X'3F', X'')))");
+            // A text that grows beyond max_allowed_packet is NULL, which is refused in the same way.
+            format!(
+                "IF({name} IS NULL, NULL, IF(LOCATE(X'3F', {unicode}) = 0, {unicode}, IF({} = {}, {unicode}, X'FF')))",
+                marks(&unicode),
+                marks(&format!("CAST({name} AS BINARY)"))
+            )
+        }
+        _ => name,
+    }
 }
 
 /// The order of the index, so that a chunk that is read again has the same rows in the same places, and nothing is sorted.
@@ -240,6 +257,9 @@ mod tests {
         let column = |name: &str, mysql_type| SourceColumn {
             name: name.into(),
             mysql_type,
+            form: Form::Native,
+            zero_dates: crate::schema::ZeroDates::Error,
+            beyond_unicode: false,
             nullable: false,
             comment: String::new(),
             generated: false,

@@ -17,7 +17,7 @@ use mysql_common::constants::ColumnType;
 
 use super::text::Values;
 use super::{Fault, geometry, number, temporal, text};
-use crate::schema::MysqlType;
+use crate::schema::{Form, MysqlType, SourceColumn, ZeroDates};
 use crate::source::wire;
 
 /// The room that the first batch begins with, in rows.
@@ -46,6 +46,10 @@ enum Store {
     Text(Values),
     Binary(Values, usize),
     Geometry(Values),
+    Wkb(Values),
+    DateText(Values),
+    DateTimeText(Values, u8),
+    TimeText(Values, u8),
     /// Items, and where each list ends.
     Vector(Vec<f32>, Vec<i32>),
     Uuid(Vec<u8>),
@@ -58,6 +62,7 @@ pub(super) struct ColumnDecoder {
     store: Store,
     nulls: NullBufferBuilder,
     nullable: bool,
+    zero_dates: ZeroDates,
     data_type: DataType,
 }
 
@@ -71,12 +76,21 @@ macro_rules! fixed {
 }
 
 impl ColumnDecoder {
-    pub(super) fn new(mysql_type: &MysqlType, nullable: bool) -> Self {
+    pub(super) fn new(column: &SourceColumn) -> Self {
         Self {
-            store: store(mysql_type),
+            store: store(&column.mysql_type, column.form),
             nulls: NullBufferBuilder::new(FIRST_ROWS),
-            nullable,
-            data_type: mysql_type.arrow(),
+            nullable: column.yields_null(),
+            zero_dates: column.zero_dates,
+            data_type: column.arrow(),
+        }
+    }
+
+    /// The same where every value may be missing.
+    pub(super) fn lenient(column: &SourceColumn) -> Self {
+        Self {
+            nullable: true,
+            ..Self::new(column)
         }
     }
 
@@ -94,7 +108,14 @@ impl ColumnDecoder {
             | Store::Time(_) => 8,
             Store::Decimal128(..) | Store::Uuid(_) | Store::Inet6(_) => 16,
             Store::Decimal256(..) => 32,
-            Store::Text(_) | Store::Binary(..) | Store::Geometry(_) | Store::Vector(..) => 0,
+            Store::Text(_)
+            | Store::Binary(..)
+            | Store::Geometry(_)
+            | Store::Wkb(_)
+            | Store::DateText(_)
+            | Store::DateTimeText(..)
+            | Store::TimeText(..)
+            | Store::Vector(..) => 0,
         }
     }
 
@@ -102,9 +123,13 @@ impl ColumnDecoder {
     #[inline]
     pub(super) fn variable_bytes(&self) -> usize {
         match &self.store {
-            Store::Text(values) | Store::Binary(values, _) | Store::Geometry(values) => {
-                values.bytes.len() + 4 * values.rows()
-            }
+            Store::Text(values)
+            | Store::Binary(values, _)
+            | Store::Geometry(values)
+            | Store::Wkb(values)
+            | Store::DateText(values)
+            | Store::DateTimeText(values, _)
+            | Store::TimeText(values, _) => values.bytes.len() + 4 * values.rows(),
             Store::Vector(items, ends) => 4 * (items.len() + ends.len()),
             _ => 0,
         }
@@ -136,7 +161,13 @@ impl ColumnDecoder {
             Store::F64(values) => values.push(0.0),
             Store::Decimal128(values, _) => values.push(0),
             Store::Decimal256(values, _) => values.push(i256::ZERO),
-            Store::Text(values) | Store::Binary(values, _) | Store::Geometry(values) => {
+            Store::Text(values)
+            | Store::Binary(values, _)
+            | Store::Geometry(values)
+            | Store::Wkb(values)
+            | Store::DateText(values)
+            | Store::DateTimeText(values, _)
+            | Store::TimeText(values, _) => {
                 // It ends where the one before ended, which did fit.
                 let _ = values.end();
             }
@@ -168,12 +199,24 @@ impl ColumnDecoder {
             }
             Store::Date(values) => match temporal::date(cells)? {
                 Some(days) => values.push(days),
-                None => return self.push_zero_date(),
+                None => return self.push_no_day(),
             },
             Store::DateTime(values) => match temporal::datetime(cells)? {
                 Some(micros) => values.push(micros),
-                None => return self.push_zero_date(),
+                None => return self.push_no_day(),
             },
+            Store::DateText(values) => {
+                temporal::date_text(cells, &mut values.bytes)?;
+                values.end()?;
+            }
+            Store::DateTimeText(values, fraction) => {
+                temporal::datetime_text(cells, *fraction, &mut values.bytes)?;
+                values.end()?;
+            }
+            Store::TimeText(values, fraction) => {
+                temporal::time_text(cells, *fraction, &mut values.bytes)?;
+                values.end()?;
+            }
             Store::Time(values) => values.push(temporal::time(cells)?),
             Store::Bool(values) => match fixed!(cells, i8) {
                 0 => values.append(false),
@@ -194,9 +237,11 @@ impl ColumnDecoder {
                 values.end()?;
             }
             Store::Geometry(values) => {
-                geometry::ewkt(text::take(cells)?, &mut values.bytes).ok_or_else(|| {
-                    Fault::Value("the spatial value is malformed; repair the row".to_owned())
-                })?;
+                geometry::ewkt(text::take(cells)?, &mut values.bytes).ok_or_else(malformed)?;
+                values.end()?;
+            }
+            Store::Wkb(values) => {
+                geometry::ewkb(text::take(cells)?, &mut values.bytes).ok_or_else(malformed)?;
                 values.end()?;
             }
             Store::Vector(items, ends) => {
@@ -218,12 +263,27 @@ impl ColumnDecoder {
         Ok(())
     }
 
+    /// Takes a date that is none of the calendar, as the pipe says.
     #[cold]
-    fn push_zero_date(&mut self) -> Result<(), Fault> {
-        if self.push_null() {
+    fn push_no_day(&mut self) -> Result<(), Fault> {
+        if self.zero_dates == ZeroDates::Null && self.push_null() {
             return Ok(());
         }
-        Err(Fault::Value("a zero, partial or impossible date has no counterpart, and the column is NOT NULL; repair the row or allow NULL".to_owned()))
+        match (self.zero_dates, &mut self.store) {
+            (ZeroDates::Day(day), Store::Date(values)) => values.push(temporal::days_of(day)),
+            (ZeroDates::Day(day), Store::DateTime(values)) => {
+                values.push(temporal::micros_of(day));
+            }
+            _ => {
+                return Err(Fault::Value(
+                    "a zero, partial or impossible date has no counterpart; repair the row, say what becomes of it with `zero_dates`, or copy \
+                     the column with types = { {column} = \"String\" }"
+                        .to_owned(),
+                ));
+            }
+        }
+        self.nulls.append_non_null();
+        Ok(())
     }
 
     /// The column so far as an array, and the first row whose text isn't UTF-8. The next batch begins with as much room.
@@ -257,8 +317,12 @@ impl ColumnDecoder {
                 primitive::<TimestampMicrosecondType>(values, nulls, data_type)
             }
             Store::Time(values) => primitive::<Time64MicrosecondType>(values, nulls, data_type),
-            Store::Text(values) | Store::Geometry(values) => return values.text(nulls),
-            Store::Binary(values, _) => values.binary(nulls),
+            Store::Text(values)
+            | Store::Geometry(values)
+            | Store::DateText(values)
+            | Store::DateTimeText(values, _)
+            | Store::TimeText(values, _) => return values.text(nulls),
+            Store::Binary(values, _) | Store::Wkb(values) => values.binary(nulls),
             Store::Vector(items, ends) => {
                 let rows = ends.len();
                 let ends = std::mem::replace(ends, first_end(rows));
@@ -281,7 +345,24 @@ impl ColumnDecoder {
     }
 }
 
-fn store(mysql_type: &MysqlType) -> Store {
+fn store(mysql_type: &MysqlType, form: Form) -> Store {
+    let values = || Values::new(FIRST_ROWS, 16 * FIRST_ROWS);
+    match (form, mysql_type) {
+        (Form::Native, _) => native_store(mysql_type),
+        (Form::Number, _) => Store::I8(Vec::new()),
+        (Form::Wkb, _) => Store::Wkb(values()),
+        (Form::Bytes, _) => Store::Binary(values(), 0),
+        (Form::Text, MysqlType::Date) => Store::DateText(values()),
+        (Form::Text, MysqlType::DateTime { fraction } | MysqlType::Timestamp { fraction }) => {
+            Store::DateTimeText(values(), *fraction)
+        }
+        (Form::Text, MysqlType::Time { fraction }) => Store::TimeText(values(), *fraction),
+        // The server sends these as text in any case.
+        (Form::Text, _) => Store::Text(values()),
+    }
+}
+
+fn native_store(mysql_type: &MysqlType) -> Store {
     let values = || Values::new(FIRST_ROWS, 16 * FIRST_ROWS);
     let bits = || BooleanBufferBuilder::new(FIRST_ROWS);
     match mysql_type {
@@ -341,6 +422,10 @@ fn primitive<T: ArrowPrimitiveType>(
 ) -> ArrayRef {
     let values = ScalarBuffer::from(replaced(values));
     Arc::new(PrimitiveArray::<T>::new(values, nulls).with_data_type(data_type.clone()))
+}
+
+fn malformed() -> Fault {
+    Fault::Value("the spatial value is malformed; repair the row".to_owned())
 }
 
 fn no_decimal() -> Fault {

@@ -25,6 +25,27 @@ pub(super) fn ewkt(value: &[u8], out: &mut Vec<u8>) -> Option<()> {
         .then(|| out.extend_from_slice(text.out.as_bytes()))
 }
 
+/// The flag of a kind that says that an SRID follows it, as PostGIS has it.
+const SRID_FLAG: u32 = 0x2000_0000;
+
+/// Appends a spatial value as WKB or, where its SRID isn't 0, as EWKB. None if the value is malformed.
+pub(super) fn ewkb(value: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let (srid, wkb) = value.split_first_chunk::<4>()?;
+    if *srid == [0; 4] {
+        out.extend_from_slice(wkb);
+        return Some(());
+    }
+    // MySQL stores all of it in little-endian order.
+    let (&[1, kind @ ..], rest) = wkb.split_first_chunk::<5>()? else {
+        return None;
+    };
+    out.push(1);
+    out.extend_from_slice(&(u32::from_le_bytes(kind) | SRID_FLAG).to_le_bytes());
+    out.extend_from_slice(srid);
+    out.extend_from_slice(rest);
+    Some(())
+}
+
 struct Text<'a> {
     rest: &'a [u8],
     out: String,
@@ -182,6 +203,22 @@ mod tests {
             Some("GEOMETRYCOLLECTION(MULTIPOINT((0 1),(2 3)))")
         );
         assert_eq!(at(0, &[&point(0.0, 0.0)[..], &[0]].concat()), None);
+    }
+
+    #[test]
+    fn wkb_keeps_the_srid() {
+        let at = |srid: u32| {
+            let mut out = Vec::new();
+            ewkb(
+                &[&srid.to_le_bytes()[..], &point(1.0, 2.0)].concat(),
+                &mut out,
+            )?;
+            Some(out)
+        };
+        assert_eq!(at(0), Some(point(1.0, 2.0)));
+        let ewkb = at(4326).expect("a point");
+        assert_eq!(ewkb[..9], [1, 1, 0, 0, 0x20, 0xE6, 0x10, 0, 0]);
+        assert_eq!(ewkb[9..], point(1.0, 2.0)[5..]);
     }
 
     #[test]

@@ -137,7 +137,7 @@ impl<'a> BatchDecoder<'a> {
                 );
                 return Err(read.changed(column, problem));
             }
-            columns.push(ColumnDecoder::new(&column.mysql_type, column.nullable));
+            columns.push(ColumnDecoder::new(column));
         }
         let variable = (0..columns.len())
             .filter(|&i| columns[i].fixed_bytes() == 0)
@@ -211,7 +211,11 @@ impl<'a> BatchDecoder<'a> {
             arrays.push(array);
         }
         if let Some((column, row)) = failed {
-            let problem = "its text is not valid UTF-8 after the server's conversion; read it as a BLOB or repair the row".to_owned();
+            let name = &self.read.columns[column].name;
+            let problem = format!(
+                "its text has a character that Unicode doesn't have, or none at all; repair the row, or copy the column's bytes with \
+                 types = {{ {name} = {{ format = \"bytes\" }} }}"
+            );
             return Err(self.value(column, self.row_name(&arrays, row), problem));
         }
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
@@ -261,7 +265,7 @@ impl<'a> BatchDecoder<'a> {
         let mut cells = &payload[1 + (self.columns.len() + 9) / 8..];
         let mut arrays = Vec::with_capacity(self.columns.len());
         for (i, column) in self.read.columns.iter().enumerate() {
-            let mut decoder = ColumnDecoder::new(&column.mysql_type, true);
+            let mut decoder = ColumnDecoder::lenient(column);
             let is_null = payload[1 + (i + 2) / 8] >> ((i + 2) % 8) & 1 == 1;
             if is_null {
                 decoder.push_null();
@@ -270,7 +274,7 @@ impl<'a> BatchDecoder<'a> {
                 if decoder.push(&mut cells).is_err() {
                     cells = before;
                     column::skip(&column.mysql_type, &mut cells);
-                    decoder = ColumnDecoder::new(&column.mysql_type, true);
+                    decoder = ColumnDecoder::lenient(column);
                     decoder.push_null();
                 }
             }

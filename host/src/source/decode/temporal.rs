@@ -2,10 +2,14 @@
 
 use super::Fault;
 
-/// The years that ClickHouse's Date32 holds.
-const DATE_YEARS: std::ops::RangeInclusive<u16> = 1900..=2299;
-/// The years that MySQL's DATETIME and ClickHouse's DateTime64 have in common.
-const DATETIME_YEARS: std::ops::RangeInclusive<u16> = 1000..=9999;
+/// Appends to a vector, which never fails.
+macro_rules! write {
+    ($out:expr, $($text:tt)*) => {{
+        use std::io::Write;
+        let _ = std::write!($out, $($text)*);
+    }};
+}
+
 /// The whole days of 838:59:59, the longest TIME.
 const TIME_DAYS: u32 = 34;
 const MICROS_OF_A_SECOND: i64 = 1_000_000;
@@ -53,9 +57,6 @@ pub(super) fn date(cells: &mut &[u8]) -> Result<Option<i32>, Fault> {
     if is_no_day(year, month, day) {
         return Ok(None);
     }
-    if !DATE_YEARS.contains(&year) {
-        return Err(Fault::Value("the date is outside of 1900-01-01 to 2299-12-31, which is what ClickHouse's Date32 holds".into()));
-    }
     Ok(Some(days(year, month, day)))
 }
 
@@ -69,11 +70,6 @@ pub(super) fn datetime(cells: &mut &[u8]) -> Result<Option<i64>, Fault> {
     let year = u16::from_le_bytes([y0, y1]);
     if is_no_day(year, month, day) {
         return Ok(None);
-    }
-    if !DATETIME_YEARS.contains(&year) {
-        return Err(Fault::Value(
-            "the time is before the year 1000, which MySQL itself doesn't support".into(),
-        ));
     }
     let (hour, minute, second) = match value[4..] {
         [hour, minute, second, ..] => (hour, minute, second),
@@ -99,6 +95,85 @@ pub(super) fn time(cells: &mut &[u8]) -> Result<i64, Fault> {
     let seconds = i64::from(days) * 86_400 + clock(hour, minute, second);
     let total = seconds * MICROS_OF_A_SECOND + micros(value, 8);
     Ok(if negative == 0 { total } else { -total })
+}
+
+/// Days since 1970-01-01 of a day that a person chose.
+pub(super) fn days_of(day: jiff::civil::Date) -> i32 {
+    days(
+        day.year().unsigned_abs(),
+        day.month().unsigned_abs(),
+        day.day().unsigned_abs(),
+    )
+}
+
+/// Microseconds since 1970-01-01 of its midnight.
+pub(super) fn micros_of(day: jiff::civil::Date) -> i64 {
+    i64::from(days_of(day)) * 86_400 * MICROS_OF_A_SECOND
+}
+
+/// Takes DATE and appends MySQL's text of it, whatever day it is.
+pub(super) fn date_text(cells: &mut &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+    write_date(take(cells)?, out);
+    Ok(())
+}
+
+/// Takes DATETIME or TIMESTAMP and appends MySQL's text of it, with so many digits of the fraction.
+pub(super) fn datetime_text(
+    cells: &mut &[u8],
+    fraction: u8,
+    out: &mut Vec<u8>,
+) -> Result<(), Fault> {
+    let value = take(cells)?;
+    write_date(value, out);
+    out.push(b' ');
+    let (hour, minute, second) = match value.get(4..) {
+        Some(&[hour, minute, second, ..]) => (hour, minute, second),
+        _ => (0, 0, 0),
+    };
+    let fraction_of = value.get(4..).map_or(0, |clock| micros(clock, 3));
+    write_clock((hour.into(), minute, second), fraction_of, fraction, out);
+    Ok(())
+}
+
+/// Takes TIME and appends MySQL's text of it, with so many digits of the fraction.
+pub(super) fn time_text(cells: &mut &[u8], fraction: u8, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let micros = time(cells)?;
+    if micros < 0 {
+        out.push(b'-');
+    }
+    let (seconds, rest) = (
+        micros.unsigned_abs() / 1_000_000,
+        micros.unsigned_abs() % 1_000_000,
+    );
+    let clock = (
+        seconds / 3600,
+        (seconds / 60 % 60) as u8,
+        (seconds % 60) as u8,
+    );
+    write_clock(clock, rest as i64, fraction, out);
+    Ok(())
+}
+
+fn write_date(value: &[u8], out: &mut Vec<u8>) {
+    let (year, month, day) = match *value {
+        [y0, y1, month, day, ..] => (u16::from_le_bytes([y0, y1]), month, day),
+        _ => (0, 0, 0),
+    };
+    write!(out, "{year:04}-{month:02}-{day:02}");
+}
+
+fn write_clock(
+    (hours, minutes, seconds): (u64, u8, u8),
+    micros: i64,
+    fraction: u8,
+    out: &mut Vec<u8>,
+) {
+    write!(out, "{hours:02}:{minutes:02}:{seconds:02}");
+    if fraction > 0 {
+        let start = out.len();
+        write!(out, ".{micros:06}");
+        out.truncate(start + 1 + usize::from(fraction));
+    }
 }
 
 #[inline]
@@ -159,18 +234,42 @@ mod tests {
         );
         assert_eq!(date(&mut &[4, 0xE8, 7, 0, 1][..]), Ok(None));
         assert_eq!(date(&mut &[4, 0xE8, 7, 1, 0][..]), Ok(None));
-        assert!(matches!(
-            date(&mut &[4, 0x6B, 7, 12, 31][..]),
-            Err(Fault::Value(_))
-        ));
-        assert!(matches!(
+        assert_eq!(date(&mut &[4, 1, 0, 1, 1][..]), Ok(Some(-719_162)));
+        assert_eq!(
             datetime(&mut &[4, 1, 0, 1, 1][..]),
-            Err(Fault::Value(_))
-        ));
+            Ok(Some(-62_135_596_800_000_000))
+        );
         assert_eq!(
             datetime(&mut &[4, 0xE8, 3, 1, 1][..]),
             Ok(Some(-30_610_224_000_000_000))
         );
+    }
+
+    #[test]
+    fn texts_are_what_mysql_writes() {
+        let text = |write: &dyn Fn(&mut &[u8], &mut Vec<u8>), cells: &[u8]| {
+            let mut out = Vec::new();
+            write(&mut &cells[..], &mut out);
+            String::from_utf8(out).expect("ASCII")
+        };
+        let date = |cells: &mut &[u8], out: &mut Vec<u8>| date_text(cells, out).expect("whole");
+        assert_eq!(text(&date, &[0]), "0000-00-00");
+        assert_eq!(text(&date, &[4, 0xE7, 7, 2, 31]), "2023-02-31");
+        assert_eq!(text(&date, &[4, 0xE8, 7, 0, 0]), "2024-00-00");
+        let moment =
+            |cells: &mut &[u8], out: &mut Vec<u8>| datetime_text(cells, 3, out).expect("whole");
+        assert_eq!(text(&moment, &[0]), "0000-00-00 00:00:00.000");
+        let half = [11, 0xE8, 7, 2, 29, 1, 2, 3, 0x20, 0xA1, 7, 0];
+        assert_eq!(text(&moment, &half), "2024-02-29 01:02:03.500");
+        let span = |cells: &mut &[u8], out: &mut Vec<u8>| time_text(cells, 6, out).expect("whole");
+        assert_eq!(
+            text(
+                &span,
+                &[12, 1, 34, 0, 0, 0, 22, 59, 58, 0x3F, 0x42, 0x0F, 0]
+            ),
+            "-838:59:58.999999"
+        );
+        assert_eq!(text(&span, &[0]), "00:00:00.000000");
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod hostile;
 mod keeping;
 mod large;
 mod names;
+mod oracle;
 mod resync;
 mod shapes;
 mod shop;

@@ -10,6 +10,7 @@
 
 pub mod clickhouse;
 pub mod mysql;
+pub mod oracle;
 pub mod proxy;
 pub mod servers;
 pub mod world;

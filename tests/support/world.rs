@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::mysql::quoted;
+use super::oracle::{self, Compared};
 use super::{ClickHouse, Flavor, MySql, root, tidemill};
 
 /// A source, a destination and a pipe file.
@@ -141,6 +142,34 @@ impl World {
         let source = toml::Value::String(format!("{}.{}", quoted(database), quoted(table)));
         self.tables
             .push_str(&format!("\n[[table]]\nsource = {source}\n{toml}\n"));
+    }
+
+    /// Adds a mapping of any table of the source server, as somebody writes it who has read what `check` says of the table: without
+    /// a key it needs a MergeTree, and a TINYINT(1) that is no boolean is an Int8.
+    pub fn add_source(&mut self, database: &str, table: &str) {
+        let name = format!("{}.{}", quoted(database), quoted(table));
+        let mut toml = String::new();
+        if !oracle::has_key(&self.mysql, database, table) {
+            toml += "engine = \"MergeTree\"\n";
+        }
+        let numbers = oracle::booleans(&self.mysql, database, table).into_iter();
+        let numbers = numbers.filter(|column| {
+            let column = quoted(column);
+            let other = format!("SELECT EXISTS(SELECT 1 FROM {name} WHERE {column} NOT IN (0, 1))");
+            self.mysql.value(&other) == "1"
+        });
+        let types: toml::Table = numbers.map(|column| (column, "Int8".into())).collect();
+        if !types.is_empty() {
+            toml += &format!("types = {}\n", toml::Value::from(types));
+        }
+        self.add_mapping(database, table, &toml);
+    }
+
+    /// Whether these tables of the source's database arrived in every cell: what was compared.
+    #[track_caller]
+    pub fn assert_same_cells(&self, tables: &[impl AsRef<str>]) -> Compared {
+        let (mysql, clickhouse) = (&self.mysql, &self.clickhouse);
+        oracle::assert_same_cells(mysql, &mysql.database, clickhouse, tables)
     }
 
     /// Forgets the table mappings.

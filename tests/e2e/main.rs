@@ -16,6 +16,7 @@ mod keeping;
 mod large;
 mod names;
 mod oracle;
+mod random;
 mod resync;
 mod shapes;
 mod shop;

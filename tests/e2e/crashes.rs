@@ -4,7 +4,7 @@ use crate::support::{Flavor, World};
 use crate::{gates, shop};
 
 /// Kills `command` at its n-th crash point. Whether it came so far.
-fn killed_at(world: &World, command: &[&str], n: u32) -> bool {
+pub(crate) fn killed_at(world: &World, command: &[&str], n: u32) -> bool {
     let output = world
         .command(command)
         .env("TIDEMILL_CRASH_AT", n.to_string())
@@ -23,7 +23,7 @@ fn killed_at(world: &World, command: &[&str], n: u32) -> bool {
 }
 
 /// Goes on after a crash, as a person would: with what there is to go on with, or from the beginning.
-fn go_on(world: &World, from_the_beginning: &[&str]) {
+pub(crate) fn go_on(world: &World, from_the_beginning: &[&str]) {
     let status = world.tidemill(&["status"]).ok();
     match status.json["result"]["resync"]["phase"].as_str() {
         Some("setup" | "snapshot" | "resync" | "failed") => {

@@ -6,6 +6,7 @@ mod support;
 
 mod bad_input;
 mod cases;
+mod choices;
 mod cli;
 mod crashes;
 mod extremes;
@@ -16,8 +17,10 @@ mod keeping;
 mod large;
 mod names;
 mod oracle;
+mod policies;
 mod random;
 mod resync;
 mod shapes;
 mod shop;
 mod source;
+mod types;

@@ -4,14 +4,13 @@
 use std::sync::Arc;
 
 use arrow::array::builder::StringBuilder;
-use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::util::display::array_value_to_string;
+use arrow::array::{ArrayRef, RecordBatch};
 use serde_json::{Map, Value};
 
 use super::connect::text;
 use super::encode::{Block, BlockWriter};
 use super::{Destination, DestinationError};
-use crate::schema::rejected_name;
+use crate::schema::{cell_text, rejected_name};
 
 /// A row that was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,13 +40,8 @@ pub fn row_as_json(
 ) -> String {
     let schema = batch.schema_ref();
     let members = columns.map(|i| {
-        let array = batch.column(i);
-        // What Arrow can't print, such as a TIME beyond a day, is shown by its number.
-        let text = || array_value_to_string(array, row).unwrap_or_else(|error| error.to_string());
-        let value = match array.is_valid(row) {
-            true => Value::String(text()),
-            false => Value::Null,
-        };
+        let text = cell_text(batch.column(i), row);
+        let value = text.map_or(Value::Null, Value::String);
         (schema.field(i).name().clone(), value)
     });
     Value::Object(members.collect::<Map<_, _>>()).to_string()

@@ -139,7 +139,7 @@ fn readable(column: &TargetColumn, sent: &DataType) -> String {
         }
         (T::Time, _) => format!("toInt32({name})"),
         (T::Bool, _) => format!("toUInt8({name})"),
-        (T::Int { bits: 128 }, _) => format!("CAST({name} AS Nullable(Decimal(38, 0)))"),
+        (T::Int { bits: 128 }, _) => format!("toDecimal128({name}, 0)"),
         (T::Ipv4, _) => format!("toUInt32({name})"),
         (T::Uuid, _) => format!("UUIDToNum({name})"),
         (T::Ipv6, _) => format!("IPv6StringToNum(toString({name}))"),

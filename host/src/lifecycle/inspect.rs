@@ -1,7 +1,6 @@
 //! What changes nothing: `check`, `plan`, `preview`, and the look at a source that `init` takes.
 
-use arrow::array::{Array, RecordBatch};
-use arrow::util::display::array_value_to_string;
+use arrow::array::RecordBatch;
 
 use super::binding::BoundTable;
 use super::error::Error;
@@ -14,7 +13,7 @@ use super::setup;
 use crate::destination::LiveTable;
 use crate::journal::Journal;
 use crate::pipe::Pipe;
-use crate::schema::TableName;
+use crate::schema::{OutOfRange, TableName, cell_text};
 use crate::source::TableRead;
 use crate::transform::Chain;
 
@@ -38,6 +37,7 @@ async fn findings(session: &Session, tables: &[BoundTable]) -> Result<Vec<Findin
     let sources: Vec<_> = tables.iter().map(|table| table.source.clone()).collect();
     let mut findings = session.source.findings(&sources).await?;
     findings.extend(session.destination.findings().await?);
+    findings.extend(tables.iter().flat_map(homeless_nulls));
     let journal = Journal::open_existing(&session.pipe.state)?;
     for obstacle in setup::obstacles(session, journal.as_ref(), tables).await? {
         findings.push(Finding::new(
@@ -48,6 +48,29 @@ async fn findings(session: &Session, tables: &[BoundTable]) -> Result<Vec<Findin
     }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     Ok(findings)
+}
+
+/// Columns whose NULLs would stop the load: the destination's type has none, and the pipe states nothing in their place.
+fn homeless_nulls(table: &BoundTable) -> Vec<Finding> {
+    let fields = table.chain.output().fields().iter();
+    let columns = fields.zip(&table.target.columns).enumerate();
+    columns
+        .filter(|(i, (field, column))| {
+            field.is_nullable()
+                && !column.nullable
+                && column.default.is_none()
+                && column.on_out_of_range != OutOfRange::Reject
+                && !table.chain.output_key().contains(i)
+        })
+        .map(|(_, (field, column))| {
+            let subject = format!("{}.{}", table.source.name, field.name());
+            let message = format!(
+                "it may be NULL, and {} in ClickHouse can't be: the load stops at the first NULL, unless `types` states a `default`",
+                column.clickhouse_type
+            );
+            Finding::new(Severity::Warning, subject, message)
+        })
+        .collect()
 }
 
 /// Works out what a resync of these tables (all, if there are none) would do.
@@ -260,13 +283,8 @@ fn names(schema: &arrow::datatypes::Schema) -> Vec<String> {
 
 /// A row's values as text; none for NULL.
 fn texts(batch: &RecordBatch, row: usize) -> Vec<Option<String>> {
-    let text = |column: &std::sync::Arc<dyn Array>| {
-        // Values that Arrow can't print, such as a TIME beyond a day, are shown by their number.
-        column
-            .is_valid(row)
-            .then(|| array_value_to_string(column, row).unwrap_or_else(|error| error.to_string()))
-    };
-    batch.columns().iter().map(text).collect()
+    let cells = batch.columns().iter();
+    cells.map(|column| cell_text(column, row)).collect()
 }
 
 /// The pipe's plugins whose files differ from what its last load used.

@@ -374,13 +374,11 @@ async fn refuse_existing(session: &Session, tables: &[binding::BoundTable]) -> R
 
 /// Lets go of the servers, however the run ended.
 async fn finish(session: Arc<Session>, driven: Result<Outcome, Error>) -> Result<Outcome, Error> {
-    if let Some(session) = Arc::into_inner(session) {
-        let closed = session.close().await;
-        let outcome = driven?;
-        closed?;
-        return Ok(outcome);
-    }
-    driven
+    // A task of the load that is about to end may still hold the session.
+    let closed = session.close().await;
+    let outcome = driven?;
+    closed?;
+    Ok(outcome)
 }
 
 fn nothing_under_way(pipe: &Pipe) -> Error {

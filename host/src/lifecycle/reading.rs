@@ -6,7 +6,6 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use arrow::array::{Array, RecordBatch};
-use arrow::util::display::array_value_to_string;
 use tokio::sync::mpsc::Sender;
 
 use super::error::Error;
@@ -17,7 +16,7 @@ use crate::destination::{
 };
 use crate::journal::ChunkResult;
 use crate::pipe::VerifyMode;
-use crate::schema::Ledger;
+use crate::schema::{Ledger, cell_text, named, row_text};
 use crate::source::{ReadLimits, Reader};
 use crate::transform::{Applied, ChainInstance};
 
@@ -173,18 +172,13 @@ impl Assembly<'_> {
 
     /// A value that doesn't fit stops the load, and its row is named.
     fn misfit(&self, batch: &RecordBatch, misfit: Misfit) -> Ended {
-        let key = self.task.table.bound.chain.output_key().iter().map(|&i| {
-            let value = array_value_to_string(batch.column(i), misfit.row);
-            let name = batch.schema_ref().field(i).name();
-            format!("{name} = {}", value.unwrap_or_else(|_| "?".to_owned()))
-        });
-        let key: Vec<String> = key.collect();
+        let key = self.task.table.bound.chain.output_key();
         Ended::Failed(Error::from(DestinationError::Value {
             table: self.task.table.bound.source.name.to_string(),
             column: misfit.column,
             row: match key.is_empty() {
                 true => format!("of chunk {} (it has no key)", self.task.chunk.number),
-                false => key.join(", "),
+                false => row_text(batch, misfit.row, key.iter().copied()),
             },
             reason: misfit.reason,
         }))
@@ -250,10 +244,9 @@ impl Assembly<'_> {
         let rejected = applied.rejected.first()?;
         let source = &self.task.table.bound.source;
         let key = source.key_names().into_iter().map(|name| {
-            let value = batch
-                .column_by_name(name)
-                .and_then(|column| array_value_to_string(column, rejected.row).ok());
-            format!("{name} = {}", value.unwrap_or_else(|| "?".to_owned()))
+            let column = batch.column_by_name(name);
+            let cell = column.map(|column| cell_text(column, rejected.row));
+            named(name, cell.unwrap_or_else(|| Some("?".to_owned())))
         });
         Some(Error::Rejected {
             plugin: rejected.plugin.clone(),

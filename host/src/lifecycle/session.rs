@@ -1,5 +1,7 @@
 //! What a run has open: the source, the destination (an embedded one is started and stopped here) and the plugins' runtime.
 
+use std::sync::{Mutex, PoisonError};
+
 use super::error::Error;
 use super::retry;
 use crate::destination::embedded::Embedded;
@@ -12,7 +14,7 @@ use crate::transform::{Runtime, RuntimeSettings, default_cache_dir};
 #[derive(Debug)]
 pub(super) struct Outlet {
     pub(super) destination: Destination,
-    embedded: Option<Embedded>,
+    embedded: Mutex<Option<Embedded>>,
 }
 
 impl Outlet {
@@ -29,13 +31,18 @@ impl Outlet {
         let destination = Destination::connect(settings, &url).await?;
         Ok(Self {
             destination,
-            embedded,
+            embedded: Mutex::new(embedded),
         })
     }
 
-    /// Stops the embedded server, if there is one, and waits for its end.
-    pub(super) async fn close(self) -> Result<(), DestinationError> {
-        match self.embedded {
+    /// Stops the embedded server, if there is one, and waits for its end: whoever comes next needs its folder.
+    pub(super) async fn close(&self) -> Result<(), DestinationError> {
+        let embedded = self
+            .embedded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        match embedded {
             Some(embedded) => embedded.stop().await,
             None => Ok(()),
         }
@@ -89,8 +96,8 @@ impl Session {
             .await
     }
 
-    /// Lets go of both ends.
-    pub(super) async fn close(self) -> Result<(), DestinationError> {
+    /// Lets go of both ends, whoever else still holds the session.
+    pub(super) async fn close(&self) -> Result<(), DestinationError> {
         self.outlet.close().await
     }
 }

@@ -50,7 +50,7 @@ pub(super) async fn verify(
     if counted != ledger.written {
         let by = if key.is_empty() { "" } else { " by key" };
         return differs(format!(
-            "{} rows were written to `{shadow}`, but it has {counted}{by}; a transform may give several rows the same key",
+            "{} rows were written to `{shadow}`, but it has {counted}{by}; several rows have the same key after the transforms",
             ledger.written
         ));
     }

@@ -4,6 +4,7 @@
 //! This module knows no server and no other module. Whatever two rooms need to agree on stands here, and the mapping of
 //! types stands in one table: [`type_table`].
 
+pub mod cell;
 pub mod chunk;
 pub mod clickhouse_type;
 pub mod finding;
@@ -15,6 +16,7 @@ pub mod target;
 pub mod type_page;
 pub mod type_table;
 
+pub use cell::{cell_text, named, row_text};
 pub use chunk::{Chunk, KeyBound, KeyValue, Ledger};
 pub use clickhouse_type::{ClickHouseType, Shape};
 pub use mysql_type::{MysqlType, TypeError};

@@ -3,7 +3,7 @@
 use super::connect::{Control, Source, cell};
 use super::error::SourceError;
 use super::keys::{quoted, quoted_table};
-use crate::schema::{MysqlType, SourceTable};
+use crate::schema::{Form, MysqlType, SourceColumn, SourceTable};
 use mysql_async::prelude::FromValue;
 
 use crate::schema::finding::{Finding, Severity};
@@ -133,11 +133,18 @@ async fn table_findings(
         let message = "its key has prefixes of columns or columns in both directions: it is read as one chunk";
         findings.push(Finding::new(Severity::Info, &table.name, message));
     }
+    if let Some(column) = table.key.iter().find_map(|&i| ambiguous(&table.columns[i])) {
+        let message = format!(
+            "the ENUM `{column}` of its key has a member '', which is also the text of the error value (index 0): two rows that differ in \
+             nothing else would be one, and the load would stop at its verification"
+        );
+        findings.push(Finding::new(Severity::Warning, &table.name, message));
+    }
     engine_findings(control, table, findings).await?;
     for column in table
         .columns
         .iter()
-        .filter(|column| column.mysql_type == MysqlType::Bool)
+        .filter(|column| column.mysql_type == MysqlType::Bool && column.form == Form::Native)
     {
         let name = quoted(&column.name);
         let sql = format!(
@@ -160,6 +167,14 @@ async fn table_findings(
         }
     }
     Ok(())
+}
+
+/// The name of a column with two values of one text: an ENUM with a member that is written as its error value is.
+fn ambiguous(column: &SourceColumn) -> Option<&str> {
+    match &column.mysql_type {
+        MysqlType::Enum { values } if values.iter().any(String::is_empty) => Some(&column.name),
+        _ => None,
+    }
 }
 
 /// A name as a key of the pipe file.

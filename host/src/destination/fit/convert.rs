@@ -274,15 +274,18 @@ pub(super) fn mapped<I: ArrowPrimitiveType, O: ArrowPrimitiveType>(
 
 fn days(array: &ArrayRef, range: &RangeInclusive<i32>, clamp: bool) -> Converted {
     let dates = array.as_primitive::<Date32Type>();
-    // What stands in the place of NULL is in the range, too.
+    // ClickHouse checks also what stands in the place of NULL: that is mapped to day 0.
     if dates.values().iter().all(|day| range.contains(day)) {
         return Converted::whole(array.clone());
     }
-    if clamp && dates.iter().flatten().any(|day| !range.contains(&day)) {
-        let clamped = dates.unary::<_, Date32Type>(|day| day.clamp(*range.start(), *range.end()));
-        return Converted::whole(std::sync::Arc::new(clamped));
+    let nearest = |day: i32| day.clamp(*range.start(), *range.end());
+    let (days, outside) = mapped::<Date32Type, Date32Type>(dates, |day| {
+        (clamp || range.contains(&day)).then(|| nearest(day))
+    });
+    Converted {
+        array: std::sync::Arc::new(days),
+        outside,
     }
-    mask(array, |row| !range.contains(&dates.value(row)))
 }
 
 /// 0 and 1 as truth values. The nearest of any other number is 1, or 0 if it is negative.

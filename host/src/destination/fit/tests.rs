@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, StringArray,
+    AsArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, StringArray,
     Time64MicrosecondArray, TimestampMicrosecondArray, UInt64Array,
 };
 use arrow::util::display::array_value_to_string;
@@ -350,4 +350,20 @@ fn null_becomes_the_default_or_is_refused() {
         fitted(days, with_default("Date", "2000-01-01", OutOfRange::Error)),
         "2000-01-01 1970-01-02"
     );
+}
+
+#[test]
+fn nothing_out_of_range_hides_below_null() {
+    let hidden = Date32Array::new(vec![i32::MAX, 1].into(), Some(vec![false, true].into()));
+    for array in [hidden, Date32Array::from(vec![i32::MIN, 1])] {
+        let schema = Schema::new(vec![Field::new("c", DataType::Date32, true)]);
+        let fitter = Fitter::new(&table(column("Date32", OutOfRange::Null, true)), &schema);
+        let batch = RecordBatch::try_new(Arc::new(schema), vec![Arc::new(array)]);
+        let fitted = fitter
+            .expect("fits")
+            .fit(&batch.expect("one column"))
+            .expect("a policy");
+        let days: &Date32Array = fitted.batch.column(0).as_primitive();
+        assert_eq!((&days.values()[..], days.null_count()), (&[0, 1][..], 1));
+    }
 }

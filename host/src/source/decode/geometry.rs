@@ -8,8 +8,11 @@ use std::fmt::Write;
 /// Collections may contain collections; deeper than this nobody means it.
 const DEEPEST: usize = 32;
 
-/// Appends the text of a spatial value. None if the value is malformed.
+/// Appends the text of a spatial value; MariaDB's value of no bytes has none. None if the value is malformed.
 pub(super) fn ewkt(value: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    if value.is_empty() {
+        return Some(());
+    }
     let (srid, wkb) = value.split_first_chunk::<4>()?;
     let mut text = Text {
         rest: wkb,
@@ -30,6 +33,9 @@ const SRID_FLAG: u32 = 0x2000_0000;
 
 /// Appends a spatial value as WKB or, where its SRID isn't 0, as EWKB. None if the value is malformed.
 pub(super) fn ewkb(value: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    if value.is_empty() {
+        return Some(());
+    }
     let (srid, wkb) = value.split_first_chunk::<4>()?;
     if *srid == [0; 4] {
         out.extend_from_slice(wkb);
@@ -203,6 +209,16 @@ mod tests {
             Some("GEOMETRYCOLLECTION(MULTIPOINT((0 1),(2 3)))")
         );
         assert_eq!(at(0, &[&point(0.0, 0.0)[..], &[0]].concat()), None);
+    }
+
+    #[test]
+    fn no_bytes_are_no_text() {
+        let mut out = Vec::new();
+        assert_eq!(
+            (ewkt(&[], &mut out), ewkb(&[], &mut out)),
+            (Some(()), Some(()))
+        );
+        assert!(out.is_empty());
     }
 
     #[test]

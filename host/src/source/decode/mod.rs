@@ -13,11 +13,10 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Schema, SchemaRef};
-use arrow::util::display::array_value_to_string;
 
 use super::error::SourceError;
 use super::wire;
-use crate::schema::{SourceColumn, SourceTable, TableName};
+use crate::schema::{SourceColumn, SourceTable, TableName, cell_text, named};
 use column::ColumnDecoder;
 
 /// When a batch is closed: whichever of the two comes first.
@@ -291,19 +290,11 @@ impl<'a> BatchDecoder<'a> {
                 self.rows_before + row as u64 + 1
             );
         }
-        let cell = |&i: &usize| {
-            let value = array_value_to_string(&arrays[i], row).unwrap_or_default();
-            format!(
-                "{} = {}",
-                self.read.columns[i].name,
-                if value.is_empty() { "?" } else { &value }
-            )
-        };
-        self.read
-            .key_positions
-            .iter()
-            .map(cell)
-            .collect::<Vec<_>>()
-            .join(", ")
+        let cells = self.read.key_positions.iter().map(|&i| {
+            // A key has no NULL: it stands for a cell that can't be decoded.
+            let cell = cell_text(&arrays[i], row).or_else(|| Some("?".to_owned()));
+            named(&self.read.columns[i].name, cell)
+        });
+        cells.collect::<Vec<_>>().join(", ")
     }
 }

@@ -7,6 +7,7 @@ mod support;
 mod bad_input;
 mod cases;
 mod choices;
+mod clauses;
 mod cli;
 mod crashes;
 mod extremes;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::builder::StringBuilder;
 use arrow::array::{ArrayRef, RecordBatch};
-use serde_json::{Map, Value};
+use serde::Serializer;
 
 use super::connect::text;
 use super::encode::{Block, BlockWriter};
@@ -32,19 +32,18 @@ const COLUMNS: [&str; 8] = [
     "resync", "source", "chunk", "key", "column", "reason", "plugin", "row",
 ];
 
-/// A row of a batch, or these columns of it, as a JSON object of texts; bytes in hexadecimal, NULL as null.
+/// A row of a batch, or these columns of it, as a JSON object of texts in their order; bytes in hexadecimal, NULL as null.
 pub fn row_as_json(
     batch: &RecordBatch,
     row: usize,
     columns: impl Iterator<Item = usize>,
 ) -> String {
     let schema = batch.schema_ref();
-    let members = columns.map(|i| {
-        let text = cell_text(batch.column(i), row);
-        let value = text.map_or(Value::Null, Value::String);
-        (schema.field(i).name().clone(), value)
-    });
-    Value::Object(members.collect::<Map<_, _>>()).to_string()
+    let members = columns.map(|i| (schema.field(i).name(), cell_text(batch.column(i), row)));
+    let mut json = Vec::new();
+    let written = serde_json::Serializer::new(&mut json).collect_map(members);
+    debug_assert!(written.is_ok(), "memory takes all");
+    String::from_utf8_lossy(&json).into_owned()
 }
 
 impl Destination {

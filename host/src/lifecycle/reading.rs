@@ -40,6 +40,7 @@ pub(super) fn read(shared: &Shared, mut reader: Reader, jobs: &Sender<Job>) {
             jobs,
             block: None,
             rejected: Vec::new(),
+            rejected_bytes: 0,
             bytes: 0,
             sequence: 0,
             result: Totals::default(),
@@ -111,6 +112,7 @@ struct Assembly<'a> {
     jobs: &'a Sender<Job>,
     block: Option<BlockWriter>,
     rejected: Vec<RejectedRow>,
+    rejected_bytes: usize,
     bytes: usize,
     sequence: u32,
     result: Totals,
@@ -187,18 +189,23 @@ impl Assembly<'_> {
     /// Keeps rejected rows for their table.
     fn reject(&mut self, batch: &RecordBatch, misfits: Vec<Misfit>) -> Result<(), Ended> {
         let key = self.task.table.bound.chain.output_key();
-        let rows = misfits.into_iter().map(|misfit| RejectedRow {
-            key: row_as_json(batch, misfit.row, key.iter().copied()),
-            row: row_as_json(batch, misfit.row, 0..batch.num_columns()),
-            column: misfit.column,
-            reason: misfit.reason,
-            plugin: String::new(),
-        });
-        self.rejected.extend(rows);
-        match self.rejected.len() >= REJECTED_ROWS {
-            true => self.flush_rejected(),
-            false => Ok(()),
+        for misfit in misfits {
+            let rejected = RejectedRow {
+                key: row_as_json(batch, misfit.row, key.iter().copied()),
+                row: row_as_json(batch, misfit.row, 0..batch.num_columns()),
+                column: misfit.column,
+                reason: misfit.reason,
+                plugin: String::new(),
+            };
+            self.rejected_bytes += rejected.key.len() + rejected.row.len();
+            self.rejected.push(rejected);
+            if self.rejected.len() >= REJECTED_ROWS
+                || self.rejected_bytes >= self.shared.work.pipe.snapshot.block_bytes
+            {
+                self.flush_rejected()?;
+            }
         }
+        Ok(())
     }
 
     fn flush_rejected(&mut self) -> Result<(), Ended> {
@@ -206,6 +213,7 @@ impl Assembly<'_> {
             return Ok(());
         }
         let rows = std::mem::take(&mut self.rejected);
+        self.rejected_bytes = 0;
         let chunk = &self.task.chunk;
         let resync = self.shared.work.id();
         let block = rejected_block(&resync, &chunk.table.to_string(), chunk.number, &rows)?;

@@ -50,6 +50,10 @@ const SETTINGS: &str = r#"
 # keep_old = "7d"            # how long `tidemill rollback` can go back
 # on_table_error = "stop"    # or "continue": the other tables are swapped
 
+[values]
+# on_out_of_range = "error"  # or "null", "clamp", "reject": for values that the column's ClickHouse type has no place for; TYPES.md
+# zero_dates = "null"        # or "error", "1970-01-01": for dates such as 0000-00-00; default: "null", or "error" where a column is NOT NULL
+
 [metadata]
 # synced_at = "_peerdb_synced_at"
 # is_deleted = "_peerdb_is_deleted"
@@ -59,9 +63,14 @@ const SETTINGS: &str = r#"
 const TABLE_HINTS: &str = r#"# destination = "another_name"
 # order_by = ["column"]      # default: the primary key
 # partition_by = "toYYYYMM(created_at)"
+# primary_key = ["column"]   # default: order_by
 # engine = "MergeTree"       # default: ReplacingMergeTree, which needs a key
 # settings = { index_granularity = 8192 }
-# types = { flag = "Int8" }  # TINYINT(1) that holds more than 0 and 1
+# ttl = "created_at + INTERVAL 1 YEAR"
+# comment = "text"           # default: the source's
+# indexes = [{ name = "by_status", expression = "status", type = "set(100)", granularity = 4 }]
+# types = { flag = "Int8", note = { type = "LowCardinality(String)", codec = "ZSTD(3)" } }   # `tidemill types` lists them
+# on_out_of_range, zero_dates: as in [values]
 # [[table.transform]]        # plugins, in order: columns, filter, mask, or your own
 # plugin = "filter"
 # config = { where = "status <> 'test'" }

@@ -632,3 +632,26 @@ fn a_key_of_an_enum_with_two_values_of_one_text_is_told() {
         );
     }
 }
+
+#[test]
+fn a_preview_says_what_becomes_of_each_row() {
+    for (policy, words) in [
+        ("error", "{\"stops\":\"`v`: the number is out of range"),
+        ("reject", "{\"rejected\":\"`v`: the number is out of range"),
+        ("null", "{\"row\":[\"2\",\"300\"]}"),
+    ] {
+        let world = World::new(Flavor::MySql).table(
+            "t",
+            &format!("on_out_of_range = \"{policy}\"\ntypes = {{ v = \"UInt8\" }}"),
+        );
+        world.mysql.run(
+            "CREATE TABLE t (id INT PRIMARY KEY, v INT);\nINSERT INTO t VALUES (1, 7), (2, 300);\n",
+        );
+        let table = format!("{}.t", world.mysql.database);
+        let preview = world.tidemill(&["preview", &table]).ok();
+        let rows = &preview.json["result"]["rows"];
+        assert_eq!(rows[0]["after"].to_string(), "{\"row\":[\"1\",\"7\"]}");
+        let after = rows[1]["after"].to_string();
+        assert!(after.starts_with(words), "{policy}: {after}");
+    }
+}

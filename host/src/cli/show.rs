@@ -183,6 +183,7 @@ pub(super) fn preview(preview: &Preview) -> String {
         PreviewAfter::Row(values) => values.iter().map(value).collect(),
         PreviewAfter::Filtered => vec!["(filtered)".to_owned()],
         PreviewAfter::Rejected(reason) => vec![format!("(rejected: {reason})")],
+        PreviewAfter::Stops(reason) => vec![format!("(stops the load: {reason})")],
     });
     format!(
         "{} before:\n{}\nafter:\n{}\n",
@@ -194,7 +195,8 @@ pub(super) fn preview(preview: &Preview) -> String {
 
 pub(super) fn tables(statistics: &[TableStatistics]) -> String {
     let names = [
-        "table", "state", "rows", "filtered", "bytes", "chunks", "rows/s", "left", "carried",
+        "table", "state", "rows", "filtered", "rejected", "bytes", "chunks", "rows/s", "left",
+        "carried",
     ];
     let rows = statistics.iter().map(|table| {
         vec![
@@ -202,6 +204,7 @@ pub(super) fn tables(statistics: &[TableStatistics]) -> String {
             table.state.clone(),
             table.ledger.written.to_string(),
             table.ledger.filtered.to_string(),
+            table.ledger.rejected.to_string(),
             ByteSize(table.bytes).to_string(),
             format!("{}/{}", table.chunks_done, table.chunks_total),
             format!("{:.0}", table.rows_per_second),
@@ -215,7 +218,7 @@ pub(super) fn tables(statistics: &[TableStatistics]) -> String {
                 .unwrap_or_default(),
         ]
     });
-    table(&names, &[2, 3, 4, 5, 6, 7, 8], rows)
+    table(&names, &[2, 3, 4, 5, 6, 7, 8, 9], rows)
 }
 
 pub(super) fn resync(summary: &ResyncSummary) -> String {

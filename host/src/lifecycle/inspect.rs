@@ -10,7 +10,7 @@ use super::report::{
 };
 use super::session::Session;
 use super::setup;
-use crate::destination::LiveTable;
+use crate::destination::{Fitted, LiveTable, Misfit};
 use crate::journal::Journal;
 use crate::pipe::Pipe;
 use crate::schema::{OutOfRange, TableName, cell_text};
@@ -252,7 +252,7 @@ pub(super) async fn preview(
                     PreviewAfter::Rejected(format!("{}: {}", rejected.plugin, rejected.reason))
                 }
                 None if applied.batch.num_rows() == 0 => PreviewAfter::Filtered,
-                None => PreviewAfter::Row(texts(&applied.batch, 0)),
+                None => fate(table.fitter.fit(&applied.batch), &applied.batch),
             };
             previewed.push(PreviewRow {
                 before: texts(batch, row),
@@ -271,6 +271,19 @@ pub(super) async fn preview(
             rows: previewed,
         })
     })
+}
+
+/// What becomes of a row that the transforms let through.
+fn fate(fitted: Result<Fitted, Misfit>, row: &RecordBatch) -> PreviewAfter {
+    match fitted {
+        Err(misfit) => PreviewAfter::Stops(format!("`{}`: {misfit}", misfit.column)),
+        Ok(fitted) => match fitted.rejected.first() {
+            Some(misfit) => {
+                PreviewAfter::Rejected(format!("`{}`: {}", misfit.column, misfit.reason))
+            }
+            None => PreviewAfter::Row(texts(row, 0)),
+        },
+    }
 }
 
 fn names(schema: &arrow::datatypes::Schema) -> Vec<String> {

@@ -498,6 +498,7 @@ fn report(shared: &Shared, table: &LoadTable) {
     statistics.ledger.read = statistics.ledger.read.max(live.unfinished.read);
     statistics.ledger.written = statistics.ledger.written.max(live.unfinished.written);
     statistics.ledger.filtered = statistics.ledger.filtered.max(live.unfinished.filtered);
+    statistics.ledger.rejected = statistics.ledger.rejected.max(live.unfinished.rejected);
     if let Some(since) = live.since {
         statistics::set_rate(&mut statistics, record.state, since.elapsed().as_secs_f64());
     }

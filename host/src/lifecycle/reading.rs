@@ -177,12 +177,12 @@ impl Assembly<'_> {
         let key = self.task.table.bound.chain.output_key();
         Ended::Failed(Error::from(DestinationError::Value {
             table: self.task.table.bound.source.name.to_string(),
+            reason: misfit.to_string(),
             column: misfit.column,
             row: match key.is_empty() {
                 true => format!("of chunk {} (it has no key)", self.task.chunk.number),
                 false => row_text(batch, misfit.row, key.iter().copied()),
             },
-            reason: misfit.reason,
         }))
     }
 

@@ -168,12 +168,14 @@ pub struct PreviewRow {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PreviewAfter {
-    /// The destination's values.
+    /// The values, as the transforms left them.
     Row(Vec<Option<String>>),
     /// A transform left it out.
     Filtered,
-    /// A transform rejected it: plugin and reason.
+    /// A transform rejected it, or it doesn't fit and is to be rejected: by whom or what column, and why.
     Rejected(String),
+    /// A value doesn't fit: the column, why, and what to do.
+    Stops(String),
 }
 
 /// Initial Load Stats of a table.

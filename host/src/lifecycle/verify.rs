@@ -68,6 +68,11 @@ pub(super) async fn verify(
                 rejected_name(name)
             ));
         }
+        work.note(format!(
+            "{counted} rows of {} do not fit and were rejected: they stand in `{}`, with the reason",
+            table.mapping.source,
+            rejected_name(name)
+        ))?;
     }
     if work.pipe.verify == VerifyMode::Full {
         let sent = sent_digest(&chunks, table.chain.output().fields().len())?;

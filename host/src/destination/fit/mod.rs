@@ -12,6 +12,7 @@ mod moment;
 mod shape;
 mod text;
 
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, Scalar};
@@ -65,8 +66,20 @@ pub struct Misfit {
     pub row: usize,
     /// The column.
     pub column: String,
-    /// Why, and what a person can do.
+    /// Why.
     pub reason: String,
+    /// What a person can do; empty where there is nothing.
+    pub advice: &'static str,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)?;
+        match self.advice {
+            "" => Ok(()),
+            advice => write!(f, ": {advice}"),
+        }
+    }
 }
 
 /// A table whose columns can't be fitted as the pipe says.
@@ -122,6 +135,7 @@ impl Fitter {
                 .first()
                 .map_or_else(String::new, |column| column.name.clone()),
             reason: cause.to_string(),
+            advice: "",
         })
     }
 
@@ -218,31 +232,29 @@ impl Column {
     }
 
     fn fit(&self, array: &ArrayRef, rejected: &mut Vec<Misfit>) -> Result<ArrayRef, Misfit> {
-        let misfit = |row: usize, reason: String| Misfit {
-            row,
-            column: self.name.clone(),
-            reason,
-        };
         let converted = self
             .conversion
             .convert(array, self.policy == OutOfRange::Clamp)
-            .map_err(|cause| misfit(0, cause.to_string()))?;
-        let reason = || {
-            format!(
-                "{}, and {} has no place for it: say what becomes of such values with `on_out_of_range`, or choose another type in `types`",
+            .map_err(|cause| self.broken(&cause))?;
+        let misfit = |row: usize| Misfit {
+            row,
+            column: self.name.clone(),
+            reason: format!(
+                "{}, and {} has no place for it",
                 self.conversion.outside(),
                 self.clickhouse_type
-            )
+            ),
+            advice: "say what becomes of such values with `on_out_of_range`, or choose another type in `types`",
         };
         match self.policy {
             OutOfRange::Reject => {
                 let rows = converted.outside.iter();
-                rejected.extend(rows.map(|&row| misfit(row, reason())));
+                rejected.extend(rows.map(|&row| misfit(row)));
             }
             OutOfRange::Null if self.nullable || self.default.is_some() => {}
             _ => {
                 if let Some(&row) = converted.outside.first() {
-                    return Err(misfit(row, reason()));
+                    return Err(misfit(row));
                 }
             }
         }
@@ -273,10 +285,8 @@ impl Column {
             let misfit = Misfit {
                 row,
                 column: self.name.clone(),
-                reason: format!(
-                    "NULL does not fit {}: state a `default` in `types`, or `nullable = true`",
-                    self.clickhouse_type
-                ),
+                reason: format!("NULL does not fit {}", self.clickhouse_type),
+                advice: "state a `default` in `types`, or `nullable = true`",
             };
             match self.policy {
                 OutOfRange::Reject => rejected.push(misfit),
@@ -291,6 +301,7 @@ impl Column {
             row: 0,
             column: self.name.clone(),
             reason: cause.to_string(),
+            advice: "",
         }
     }
 }

@@ -57,7 +57,7 @@ fn fitted(array: ArrayRef, column: TargetColumn) -> String {
         Err(unfit) => return unfit.reason,
     };
     match fitter.fit(&batch) {
-        Err(misfit) => format!("row {}: {}", misfit.row, misfit.reason),
+        Err(misfit) => format!("row {}: {misfit}", misfit.row),
         Ok(fitted) => {
             assert_eq!(fitted.batch.schema(), *fitter.schema());
             let column = fitted.batch.column(0);

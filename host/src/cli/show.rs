@@ -182,15 +182,21 @@ pub(super) fn preview(preview: &Preview) -> String {
     let after = preview.rows.iter().map(|row| match &row.after {
         PreviewAfter::Row(values) => values.iter().map(value).collect(),
         PreviewAfter::Filtered => vec!["(filtered)".to_owned()],
-        PreviewAfter::Rejected(reason) => vec![format!("(rejected: {reason})")],
-        PreviewAfter::Stops(reason) => vec![format!("(stops the load: {reason})")],
+        PreviewAfter::Rejected(_) => vec!["(rejected)".to_owned()],
+        PreviewAfter::Stops(_) => vec!["(stops the load)".to_owned()],
     });
-    format!(
+    let mut text = format!(
         "{} before:\n{}\nafter:\n{}\n",
         preview.source,
         rows(&preview.columns_before, before),
         rows(&preview.columns_after, after.collect())
-    )
+    );
+    for (i, row) in preview.rows.iter().enumerate() {
+        if let PreviewAfter::Rejected(reason) | PreviewAfter::Stops(reason) = &row.after {
+            text += &format!("row {}: {reason}\n", i + 1);
+        }
+    }
+    text
 }
 
 pub(super) fn tables(statistics: &[TableStatistics]) -> String {

@@ -21,6 +21,7 @@ mod oracle;
 mod policies;
 mod random;
 mod resync;
+mod rows;
 mod shapes;
 mod shop;
 mod source;

@@ -71,7 +71,7 @@ fn a_column_may_have_any_name() {
         world.mysql.run(&format!(
             "{};\nCREATE TABLE t (id INT NOT NULL PRIMARY KEY, {});\n\
              INSERT INTO t WITH RECURSIVE x (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x WHERE n < 2500) SELECT n, {} FROM x;\n",
-            recursion(flavor),
+            flavor.deep_recursion(),
             columns.join(", "),
             values.join(", ")
         ));
@@ -122,14 +122,6 @@ fn deleted_rows_are_carried_over_whatever_the_columns_names_are() {
     }
 }
 
-/// Lets a query count as far as the tests need.
-fn recursion(flavor: Flavor) -> &'static str {
-    match flavor {
-        Flavor::MySql => "SET SESSION cte_max_recursion_depth = 100000",
-        Flavor::MariaDb => "SET SESSION max_recursive_iterations = 100000",
-    }
-}
-
 #[test]
 fn a_key_and_a_partition_may_have_any_name() {
     for flavor in Flavor::ALL {
@@ -155,7 +147,7 @@ fn a_key_and_a_partition_may_have_any_name() {
                 "{};\nCREATE TABLE t ({} VARCHAR(20) NOT NULL, {} INT NOT NULL, {} INT NOT NULL, {} INT NOT NULL, v INT, PRIMARY KEY ({}));\n\
                  INSERT INTO t WITH RECURSIVE x (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x WHERE n < 2500) \
                    SELECT CONCAT('k', n DIV 10), n % 3, n, 1, n FROM x;\n",
-                recursion(flavor),
+                flavor.deep_recursion(),
                 in_mysql(all[0]), in_mysql(all[1]), in_mysql(all[2]), in_mysql(all[3]),
                 list(in_mysql)
             ));

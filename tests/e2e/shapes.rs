@@ -5,14 +5,6 @@ use crate::support::{Flavor, MySql, World};
 /// Small chunks, so that keys are bounds, too; every column read back.
 const SETTINGS: &str = "[snapshot]\nchunk_rows = 1000\n[verify]\nmode = \"full\"\n";
 
-/// Lets a query count to 100,000.
-fn recursion(flavor: Flavor) -> &'static str {
-    match flavor {
-        Flavor::MySql => "SET SESSION cte_max_recursion_depth = 100000",
-        Flavor::MariaDb => "SET SESSION max_recursive_iterations = 100000",
-    }
-}
-
 /// A table of a shape.
 struct Shape {
     table: &'static str,
@@ -353,7 +345,7 @@ fn every_shape_of_a_table_is_copied_as_it_is() {
         world.mysql.run(&format!(
             "{};\nCREATE TABLE x (n INT);\n\
              INSERT INTO x WITH RECURSIVE x (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x WHERE n < 2500) SELECT n FROM x;\n",
-            recursion(flavor)
+            flavor.deep_recursion()
         ));
         let shapes = || SHAPES.iter().chain(own);
         for shape in shapes() {

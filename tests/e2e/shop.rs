@@ -31,10 +31,7 @@ pub(crate) fn with_mappings(world: World) -> World {
 
 /// Creates and fills the tables.
 pub(crate) fn fill(world: &World) {
-    let recursion = match world.mysql.flavor {
-        Flavor::MySql => "SET SESSION cte_max_recursion_depth = 100000",
-        Flavor::MariaDb => "SET SESSION max_recursive_iterations = 100000",
-    };
+    let recursion = world.mysql.flavor.deep_recursion();
     world.mysql.run(&format!(
         "{recursion};
          CREATE TABLE orders (id INT UNSIGNED NOT NULL PRIMARY KEY, status VARCHAR(8) NOT NULL, email VARCHAR(80), total DECIMAL(10, 2) NOT NULL, note TEXT);

@@ -111,10 +111,7 @@ const KEYS: &[(&str, &str, &str, &str)] = &[
 fn a_table_is_split_by_whatever_key_it_has() {
     for flavor in Flavor::ALL {
         let mut world = World::new(flavor).settings(SETTINGS);
-        let recursion = match flavor {
-            Flavor::MySql => "SET SESSION cte_max_recursion_depth = 100000",
-            Flavor::MariaDb => "SET SESSION max_recursive_iterations = 100000",
-        };
+        let recursion = flavor.deep_recursion();
         for (name, columns, key, values) in KEYS {
             world.mysql.run(&format!(
                 "{recursion};\nCREATE TABLE {name} ({columns}, v INT NOT NULL, PRIMARY KEY ({key}));\n\

@@ -4,6 +4,7 @@
 //! buffer. There is no object a row and no allocation a cell. Text is checked to be UTF-8 once a batch, a whole buffer at a time.
 
 mod column;
+mod framing;
 mod geometry;
 mod number;
 mod temporal;
@@ -128,7 +129,7 @@ impl<'a> BatchDecoder<'a> {
         }
         let mut columns = Vec::with_capacity(read.columns.len());
         for (column, wire) in read.columns.iter().zip(wire) {
-            if !column::fits(&column.mysql_type, wire) {
+            if !framing::fits(&column.mysql_type, wire) {
                 let problem = format!(
                     "was {} and is sent as {:?}",
                     column.mysql_type.name(),
@@ -272,7 +273,7 @@ impl<'a> BatchDecoder<'a> {
                 let before = cells;
                 if decoder.push(&mut cells).is_err() {
                     cells = before;
-                    column::skip(&column.mysql_type, &mut cells);
+                    framing::skip(&column.mysql_type, &mut cells);
                     decoder = ColumnDecoder::lenient(column);
                     decoder.push_null();
                 }

@@ -339,6 +339,65 @@ fn every_choice_of_type_holds_its_values() {
     }
 }
 
+/// Zones whose clocks were set in odd ways: by half an hour, by a whole day, from offsets with odd seconds, or by rules that editions of the tz
+/// database disagree about.
+const ZONES: [&str; 12] = [
+    "Africa/Casablanca",
+    "Africa/Monrovia",
+    "America/New_York",
+    "America/Sao_Paulo",
+    "Antarctica/Troll",
+    "Asia/Gaza",
+    "Asia/Kathmandu",
+    "Asia/Tehran",
+    "Australia/Lord_Howe",
+    "Europe/Amsterdam",
+    "Europe/Dublin",
+    "Pacific/Apia",
+];
+
+#[test]
+fn a_wall_clock_is_shown_as_it_was_in_every_zone() {
+    for flavor in Flavor::ALL {
+        let columns = |kind: &str| {
+            let columns = (0..ZONES.len()).map(|i| format!("z{i}{kind}"));
+            columns.collect::<Vec<_>>().join(", ")
+        };
+        let types: Vec<String> = ZONES
+            .iter()
+            .enumerate()
+            .map(|(i, zone)| format!("z{i} = \"DateTime64(1, '{zone}')\""))
+            .collect();
+        let world = World::new(flavor).settings(SETTINGS).table(
+            "t",
+            &format!(
+                "on_out_of_range = \"null\"\ntypes = {{ {} }}",
+                types.join(", ")
+            ),
+        );
+        // 20,000 wall clocks from the first second of 1900 to the last of 2299.
+        let clock =
+            "'1900-01-01' + INTERVAL (n * 631138) SECOND - INTERVAL (n % 10) * 100000 MICROSECOND";
+        world.mysql.run(&format!(
+            "{};\nCREATE TABLE t (id INT PRIMARY KEY, w DATETIME(1), {});\n\
+             INSERT INTO t WITH RECURSIVE x (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM x WHERE n < 19999) SELECT n, {} FROM x;\n\
+             INSERT INTO t VALUES (20000, '1900-01-01'{});\nINSERT INTO t VALUES (20001, '2299-12-31 23:59:59.9'{});\n",
+            flavor.deep_recursion(),
+            columns(" DATETIME(1)"),
+            vec![clock; ZONES.len() + 1].join(", "),
+            ", '1900-01-01'".repeat(ZONES.len()),
+            ", '2299-12-31 23:59:59.9'".repeat(ZONES.len()),
+        ));
+        world.tidemill(&["run"]).ok();
+        for (i, zone) in ZONES.iter().enumerate() {
+            let changed = format!(
+                "SELECT countIf(toString(z{i}) != toString(w)), countIf(isNull(z{i})) < 12, count() FROM {{db}}.t"
+            );
+            assert_eq!(world.clickhouse.query(&changed), "0\t1\t20002", "{zone}");
+        }
+    }
+}
+
 #[test]
 fn bytes_instead_of_text() {
     for flavor in Flavor::ALL {

@@ -19,6 +19,7 @@ mod merges;
 mod names;
 mod rejected;
 mod verify;
+mod zones;
 
 pub use carry::CarryOver;
 pub use connect::Destination;
@@ -31,3 +32,4 @@ pub use fit::{Fitted, Fitter, Misfit, Unfit, can_clamp, may_be_outside};
 pub use live::{LiveColumn, LiveTable};
 pub(crate) use names::{entangled_columns, escaped_bytes, is_reserved_column, longest_table_bytes};
 pub use rejected::{RejectedRow, rejected_block, row_as_json};
+pub use zones::Zones;

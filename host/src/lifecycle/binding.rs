@@ -40,7 +40,11 @@ impl BoundTable {
         let features = session.destination.features();
         let target = design::target(pipe, mapping, &source, &chain, features)?;
         names::fit(pipe, mapping, &target)?;
-        let fitter = Fitter::new(&target, chain.output()).map_err(|unfit| {
+        let names = target.zones();
+        let zones = session
+            .retried("read time zones", || session.destination.zones(&names))
+            .await?;
+        let fitter = Fitter::new(&target, chain.output(), &zones).map_err(|unfit| {
             let settings = mapping.column(&unfit.column);
             let key = settings.map_or(&mapping.key, |settings| &settings.key);
             pipe.invalid(key, format!("column `{}`: {}", unfit.column, unfit.reason))

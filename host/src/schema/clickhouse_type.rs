@@ -149,6 +149,15 @@ impl ClickHouseType {
     pub fn can_be_null(&self) -> bool {
         !matches!(self, Self::Array(_) | Self::Shape(_))
     }
+
+    /// The time zone that its values are shown in.
+    pub fn zone(&self) -> Option<&str> {
+        match self {
+            Self::DateTime { zone } | Self::DateTime64 { zone, .. } => Some(zone),
+            Self::LowCardinality(inner) => inner.zone(),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for ClickHouseType {

@@ -148,4 +148,10 @@ impl TargetTable {
     pub fn column(&self, name: &str) -> Option<&TargetColumn> {
         self.columns.iter().find(|c| c.name == name)
     }
+
+    /// The time zones of its columns, each as often as it is named.
+    pub fn zones(&self) -> Vec<&str> {
+        let types = self.columns.iter().map(|column| &column.plain);
+        types.filter_map(ClickHouseType::zone).collect()
+    }
 }

@@ -8,6 +8,7 @@ use arrow::buffer::NullBuffer;
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Date32Type};
 use arrow::error::ArrowError;
 
+use super::super::zones::Zones;
 use super::moment::{Moments, Times};
 use super::{cast, json, shape, text};
 use crate::schema::{ClickHouseType, Shape};
@@ -63,11 +64,16 @@ impl Converted {
 
 impl Conversion {
     /// The conversion of an Arrow type to a ClickHouse type; none if there is none. `digits`: the most that a time's fraction has.
-    pub(super) fn of(from: &DataType, to: &ClickHouseType, digits: u8) -> Option<Self> {
+    pub(super) fn of(
+        from: &DataType,
+        to: &ClickHouseType,
+        digits: u8,
+        zones: &Zones,
+    ) -> Option<Self> {
         use ClickHouseType as T;
         let is_text = matches!(from, DataType::Utf8 | DataType::Binary);
         Some(match to {
-            T::LowCardinality(inner) => return Self::of(from, inner, digits),
+            T::LowCardinality(inner) => return Self::of(from, inner, digits, zones),
             T::Bool if *from == DataType::Boolean => Self::Same,
             T::Bool if from.is_integer() => Self::Truth,
             T::Int { bits: 64 } if matches!(from, DataType::Time64(_)) => {
@@ -81,7 +87,7 @@ impl Conversion {
             T::Date if *from == DataType::Date32 => Self::Days(DATE),
             T::Date32 if *from == DataType::Date32 => Self::Days(DATE32),
             T::DateTime { .. } | T::DateTime64 { .. } => {
-                Self::Moment(Moments::of(from, to, digits)?)
+                Self::Moment(Moments::of(from, to, digits, zones)?)
             }
             T::Time => Self::Time(Times::seconds(from)?),
             T::Time64 { fraction } => Self::Time(Times::fraction(from, *fraction, digits)?),

@@ -22,7 +22,8 @@ use arrow::compute::{filter_record_batch, is_null};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
-use crate::schema::{ClickHouseType, OutOfRange, TargetColumn, TargetTable};
+use super::zones::Zones;
+use crate::schema::{OutOfRange, TargetColumn, TargetTable};
 use convert::Conversion;
 
 pub(super) use json::canonical as canonical_json;
@@ -92,14 +93,14 @@ pub struct Unfit {
 }
 
 impl Fitter {
-    /// The fitter of a table, for batches of this schema, which has the table's columns in their order.
+    /// The fitter of a table, for batches of this schema, which has the table's columns in their order. `zones` are the destination's.
     ///
     /// # Errors
-    /// A policy that means nothing for the column's type, or a default that is none of it.
-    pub fn new(target: &TargetTable, schema: &Schema) -> Result<Self, Unfit> {
+    /// A time zone that the destination does not have, a policy that means nothing for the column's type, or a default that is none of it.
+    pub fn new(target: &TargetTable, schema: &Schema, zones: &Zones) -> Result<Self, Unfit> {
         let pairs = target.columns.iter().zip(schema.fields());
         let columns = pairs
-            .map(|(column, field)| Column::new(column, field))
+            .map(|(column, field)| Column::new(column, field, zones))
             .collect::<Result<Vec<_>, _>>()?;
         let wire = columns.iter().zip(schema.fields()).map(|(column, field)| {
             let data_type = column.conversion.wire(field.data_type());
@@ -183,34 +184,31 @@ impl Fitter {
 
 /// Whether a value of this Arrow type may be outside of what the column holds.
 pub fn may_be_outside(from: &DataType, column: &TargetColumn) -> bool {
-    conversion(from, column).is_ok_and(|conversion| conversion.is_partial(from))
+    conversion(from, column, &Zones::default()).is_ok_and(|conversion| conversion.is_partial(from))
 }
 
 /// Whether a value that is outside has a nearest one that the column holds.
 pub fn can_clamp(from: &DataType, column: &TargetColumn) -> bool {
-    conversion(from, column).is_ok_and(|conversion| conversion.can_clamp())
+    conversion(from, column, &Zones::default()).is_ok_and(|conversion| conversion.can_clamp())
 }
 
-fn conversion(from: &DataType, column: &TargetColumn) -> Result<Conversion, String> {
-    if let ClickHouseType::DateTime { zone } | ClickHouseType::DateTime64 { zone, .. } =
-        &column.plain
-        && jiff::tz::TimeZone::get(zone).is_err()
-    {
-        return Err(format!(
-            "`{zone}` is no time zone; it is named as `Europe/Berlin`"
-        ));
-    }
-    Conversion::of(from, &column.plain, column.digits)
+fn conversion(from: &DataType, column: &TargetColumn, zones: &Zones) -> Result<Conversion, String> {
+    Conversion::of(from, &column.plain, column.digits, zones)
         .ok_or_else(|| format!("{} can't be made of {from}", column.plain))
 }
 
 impl Column {
-    fn new(column: &TargetColumn, field: &Field) -> Result<Self, Unfit> {
+    fn new(column: &TargetColumn, field: &Field, zones: &Zones) -> Result<Self, Unfit> {
         let unfit = |reason: String| Unfit {
             column: column.name.clone(),
             reason,
         };
-        let conversion = conversion(field.data_type(), column).map_err(unfit)?;
+        if let Some(zone) = column.plain.zone().filter(|zone| !zones.contains(zone)) {
+            return Err(unfit(format!(
+                "`{zone}` is no time zone of the destination; it is named as `Europe/Berlin`"
+            )));
+        }
+        let conversion = conversion(field.data_type(), column, zones).map_err(unfit)?;
         let default = column
             .default
             .as_deref()

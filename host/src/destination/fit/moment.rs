@@ -7,10 +7,8 @@ use arrow::datatypes::{
     DataType, Int32Type, Int64Type, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
     UInt32Type,
 };
-use jiff::civil::DateTime;
-use jiff::tz::{AmbiguousOffset, TimeZone};
-use jiff::{SignedDuration, Timestamp};
 
+use super::super::zones::{Zone, Zones, is_utc};
 use super::convert::{Converted, mapped};
 use crate::schema::ClickHouseType;
 
@@ -24,7 +22,7 @@ const LONGEST_TIME: i64 = 1000 * 3600 * MICROS - 1;
 #[derive(Debug)]
 pub(super) struct Moments {
     /// The zone of a wall clock; none for an instant, and for UTC, whose wall clock is the instant's.
-    zone: Option<TimeZone>,
+    zone: Option<Arc<Zone>>,
     /// Microseconds of the last digit that is kept.
     step: i64,
     /// The range of the instant, in microseconds of UTC.
@@ -35,7 +33,12 @@ pub(super) struct Moments {
 
 impl Moments {
     /// `digits`: the most that the fraction of a value has.
-    pub(super) fn of(from: &DataType, to: &ClickHouseType, digits: u8) -> Option<Self> {
+    pub(super) fn of(
+        from: &DataType,
+        to: &ClickHouseType,
+        digits: u8,
+        zones: &Zones,
+    ) -> Option<Self> {
         let DataType::Timestamp(TimeUnit::Microsecond, instant) = from else {
             return None;
         };
@@ -44,9 +47,7 @@ impl Moments {
             ClickHouseType::DateTime64 { fraction, zone } => (*fraction, zone, false),
             _ => return None,
         };
-        let is_utc = ["UTC", "Etc/UTC", "GMT"].contains(&zone.as_str());
-        let known = TimeZone::get(zone).ok()?;
-        let zone = (instant.is_none() && !is_utc).then_some(known);
+        let zone = (instant.is_none() && !is_utc(zone)).then(|| zones.get(zone));
         // More digits than the source's six are zeros, which take room in the 64 bits.
         let zeros = 10_i64.pow(u32::from(fraction.saturating_sub(6)));
         let range = match seconds {
@@ -109,7 +110,7 @@ impl Moments {
         }
         let instant = match &self.zone {
             None => cut,
-            Some(zone) => in_zone(within(cut, ZONED, self.step, clamp)?, zone, clamp)?,
+            Some(zone) => zone.instant(within(cut, ZONED, self.step, clamp)?, clamp)?,
         };
         within(instant, self.range, self.step, clamp)
     }
@@ -133,21 +134,6 @@ fn within(micros: i64, (least, greatest): (i64, i64), step: i64, clamp: bool) ->
         }
         false => None,
     }
-}
-
-/// The instant at which a zone's clocks show this; the first, if they do so twice. None where they never do, unless the nearest is asked for.
-fn in_zone(wall: i64, zone: &TimeZone, clamp: bool) -> Option<i64> {
-    let of_utc = Timestamp::from_microsecond(wall).ok()?;
-    let clock: DateTime = TimeZone::UTC.to_datetime(of_utc);
-    let offset = match zone.to_ambiguous_timestamp(clock).offset() {
-        AmbiguousOffset::Unambiguous { offset } => offset,
-        AmbiguousOffset::Fold { before, .. } => before,
-        // Clocks that were not put forward yet.
-        AmbiguousOffset::Gap { before, .. } if clamp => before,
-        AmbiguousOffset::Gap { .. } => return None,
-    };
-    let shift = SignedDuration::from_secs(i64::from(offset.seconds()));
-    wall.checked_sub(i64::try_from(shift.as_micros()).ok()?)
 }
 
 /// Times of microseconds to `Time64`, `Time` and `Int64`.

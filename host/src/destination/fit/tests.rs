@@ -9,7 +9,7 @@ use arrow::array::{
 use arrow::util::display::array_value_to_string;
 
 use super::*;
-use crate::schema::{Engine, MetadataNames};
+use crate::schema::{ClickHouseType, Engine, MetadataNames};
 
 /// A column of this type, NULL where it is nullable.
 fn column(clickhouse: &str, policy: OutOfRange, nullable: bool) -> TargetColumn {
@@ -48,11 +48,21 @@ fn table(column: TargetColumn) -> TargetTable {
     }
 }
 
+/// Berlin's clocks in 2026.
+fn berlin() -> Zones {
+    let changes = [
+        (-2_209_075_200, 3600),
+        (1_774_746_000, 7200),
+        (1_792_890_000, 3600),
+    ];
+    Zones::of("Europe/Berlin", &changes)
+}
+
 /// What becomes of the values: one text a row that is left, `!` before the rows that were rejected, or why the batch is refused.
 fn fitted(array: ArrayRef, column: TargetColumn) -> String {
     let schema = Schema::new(vec![Field::new("c", array.data_type().clone(), true)]);
     let batch = RecordBatch::try_new(Arc::new(schema.clone()), vec![array]).expect("one column");
-    let fitter = match Fitter::new(&table(column), &schema) {
+    let fitter = match Fitter::new(&table(column), &schema, &berlin()) {
         Ok(fitter) => fitter,
         Err(unfit) => return unfit.reason,
     };
@@ -258,7 +268,7 @@ fn a_wall_clock_in_a_zone() {
             clocks,
             column("DateTime64(0, 'Mars/Base')", OutOfRange::Error, true)
         ),
-        "`Mars/Base` is no time zone; it is named as `Europe/Berlin`"
+        "`Mars/Base` is no time zone of the destination; it is named as `Europe/Berlin`"
     );
 }
 
@@ -357,7 +367,11 @@ fn nothing_out_of_range_hides_below_null() {
     let hidden = Date32Array::new(vec![i32::MAX, 1].into(), Some(vec![false, true].into()));
     for array in [hidden, Date32Array::from(vec![i32::MIN, 1])] {
         let schema = Schema::new(vec![Field::new("c", DataType::Date32, true)]);
-        let fitter = Fitter::new(&table(column("Date32", OutOfRange::Null, true)), &schema);
+        let fitter = Fitter::new(
+            &table(column("Date32", OutOfRange::Null, true)),
+            &schema,
+            &berlin(),
+        );
         let batch = RecordBatch::try_new(Arc::new(schema), vec![Arc::new(array)]);
         let fitted = fitter
             .expect("fits")

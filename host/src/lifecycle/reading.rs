@@ -2,11 +2,13 @@
 //! puts each batch through the chain, and hands blocks to its writer.
 
 use std::ops::ControlFlow;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arrow::array::{Array, RecordBatch};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::Sender;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::Error;
 use super::load::{LoadTable, Shared, Task};
@@ -24,13 +26,16 @@ use crate::transform::{Applied, ChainInstance};
 const BLOCK_ROWS: usize = 1_000_000;
 /// Rejected rows are handed over when they are so many.
 const REJECTED_ROWS: usize = 10_000;
+/// Blocks of a reader and its writer that are in memory: one that is made, one that waits, one that is written.
+const BLOCKS: u32 = 3;
 
 /// Reads chunks until there are none, the load is stopped, or the connection is lost.
 pub(super) fn read(shared: &Shared, mut reader: Reader, jobs: &Sender<Job>) {
-    let mut instance: Option<(std::sync::Arc<LoadTable>, ChainInstance)> = None;
+    let mut instance: Option<(Arc<LoadTable>, ChainInstance)> = None;
+    let rooms = Arc::new(Semaphore::new(BLOCKS as usize));
     while let Some(task) = shared.next() {
         let (_, chain) = match instance.take() {
-            Some(kept) if std::sync::Arc::ptr_eq(&kept.0, &task.table) => instance.insert(kept),
+            Some(kept) if Arc::ptr_eq(&kept.0, &task.table) => instance.insert(kept),
             _ => instance.insert((task.table.clone(), task.table.bound.chain.instance())),
         };
         let mut assembly = Assembly {
@@ -38,6 +43,7 @@ pub(super) fn read(shared: &Shared, mut reader: Reader, jobs: &Sender<Job>) {
             task: &task,
             chain,
             jobs,
+            rooms: &rooms,
             block: None,
             rejected: Vec::new(),
             rejected_bytes: 0,
@@ -110,7 +116,8 @@ struct Assembly<'a> {
     task: &'a Task,
     chain: &'a mut ChainInstance,
     jobs: &'a Sender<Job>,
-    block: Option<BlockWriter>,
+    rooms: &'a Arc<Semaphore>,
+    block: Option<(BlockWriter, OwnedSemaphorePermit)>,
     rejected: Vec<RejectedRow>,
     rejected_bytes: usize,
     bytes: usize,
@@ -217,26 +224,42 @@ impl Assembly<'_> {
         let chunk = &self.task.chunk;
         let resync = self.shared.work.id();
         let block = rejected_block(&resync, &chunk.table.to_string(), chunk.number, &rows)?;
-        self.hand_over(To::Rejected, block)
+        self.hand_over(To::Rejected, block, None)
     }
 
     /// Appends a batch to the block, which is handed over first if the batch would make it too large.
     fn append(&mut self, batch: &RecordBatch) -> Result<(), Ended> {
         let bytes = batch_bytes(batch);
-        let rows = self.block.as_ref().map_or(0, BlockWriter::rows);
+        let rows = self.block.as_ref().map_or(0, |(block, _)| block.rows());
         if self.bytes + bytes > self.shared.work.pipe.snapshot.block_bytes
             || rows + batch.num_rows() > BLOCK_ROWS
         {
             self.flush()?;
         }
         self.bytes += bytes;
-        let mut block = match self.block.take() {
+        let (mut block, room) = match self.block.take() {
             Some(block) => block,
-            None => BlockWriter::new(&self.task.table.bound.target.name, &batch.schema())?,
+            None => {
+                let room = self.room(bytes)?;
+                let target = &self.task.table.bound.target.name;
+                (BlockWriter::new(target, &batch.schema())?, room)
+            }
         };
         block.write(batch)?;
-        self.block = Some(block);
+        self.block = Some((block, room));
         Ok(())
+    }
+
+    /// Waits until there is room for a block that begins with so many bytes. That of a huge row is alone: several of them would be the memory
+    /// of a load that is otherwise bounded by the size of a block.
+    fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Ended> {
+        let settings = &self.shared.work.pipe.snapshot;
+        let blocks = match bytes >= settings.block_bytes.max(2 * settings.batch_bytes) {
+            true => BLOCKS,
+            false => 1,
+        };
+        let room = self.rooms.clone().acquire_many_owned(blocks);
+        Handle::current().block_on(room).map_err(|_| Ended::Stopped)
     }
 
     /// Hands the block over at once where nothing more fits: a huge row's batch is gone by now, and its encoder goes before the next is read.
@@ -267,21 +290,27 @@ impl Assembly<'_> {
 
     /// Hands what was gathered to the writer, as one block.
     fn flush(&mut self) -> Result<(), Ended> {
-        let Some(block) = self.block.take() else {
+        let Some((block, room)) = self.block.take() else {
             return Ok(());
         };
         let block = block.finish()?;
         self.result.bytes += self.bytes as u64;
         self.bytes = 0;
-        self.hand_over(To::Shadow, block)
+        self.hand_over(To::Shadow, block, Some(room))
     }
 
-    fn hand_over(&mut self, to: To, block: Block) -> Result<(), Ended> {
+    fn hand_over(
+        &mut self,
+        to: To,
+        block: Block,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), Ended> {
         let job = Job::Block {
             task: self.task.clone(),
             to,
             sequence: self.sequence,
             block,
+            room,
         };
         self.sequence += 1;
         self.send(job)

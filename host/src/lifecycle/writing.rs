@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::Receiver;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -25,6 +26,8 @@ pub(super) enum Job {
         sequence: u32,
         /// What to insert.
         block: Block,
+        /// Its room in memory, given back when it is written. Rejected rows are few at a time and need none.
+        room: Option<OwnedSemaphorePermit>,
     },
     /// The chunk was read to its end.
     Done {
@@ -58,6 +61,7 @@ pub(super) async fn write(shared: Arc<Shared>, mut inbox: Receiver<Job>) {
                 to,
                 sequence,
                 block,
+                room: _room,
             } => insert(&shared, &task, to, sequence, &block).await,
             Job::Done { task, result } => done(&shared, &task, result),
             Job::Lost { task } => lost(&shared, task).await,

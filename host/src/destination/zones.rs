@@ -94,12 +94,13 @@ impl Zone {
 }
 
 impl Destination {
-    /// The zones of these names, with the server's own offsets of the years 1900 to 2299. Those that it does not have are left out.
+    /// The known zones and those of these names, with the server's own offsets of the years 1900 to 2299. Only what is not known yet is
+    /// asked for; zones that the server does not have are left out.
     ///
     /// # Errors
     /// No answer.
-    pub async fn zones(&self, names: &[&str]) -> Result<Zones, DestinationError> {
-        let mut zones = Zones::default();
+    pub async fn zones(&self, known: Zones, names: &[&str]) -> Result<Zones, DestinationError> {
+        let mut zones = known;
         for &name in names {
             if is_utc(name) || zones.known.contains_key(name) {
                 continue;

@@ -8,7 +8,7 @@ use super::design;
 use super::error::Error;
 use super::names;
 use super::session::Session;
-use crate::destination::Fitter;
+use crate::destination::{Fitter, Zones};
 use crate::journal::PinnedPlugin;
 use crate::pipe::{LimitSettings, Pipe, TableMapping};
 use crate::schema::{SourceTable, TargetTable};
@@ -27,8 +27,13 @@ pub(super) struct BoundTable {
 }
 
 impl BoundTable {
-    /// Looks at the source table, loads and binds the plugins, and designs the destination table.
-    pub(super) async fn bind(session: &Session, mapping: &TableMapping) -> Result<Self, Error> {
+    /// Looks at the source table, loads and binds the plugins, and designs the destination table. `zones` are those that are known from
+    /// other tables; it gains this table's.
+    pub(super) async fn bind(
+        session: &Session,
+        mapping: &TableMapping,
+        zones: &mut Zones,
+    ) -> Result<Self, Error> {
         let pipe = &session.pipe;
         let source = session
             .source
@@ -41,10 +46,12 @@ impl BoundTable {
         let target = design::target(pipe, mapping, &source, &chain, features)?;
         names::fit(pipe, mapping, &target)?;
         let names = target.zones();
-        let zones = session
-            .retried("read time zones", || session.destination.zones(&names))
+        *zones = session
+            .retried("read time zones", || {
+                session.destination.zones(zones.clone(), &names)
+            })
             .await?;
-        let fitter = Fitter::new(&target, chain.output(), &zones).map_err(|unfit| {
+        let fitter = Fitter::new(&target, chain.output(), zones).map_err(|unfit| {
             let settings = mapping.column(&unfit.column);
             let key = settings.map_or(&mapping.key, |settings| &settings.key);
             pipe.invalid(key, format!("column `{}`: {}", unfit.column, unfit.reason))

@@ -8,7 +8,7 @@ use super::load;
 use super::session::Session;
 use super::swap;
 use super::work::Work;
-use crate::destination::{DestinationError, LiveTable};
+use crate::destination::{DestinationError, LiveTable, Zones};
 use crate::journal::{Journal, TableRecord, TableState};
 use crate::pipe::Pipe;
 use crate::schema::{TableName, old_name, shadow_name};
@@ -25,13 +25,14 @@ pub(super) async fn bind(
         return Err(unknown_table(&session.pipe, unknown));
     }
     let mut bound = Vec::new();
+    let mut zones = Zones::default();
     for mapping in session
         .pipe
         .tables
         .iter()
         .filter(|mapping| tables.is_empty() || tables.contains(&mapping.source))
     {
-        bound.push(BoundTable::bind(session, mapping).await?);
+        bound.push(BoundTable::bind(session, mapping, &mut zones).await?);
     }
     Ok(bound)
 }

@@ -11,11 +11,12 @@ fn three_million_rows_take_less_than_512_mib() {
         "[[table.transform]]\nplugin = \"filter\"\nconfig = { where = \"id >= 0\" }",
     );
     world.mysql.run(&format!(
-        "SET SESSION cte_max_recursion_depth = 2000;\n\
+        "{};\n\
          CREATE TABLE big (id INT UNSIGNED NOT NULL PRIMARY KEY, a BIGINT NOT NULL, b DOUBLE NOT NULL, c VARCHAR(60) NOT NULL, d DATETIME NOT NULL, e VARCHAR(60));\n\
          INSERT INTO big WITH RECURSIVE x (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM x WHERE i < 1732)
            SELECT p.i * 1733 + q.i, p.i * 100000007, q.i / 3, CONCAT('row ', p.i, ' of ', q.i, ' with some text'), '2026-01-01' + INTERVAL q.i SECOND, IF(q.i % 2, NULL, REPEAT('y', q.i % 60))
-           FROM x p JOIN x q WHERE p.i * 1733 + q.i < {ROWS};\n"
+           FROM x p JOIN x q WHERE p.i * 1733 + q.i < {ROWS};\n",
+        world.mysql.flavor.deep_recursion()
     ));
     let peak = crate::extremes::peak_of(&world, &["run"]);
     assert_eq!(world.clickhouse.count("big"), ROWS);

@@ -13,10 +13,11 @@ fn rejected_rows_are_counted_once_whatever_happens() {
                 "t",
                 "types = { v = { type = \"UInt8\", on_out_of_range = \"reject\" } }",
             );
-        world.mysql.run(
-            "SET SESSION cte_max_recursion_depth = 100000;\nCREATE TABLE t (id INT PRIMARY KEY, v INT NOT NULL);\n\
+        world.mysql.run(&format!(
+            "{};\nCREATE TABLE t (id INT PRIMARY KEY, v INT NOT NULL);\n\
              INSERT INTO t WITH RECURSIVE x (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x WHERE n < 3000) SELECT n, n % 300 FROM x;\n",
-        );
+            world.mysql.flavor.deep_recursion()
+        ));
         if !crate::crashes::killed_at(&world, &["run"], n) {
             assert!(n > 10, "only {n} crash points were met");
             return;

@@ -153,12 +153,13 @@ fn a_table_is_split_also_while_its_statistics_are_made_anew() {
             )
         };
         world.mysql.run(&format!(
-            "SET SESSION cte_max_recursion_depth = 100000;
+            "{};
              CREATE TABLE t (id INT PRIMARY KEY) STATS_AUTO_RECALC = 0;
              INSERT INTO t WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT i FROM n;
              {}
              SELECT table_rows FROM information_schema.tables WHERE table_schema = '{database}';
              {}\n",
+            Flavor::MySql.deep_recursion(),
             statistics(known),
             statistics(seen)
         ));

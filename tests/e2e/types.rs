@@ -1,6 +1,6 @@
 //! Every type: its values written by SQL, copied, and compared with what MySQL itself says of them.
 
-use tidemill::schema::type_page::{Sample, Servers, samples};
+use tidemill::schema::samples::{Sample, Servers, samples};
 
 use crate::support::{Flavor, World};
 

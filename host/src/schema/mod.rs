@@ -11,6 +11,7 @@ pub mod finding;
 pub mod mysql_type;
 pub mod policy;
 pub mod position;
+pub mod samples;
 pub mod table;
 pub mod target;
 pub mod type_page;

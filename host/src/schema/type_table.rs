@@ -2,8 +2,8 @@
 //!
 //! The source decodes into [`MysqlType::arrow`], the destination creates columns of [`MysqlType::clickhouse`] or of an alternative
 //! that [`choose`] allows, and the values are fitted from the one to the other. A column that a transform computed has no MySQL
-//! type: [`clickhouse_of_arrow`] and [`choose_for_computed`]. Nothing else in Tidemill maps types; the page of documentation and the
-//! tests of every type are made of it, too ([`super::type_page`]).
+//! type: [`clickhouse_of_arrow`] and [`choose_for_computed`]. Nothing else in Tidemill maps types; the page of documentation
+//! ([`super::type_page`]) and the tests of every type ([`super::samples`]) are made of it, too.
 
 use std::sync::Arc;
 
@@ -455,7 +455,7 @@ mod tests {
     #[test]
     fn the_default_is_one_of_the_alternatives() {
         let features = ClickHouseFeatures { time64: true };
-        for sample in crate::schema::type_page::samples() {
+        for sample in crate::schema::samples::samples() {
             let parsed = MysqlType::parse(&sample.sql.to_lowercase()).expect(sample.sql);
             let default = parsed.clickhouse(Form::Native, features);
             assert_eq!(

@@ -6,6 +6,7 @@ mod support;
 
 mod bad_input;
 mod cases;
+mod cdc;
 mod choices;
 mod clauses;
 mod cli;

@@ -22,6 +22,7 @@ pub struct World {
     login: String,
     destination_port: u16,
     destination_user: String,
+    top: String,
     settings: String,
     tables: String,
 }
@@ -83,6 +84,7 @@ impl World {
             login: "user = \"root\"".to_owned(),
             destination_port,
             destination_user: "default".to_owned(),
+            top: String::new(),
             settings: String::new(),
             tables: String::new(),
         }
@@ -114,6 +116,24 @@ impl World {
     /// Writes to the destination as another user than `default`.
     pub fn destination_user(mut self, user: &str) -> Self {
         user.clone_into(&mut self.destination_user);
+        self
+    }
+
+    /// Follows the source after the load, with this in the section `[apply]`, and with a table `sentinel` by which [`super::Following`] sees how far
+    /// it is.
+    pub fn following(mut self, apply: &str) -> Self {
+        self.mysql
+            .run("CREATE TABLE sentinel (id INT PRIMARY KEY, rev CHAR(32) NOT NULL);\n");
+        // Tests that run side by side read the same server, which knows its readers by this number.
+        let reader = uuid::Uuid::new_v4().as_u64_pair().0 % 4_000_000_000 + 1_000;
+        self.top.push_str("cdc = true\n");
+        self.settings(&format!("[apply]\nserver_id = {reader}\n{apply}\n"))
+            .table("sentinel", "")
+    }
+
+    /// Adds keys at the top of the pipe file, in TOML.
+    pub fn top(mut self, toml: &str) -> Self {
+        self.top.push_str(toml);
         self
     }
 
@@ -185,7 +205,8 @@ impl World {
     /// Writes the pipe file.
     pub fn write_pipe(&self) -> PathBuf {
         let text = format!(
-            "name = \"test\"\n\n[source]\nport = {}\n{}\n\n[destination]\nurl = \"http://127.0.0.1:{}\"\nuser = \"{}\"\ndatabase = {}\n\n{}\n{}",
+            "name = \"test\"\n{}\n[source]\nport = {}\n{}\n\n[destination]\nurl = \"http://127.0.0.1:{}\"\nuser = \"{}\"\ndatabase = {}\n\n{}\n{}",
+            self.top,
             self.source_port,
             self.login,
             self.destination_port,

@@ -22,6 +22,7 @@ pub struct World {
     login: String,
     destination_port: u16,
     destination_user: String,
+    follows: bool,
     settings: String,
     tables: String,
 }
@@ -83,6 +84,7 @@ impl World {
             login: "user = \"root\"".to_owned(),
             destination_port,
             destination_user: "default".to_owned(),
+            follows: false,
             settings: String::new(),
             tables: String::new(),
         }
@@ -114,6 +116,12 @@ impl World {
     /// Writes to the destination as another user than `default`.
     pub fn destination_user(mut self, user: &str) -> Self {
         user.clone_into(&mut self.destination_user);
+        self
+    }
+
+    /// Leaves change data capture on, as it is where the pipe file says nothing of it; without this the pipe ends with its load.
+    pub fn following(mut self) -> Self {
+        self.follows = true;
         self
     }
 
@@ -185,7 +193,8 @@ impl World {
     /// Writes the pipe file.
     pub fn write_pipe(&self) -> PathBuf {
         let text = format!(
-            "name = \"test\"\n\n[source]\nport = {}\n{}\n\n[destination]\nurl = \"http://127.0.0.1:{}\"\nuser = \"{}\"\ndatabase = {}\n\n{}\n{}",
+            "name = \"test\"\n{}\n[source]\nport = {}\n{}\n\n[destination]\nurl = \"http://127.0.0.1:{}\"\nuser = \"{}\"\ndatabase = {}\n\n{}\n{}",
+            if self.follows { "" } else { "cdc = false\n" },
             self.source_port,
             self.login,
             self.destination_port,

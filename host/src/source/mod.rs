@@ -5,6 +5,7 @@
 //! may be tried again says so ([`SourceError::is_transient`]). The module writes nothing to the source, holds no lock beyond
 //! [`Source::snapshot`], and knows neither ClickHouse nor transforms.
 
+mod binlog;
 mod chunks;
 mod connect;
 mod decode;
@@ -16,6 +17,9 @@ mod reader;
 mod snapshot;
 mod wire;
 
+pub use binlog::{
+    Binlog, BinlogSettings, Change, Event, EventKind, Rows, Statement, TableMap, TableStatement,
+};
 pub use connect::{Flavor, ServerInfo, Source};
 pub use decode::{ReadLimits, TableRead};
 pub use error::SourceError;

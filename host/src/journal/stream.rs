@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
-use super::{Journal, JournalError, json};
+use super::{Journal, JournalError, PinnedPlugin, json};
 use crate::schema::{Position, SourceTable, TableName};
 
 /// The name of the pipe's own stream.
@@ -111,6 +111,8 @@ pub struct FollowedRecord {
     pub destination: String,
     /// The resync that loaded it: its pipe file and plugins are pinned under this id.
     pub resync: String,
+    /// The plugins of its transforms.
+    pub plugins: Vec<PinnedPlugin>,
     /// The source table at the stream's position, with the pipe's choices.
     pub schema: SourceTable,
     /// What it is at.

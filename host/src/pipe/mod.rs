@@ -124,7 +124,7 @@ pub enum DestinationServer {
 }
 
 /// How the tables are read and loaded.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotSettings {
     /// How many chunks are read at the same time, each over a connection of its own.
     pub parallel_chunks: usize,

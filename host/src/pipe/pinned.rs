@@ -1,6 +1,7 @@
 //! A pipe file to be kept: as it was, without its secrets.
 
-const SECRETS: [&str; 3] = ["password", "password_env", "password_file"];
+/// The authorities' file is left out, too: it is found beside the pipe file alone.
+const LEFT_OUT: [&str; 4] = ["password", "password_env", "password_file", "ca"];
 
 /// The text of a pipe file that was read before, without the secrets of its source and its destination.
 pub(super) fn text(text: &str) -> String {
@@ -8,7 +9,7 @@ pub(super) fn text(text: &str) -> String {
     let mut file: toml::Table = text.parse().unwrap_or_default();
     for section in ["source", "destination"] {
         if let Some(section) = file.get_mut(section).and_then(toml::Value::as_table_mut) {
-            section.retain(|key, _| !SECRETS.contains(&key));
+            section.retain(|key, _| !LEFT_OUT.contains(&key));
         }
     }
     file.to_string()

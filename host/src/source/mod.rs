@@ -5,6 +5,8 @@
 //! may be tried again says so ([`SourceError::is_transient`]). The module writes nothing to the source, holds no lock beyond
 //! [`Source::snapshot`], and knows neither ClickHouse nor transforms.
 
+mod binlog;
+mod charsets;
 mod chunks;
 mod connect;
 mod decode;
@@ -16,8 +18,11 @@ mod reader;
 mod snapshot;
 mod wire;
 
+pub use binlog::{Change, Rows, TableMap};
 pub use connect::{Flavor, ServerInfo, Source};
-pub use decode::{ReadLimits, TableRead};
+pub use decode::{
+    ChangeDecoder, Changes, Charsets, ImageKind, MapMisfit, Pairs, ReadLimits, TableRead,
+};
 pub use error::SourceError;
 pub use introspect::TableSummary;
 pub use reader::{ReadTotals, Reader};

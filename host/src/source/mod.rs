@@ -6,9 +6,11 @@
 //! [`Source::snapshot`], and knows neither ClickHouse nor transforms.
 
 mod binlog;
+mod charsets;
 mod chunks;
 mod connect;
 mod decode;
+mod defaults;
 mod error;
 mod findings;
 mod introspect;
@@ -21,7 +23,10 @@ pub use binlog::{
     Binlog, BinlogSettings, Change, Event, EventKind, Rows, Statement, TableMap, TableStatement,
 };
 pub use connect::{Flavor, ServerInfo, Source};
-pub use decode::{ReadLimits, TableRead};
+pub use decode::{
+    ChangeDecoder, Changes, Charsets, ImageKind, MapMisfit, Pairs, ReadLimits, TableRead,
+};
+pub use defaults::ColumnDefault;
 pub use error::SourceError;
 pub use introspect::TableSummary;
 pub use reader::{ReadTotals, Reader};

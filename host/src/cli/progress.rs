@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::printer::Printer;
-use crate::lifecycle::report::{Phase, Progress, TableStatistics};
+use crate::lifecycle::report::{FollowReport, Phase, Progress, TableStatistics};
 
 /// How often a table has a line, where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -96,6 +96,8 @@ impl Progress for Display {
         }
         shown.state.clone_from(&statistics.state);
     }
+
+    fn following(&self, _report: &FollowReport) {}
 
     fn note(&self, message: &str) {
         self.line(&format!("note: {message}"));

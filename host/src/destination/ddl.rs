@@ -361,7 +361,7 @@ impl Planner<'_> {
 }
 
 /// Whether an expression names a column.
-fn mentions(expression: &str, column: &str) -> bool {
+pub(super) fn mentions(expression: &str, column: &str) -> bool {
     if expression.contains(&quoted(column)) {
         return true;
     }

@@ -6,6 +6,7 @@
 //! [`crate::schema`] are its language.
 
 mod carry;
+mod changes;
 mod clauses;
 mod connect;
 mod ddl;
@@ -22,6 +23,7 @@ mod verify;
 mod zones;
 
 pub use carry::CarryOver;
+pub use changes::{SameRow, identity_columns, with_metadata};
 pub use connect::Destination;
 pub(crate) use connect::quoted;
 pub use ddl::{Ddl, Kept, Lost};

@@ -6,7 +6,9 @@
 
 mod crash;
 mod lock;
+mod orders;
 mod record;
+mod stream;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,14 +19,16 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use uuid::Uuid;
 
 pub use lock::PipeLock;
+pub use orders::{Order, OrderAnswer};
 pub use record::{
     ChunkRecord, ChunkResult, Kind, Phase, PinnedPlugin, ResyncRecord, TableRecord, TableState,
 };
+pub use stream::{ChangeCounts, FollowState, FollowedRecord, MAIN, Pending, StreamRecord};
 
 use crate::schema::{Chunk, TableName};
 
 /// The version of the tables in `schema.sql`, kept in SQLite's `user_version`.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 /// Why the journal can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -183,6 +187,7 @@ impl Journal {
                 let record = ChunkRecord {
                     chunk: chunk.clone(),
                     result: None,
+                    sent: 0,
                 };
                 tx.execute(
                     "INSERT INTO chunks (resync, source, number, record) VALUES (?1, ?2, ?3, ?4)",
@@ -200,22 +205,39 @@ impl Journal {
         chunk: &Chunk,
         result: ChunkResult,
     ) -> Result<(), JournalError> {
+        self.update_chunk(resync, chunk, "done", |record| record.result = Some(result))
+    }
+
+    /// Writes that so many rows of a chunk are about to be sent.
+    pub fn chunk_sends(&self, resync: &str, chunk: &Chunk, rows: u64) -> Result<(), JournalError> {
+        self.update_chunk(resync, chunk, "sends a block", |record| record.sent += rows)
+    }
+
+    fn update_chunk(
+        &self,
+        resync: &str,
+        chunk: &Chunk,
+        step: &str,
+        change: impl FnOnce(&mut ChunkRecord),
+    ) -> Result<(), JournalError> {
         let source = chunk.table.to_string();
-        let record = ChunkRecord {
-            chunk: chunk.clone(),
-            result: Some(result),
-        };
-        self.write(
-            resync,
-            &format!("chunk {} done {source}", chunk.number),
-            |tx| {
-                tx.execute(
+        let step = format!("chunk {} {step} {source}", chunk.number);
+        self.write(resync, &step, |tx| {
+            let key = params![resync, source, chunk.number];
+            let text: String = tx.query_row(
+                "SELECT record FROM chunks WHERE resync = ?1 AND source = ?2 AND number = ?3",
+                key,
+                |row| row.get(0),
+            )?;
+            let mut record: ChunkRecord = serde_json::from_str(&text)
+                .map_err(|cause| rusqlite::Error::ToSqlConversionFailure(Box::new(cause)))?;
+            change(&mut record);
+            tx.execute(
                 "UPDATE chunks SET record = ?4 WHERE resync = ?1 AND source = ?2 AND number = ?3",
                 params![resync, source, chunk.number, json(&record)?],
             )?;
-                Ok(())
-            },
-        )
+            Ok(())
+        })
     }
 
     /// The last resync, over or not.
@@ -338,15 +360,14 @@ impl Journal {
             rows.collect::<rusqlite::Result<Vec<_>>>()
         })();
         let texts = texts.map_err(|cause| self.failed(cause))?;
-        let parse = |text: &String| serde_json::from_str(text);
-        texts
-            .iter()
-            .map(parse)
-            .collect::<Result<_, _>>()
-            .map_err(|cause| JournalError::Record {
-                file: self.file.clone(),
-                cause,
-            })
+        texts.iter().map(|text| self.parsed(text)).collect()
+    }
+
+    fn parsed<T: serde::de::DeserializeOwned>(&self, text: &str) -> Result<T, JournalError> {
+        serde_json::from_str(text).map_err(|cause| JournalError::Record {
+            file: self.file.clone(),
+            cause,
+        })
     }
 
     /// A panic while the lock was held leaves no half-made change behind: SQLite rolls it back.
@@ -400,6 +421,7 @@ mod tests {
             began: None,
             loaded: None,
             keep_old_until: None,
+            changes: None,
         }
     }
 

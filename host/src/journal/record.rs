@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::ChangeCounts;
 use crate::schema::{Chunk, Ledger, Position, TableName};
 
 /// Where a resync is on its way.
@@ -16,6 +17,8 @@ pub enum Phase {
     Snapshot,
     /// The copy is verified, soft-deleted rows are carried over, tables are swapped.
     Resync,
+    /// Swapped, and the tables follow the binlog.
+    Running,
     /// Done.
     Completed,
     /// Stopped at a batch boundary; `resume` goes on.
@@ -31,7 +34,10 @@ pub enum Phase {
 impl Phase {
     /// Whether nothing is left to do: another resync may begin.
     pub fn is_over(self) -> bool {
-        matches!(self, Self::Completed | Self::Aborted | Self::RolledBack)
+        matches!(
+            self,
+            Self::Running | Self::Completed | Self::Aborted | Self::RolledBack
+        )
     }
 }
 
@@ -41,6 +47,7 @@ impl std::fmt::Display for Phase {
             Self::Setup => "Setup",
             Self::Snapshot => "Snapshot",
             Self::Resync => "Resync",
+            Self::Running => "Running",
             Self::Completed => "Completed",
             Self::Paused => "Paused",
             Self::Failed => "Failed",
@@ -201,6 +208,9 @@ pub struct TableRecord {
     pub loaded: Option<Timestamp>,
     /// Until when the old table is kept; none if there is none, or it is gone.
     pub keep_old_until: Option<Timestamp>,
+    /// What had become of its changes when it left the stream; none while it follows, or never did.
+    #[serde(default)]
+    pub changes: Option<ChangeCounts>,
 }
 
 /// What is known of a chunk that is done.
@@ -221,4 +231,7 @@ pub struct ChunkRecord {
     pub chunk: Chunk,
     /// What came out; none: it is still to do.
     pub result: Option<ChunkResult>,
+    /// Rows that were about to be sent, in all attempts: what an unfinished one may have left behind is no more than that.
+    #[serde(default)]
+    pub sent: u64,
 }

@@ -34,3 +34,25 @@ CREATE TABLE IF NOT EXISTS requests (
     resync TEXT PRIMARY KEY,
     request TEXT NOT NULL
 ) STRICT;
+
+-- Where the pipe, and a resync of it, are in the binlog.
+CREATE TABLE IF NOT EXISTS streams (
+    name TEXT PRIMARY KEY,
+    record TEXT NOT NULL
+) STRICT;
+
+-- The tables that follow a stream.
+CREATE TABLE IF NOT EXISTS followed (
+    stream TEXT NOT NULL,
+    source TEXT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (stream, source)
+) STRICT;
+
+-- What another process has asked the one at work to do, and what it answered.
+CREATE TABLE IF NOT EXISTS orders (
+    id INTEGER PRIMARY KEY,
+    record TEXT NOT NULL,
+    answer TEXT
+) STRICT;

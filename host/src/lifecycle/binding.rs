@@ -2,6 +2,8 @@
 //!
 //! All that the pipe file can have got wrong about a table is found here, before anything is created, with its line.
 
+use std::path::PathBuf;
+
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::design;
@@ -13,7 +15,7 @@ use crate::journal::PinnedPlugin;
 use crate::pipe::{LimitSettings, Pipe, TableMapping};
 use crate::schema::{SourceTable, TargetTable};
 use crate::source::SourceError;
-use crate::transform::{Chain, Limits, Step, TableShape, TransformError, resolve};
+use crate::transform::{Chain, Limits, Runtime, Step, TableShape, TransformError, resolve};
 
 /// A table mapping with all that a load needs.
 #[derive(Clone, Debug)]
@@ -41,7 +43,21 @@ impl BoundTable {
             .await
             .map_err(|cause| at_table(pipe, mapping, cause))?;
         let source = design::with_choices(pipe, mapping, source)?;
-        let (chain, plugins) = tokio::task::block_in_place(|| chain(session, mapping, &source))?;
+        Self::bind_as(session, pipe, mapping, source, None, zones).await
+    }
+
+    /// The same for a table that is known, by a mapping of a pipe file that may be an older one; `pinned`: the plugins' files.
+    pub(super) async fn bind_as(
+        session: &Session,
+        pipe: &Pipe,
+        mapping: &TableMapping,
+        source: SourceTable,
+        pinned: Option<&[PathBuf]>,
+        zones: &mut Zones,
+    ) -> Result<Self, Error> {
+        let (chain, plugins) = tokio::task::block_in_place(|| {
+            chain(&session.runtime, pipe, mapping, &source, pinned)
+        })?;
         let features = session.destination.features();
         let target = design::target(pipe, mapping, &source, &chain, features)?;
         names::fit(pipe, mapping, &target)?;
@@ -99,20 +115,24 @@ fn at_table(pipe: &Pipe, mapping: &TableMapping, cause: SourceError) -> Error {
 
 /// Loads the plugins of a mapping and binds them to the table.
 fn chain(
-    session: &Session,
+    runtime: &Runtime,
+    pipe: &Pipe,
     mapping: &TableMapping,
     source: &SourceTable,
+    pinned: Option<&[PathBuf]>,
 ) -> Result<(Chain, Vec<PinnedPlugin>), Error> {
-    let pipe = &session.pipe;
     let mut steps = Vec::with_capacity(mapping.transforms.len());
     let mut plugins = Vec::with_capacity(mapping.transforms.len());
-    for transform in &mapping.transforms {
+    for (i, transform) in mapping.transforms.iter().enumerate() {
         let at_plugin = |cause| Error::Transform {
             location: Some(pipe.locate(&format!("{}.plugin", transform.key))),
             cause,
         };
-        let path = resolve(&transform.plugin, &pipe.folder).map_err(at_plugin)?;
-        let plugin = session.runtime.load(&path).map_err(at_plugin)?;
+        let path = match pinned.and_then(|pinned| pinned.get(i)) {
+            Some(path) => path.clone(),
+            None => resolve(&transform.plugin, &pipe.folder).map_err(at_plugin)?,
+        };
+        let plugin = runtime.load(&path).map_err(at_plugin)?;
         plugins.push(PinnedPlugin {
             plugin: transform.plugin.clone(),
             digest: plugin.digest().to_owned(),
@@ -129,10 +149,10 @@ fn chain(
         schema: source.arrow_schema(),
         key: source.key.clone(),
     };
-    let chain = Chain::bind(&session.runtime, &shape, &steps).map_err(|cause| {
+    let chain = Chain::bind(runtime, &shape, &steps).map_err(|cause| {
         // The first step that can't be bound after those before it.
-        let at_fault = (0..steps.len())
-            .find(|&last| Chain::bind(&session.runtime, &shape, &steps[..=last]).is_err());
+        let at_fault =
+            (0..steps.len()).find(|&last| Chain::bind(runtime, &shape, &steps[..=last]).is_err());
         let key = match at_fault {
             Some(step) => format!(
                 "{}.config{}",

@@ -54,7 +54,11 @@ async fn run(
             },
             Phase::Resync => resync(session, work, &tables).await?,
             Phase::Paused => return Ok(Outcome::Paused(work.summary()?)),
-            Phase::Completed | Phase::Failed | Phase::Aborted | Phase::RolledBack => {
+            Phase::Running
+            | Phase::Completed
+            | Phase::Failed
+            | Phase::Aborted
+            | Phase::RolledBack => {
                 return Ok(Outcome::Completed(work.summary()?));
             }
         };

@@ -72,6 +72,20 @@ pub enum Error {
         /// The plugin's reason.
         reason: String,
     },
+    /// A plugin rejected a row of a change, and rejected rows stop their table.
+    #[error("plugin `{plugin}` rejected a changed row of {table} {place} (key {key}): {reason}")]
+    RejectedChange {
+        /// The plugin.
+        plugin: String,
+        /// The source table.
+        table: String,
+        /// Where in the binlog.
+        place: String,
+        /// The row's key.
+        key: String,
+        /// The plugin's reason.
+        reason: String,
+    },
     /// The copy of a table could not be proved.
     #[error("the copy of {table} is not proved: {reason}; the original is untouched")]
     Verification {
@@ -135,7 +149,9 @@ impl Error {
         match self {
             Self::Pipe(_) => ErrorClass::Configuration,
             Self::Source { .. } => ErrorClass::Source,
-            Self::Transform { .. } | Self::Rejected { .. } => ErrorClass::Plugin,
+            Self::Transform { .. } | Self::Rejected { .. } | Self::RejectedChange { .. } => {
+                ErrorClass::Plugin
+            }
             Self::Destination(_) => ErrorClass::Destination,
             Self::Verification { .. } => ErrorClass::Verification,
             Self::Journal(_) | Self::Unfinished { .. } | Self::Nothing { .. } => ErrorClass::State,
@@ -149,7 +165,7 @@ impl Error {
             Self::Pipe(_) => "pipe",
             Self::Source { .. } => "source",
             Self::Transform { .. } => "transform",
-            Self::Rejected { .. } => "rejected_row",
+            Self::Rejected { .. } | Self::RejectedChange { .. } => "rejected_row",
             Self::Destination(_) => "destination",
             Self::Verification { .. } => "verification",
             Self::Journal(JournalError::Locked { .. }) => "locked",

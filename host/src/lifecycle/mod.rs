@@ -13,9 +13,11 @@ mod binding;
 mod design;
 mod drive;
 mod error;
+mod follow;
 mod inspect;
 mod load;
 mod names;
+mod pinned;
 mod reading;
 pub mod report;
 mod retry;
@@ -23,7 +25,9 @@ mod rollback;
 mod session;
 mod setup;
 mod statistics;
+mod stop;
 mod swap;
+mod tuning;
 mod verify;
 mod work;
 mod writing;
@@ -231,6 +235,7 @@ pub fn status(pipe: &Pipe) -> Result<Status, Error> {
         file: pipe.path().to_owned(),
         active: PipeLock::is_held(&pipe.state),
         resync: None,
+        cdc: None,
         drift: Vec::new(),
         rollback: Vec::new(),
     };

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::journal::{ChangeCounts, FollowState, FollowedRecord};
 pub use crate::journal::{Kind, Phase};
 use crate::pipe::VerifyMode;
 pub use crate::schema::finding::{Finding, Severity};
@@ -207,6 +208,67 @@ pub struct TableStatistics {
     pub original_rows: Option<u64>,
     /// Why it failed or waits.
     pub reason: Option<String>,
+    /// What has become of its changes since the load; none before it follows.
+    pub changes: Option<ChangeCounts>,
+}
+
+/// What a pipe that follows the binlog is at.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FollowReport {
+    /// Behind the last change that the destination has acknowledged.
+    pub position: Option<Position>,
+    /// How far that is behind the source, in seconds; none if it isn't known.
+    pub lag_seconds: Option<u64>,
+    /// The same in bytes of binlog; none where the source doesn't tell.
+    pub lag_bytes: Option<u64>,
+    /// Row events a second, just now.
+    pub events_per_second: f64,
+    /// What it is waiting for, where something is in the way.
+    pub trouble: Option<String>,
+    /// The tables.
+    pub tables: Vec<FollowedTable>,
+    /// Whether the load is held to spare the source.
+    pub brakes: BrakeReport,
+}
+
+/// Whether a load is held to spare the source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrakeReport {
+    /// Whether it is.
+    pub held: bool,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// A table that follows the binlog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowedTable {
+    /// The source table.
+    pub source: String,
+    /// The destination table.
+    pub destination: String,
+    /// What it is at.
+    pub state: FollowState,
+    /// Why it doesn't follow.
+    pub reason: Option<String>,
+    /// Since when it has followed, RFC 3339.
+    pub since: String,
+    /// What has become of its changes.
+    #[serde(flatten)]
+    pub counts: ChangeCounts,
+}
+
+impl From<&FollowedRecord> for FollowedTable {
+    fn from(record: &FollowedRecord) -> Self {
+        Self {
+            source: record.source.to_string(),
+            destination: record.destination.clone(),
+            state: record.state,
+            reason: record.reason.clone(),
+            since: super::statistics::to_the_second(record.since),
+            counts: record.counts,
+        }
+    }
 }
 
 /// A resync, as `status` and `history` show it.
@@ -247,10 +309,24 @@ pub struct Status {
     pub active: bool,
     /// The current or last resync.
     pub resync: Option<ResyncSummary>,
+    /// What it is at in the binlog; none for a pipe that doesn't follow, or not yet.
+    pub cdc: Option<FollowStatus>,
     /// Plugins whose file differs from what the last load used.
     pub drift: Vec<String>,
     /// Old tables that a rollback would bring back, each with the time at which it is dropped.
     pub rollback: Vec<(String, String)>,
+}
+
+/// What a pipe is at in the binlog.
+#[derive(Clone, Debug, Serialize)]
+pub struct FollowStatus {
+    /// `running`, or `stopped` where no process is at work on it, or `failed`.
+    pub phase: &'static str,
+    /// Why it stopped, if an error stopped it.
+    pub error: Option<String>,
+    /// The rest.
+    #[serde(flatten)]
+    pub report: FollowReport,
 }
 
 /// How a run of the lifecycle ended.
@@ -263,6 +339,8 @@ pub enum Outcome {
     Paused(ResyncSummary),
     /// A gate waits for `approve` or `abort`.
     NeedsApproval(ResyncSummary),
+    /// The pipe followed the binlog until it was asked to stop.
+    Stopped(Box<FollowReport>),
 }
 
 /// Who watches a run: the command line's progress, a service's events. Called often; must not block.
@@ -271,6 +349,8 @@ pub trait Progress: Send + Sync {
     fn phase(&self, id: &str, phase: Phase);
     /// A table's statistics have changed.
     fn table(&self, statistics: &TableStatistics);
+    /// What the pipe is at in the binlog; once a second.
+    fn following(&self, report: &FollowReport);
     /// Something that a person should know.
     fn note(&self, message: &str);
 }
@@ -282,6 +362,7 @@ pub struct Silent;
 impl Progress for Silent {
     fn phase(&self, _id: &str, _phase: Phase) {}
     fn table(&self, _statistics: &TableStatistics) {}
+    fn following(&self, _report: &FollowReport) {}
     fn note(&self, _message: &str) {}
 }
 

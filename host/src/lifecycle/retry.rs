@@ -18,6 +18,13 @@ pub(super) const SERVER: Retry = Retry {
     longest_pause: Duration::from_secs(30),
 };
 
+/// A pipe that follows waits for its servers as long as it takes.
+pub(super) const FOLLOW: Retry = Retry {
+    attempts: u32::MAX,
+    first_pause: Duration::from_millis(250),
+    longest_pause: Duration::from_secs(15),
+};
+
 impl Retry {
     /// Does `attempt` until it succeeds, its error can't pass, or the attempts are used up; then its last error.
     pub(super) async fn run<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(

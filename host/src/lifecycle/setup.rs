@@ -99,6 +99,7 @@ pub(super) fn records(pipe: &Pipe, tables: &[BoundTable]) -> Vec<TableRecord> {
         began: None,
         loaded: None,
         keep_old_until: None,
+        changes: None,
     };
     tables.iter().map(record).collect()
 }

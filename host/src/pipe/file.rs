@@ -16,10 +16,20 @@ pub(super) struct PipeFile {
     pub(super) name: String,
     /// The folder of the journal and of an embedded ClickHouse; default `.tidemill/<name>` beside the pipe file.
     pub(super) state: Option<String>,
+    /// Whether the binlog is followed once the tables are loaded.
+    #[serde(default = "yes")]
+    pub(super) cdc: bool,
+    /// Whether nothing is loaded, and the binlog is followed from now on.
+    #[serde(default)]
+    pub(super) cdc_only: bool,
     pub(super) source: SourceFile,
     pub(super) destination: DestinationFile,
     #[serde(default)]
     pub(super) snapshot: SnapshotFile,
+    #[serde(default)]
+    pub(super) apply: ApplyFile,
+    #[serde(default)]
+    pub(super) brakes: BrakesFile,
     #[serde(default)]
     pub(super) values: ValuesFile,
     #[serde(default)]
@@ -109,6 +119,80 @@ impl Default for SnapshotFile {
     }
 }
 
+/// `[apply]`: how the source's changes are gathered and applied.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ApplyFile {
+    pub(super) rows: usize,
+    pub(super) bytes: String,
+    pub(super) every: String,
+    pub(super) on_truncate: OnTruncate,
+    pub(super) on_drop: OnDrop,
+    /// Default: made of the pipe's name, the state folder and the machine.
+    pub(super) server_id: Option<u32>,
+    pub(super) heartbeat: String,
+}
+
+impl Default for ApplyFile {
+    fn default() -> Self {
+        Self {
+            rows: 100_000,
+            bytes: "64MiB".to_owned(),
+            every: "1s".to_owned(),
+            on_truncate: OnTruncate::Stop,
+            on_drop: OnDrop::Stop,
+            server_id: None,
+            heartbeat: "5s".to_owned(),
+        }
+    }
+}
+
+/// What becomes of a destination table whose source table is emptied by TRUNCATE.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnTruncate {
+    /// The table is followed no further until somebody decides.
+    #[default]
+    Stop,
+    /// It is emptied as well.
+    Apply,
+    /// It keeps its rows.
+    Ignore,
+}
+
+/// What becomes of a destination table whose source table is dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDrop {
+    /// The table is followed no further until somebody decides.
+    #[default]
+    Stop,
+    /// It keeps its rows, and the pipe goes on.
+    Ignore,
+}
+
+/// `[brakes]`: what holds a load to spare the source.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct BrakesFile {
+    pub(super) threads_running: Option<u64>,
+    pub(super) replica_lag: Option<String>,
+    /// Its first cell is the lag in seconds; default: what the server says of itself as a replica.
+    pub(super) replica_lag_query: Option<String>,
+    pub(super) every: String,
+}
+
+impl Default for BrakesFile {
+    fn default() -> Self {
+        Self {
+            threads_running: None,
+            replica_lag: None,
+            replica_lag_query: None,
+            every: "1s".to_owned(),
+        }
+    }
+}
+
 /// `[values]`: what becomes of values that the other side has no place for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -190,6 +274,8 @@ pub(super) struct TableFile {
     pub(super) comment: Option<String>,
     pub(super) on_out_of_range: Option<OutOfRange>,
     pub(super) zero_dates: Option<String>,
+    pub(super) on_truncate: Option<OnTruncate>,
+    pub(super) on_drop: Option<OnDrop>,
     /// MergeTree settings.
     #[serde(default)]
     pub(super) settings: BTreeMap<String, toml::Value>,
@@ -272,6 +358,10 @@ pub(super) struct LimitsFile {
     pub(super) deadline: Option<String>,
     pub(super) output: Option<String>,
     pub(super) log_lines: Option<u32>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn default_host() -> String {

@@ -7,7 +7,9 @@
 mod columns;
 mod error;
 mod file;
+mod following;
 mod locate;
+mod pinned;
 pub mod template;
 mod validate;
 
@@ -18,7 +20,8 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use error::{Location, PipeError};
-pub use file::{OnTableError, TlsMode, VerifyMode};
+pub use file::{OnDrop, OnTableError, OnTruncate, TlsMode, VerifyMode};
+pub use following::{ApplySettings, BrakeSettings, Cdc};
 
 use crate::schema::{
     ClickHouseType, Engine, Format, MetadataNames, OutOfRange, SkipIndex, TableName, ZeroDates,
@@ -39,6 +42,12 @@ pub struct Pipe {
     pub destination: DestinationSettings,
     /// How the tables are read and loaded.
     pub snapshot: SnapshotSettings,
+    /// Whether the binlog is followed.
+    pub cdc: Cdc,
+    /// How the source's changes are gathered and applied.
+    pub apply: ApplySettings,
+    /// What holds a load to spare the source.
+    pub brakes: BrakeSettings,
     /// How far the copy is verified before the swap.
     pub verify: VerifyMode,
     /// What guards the swap, and the way back.
@@ -115,7 +124,7 @@ pub enum DestinationServer {
 }
 
 /// How the tables are read and loaded.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotSettings {
     /// How many chunks are read at the same time, each over a connection of its own.
     pub parallel_chunks: usize,
@@ -169,6 +178,10 @@ pub struct TableMapping {
     pub on_out_of_range: OutOfRange,
     /// What becomes of dates that are no days, where the table or the pipe says so.
     pub zero_dates: Option<ZeroDates>,
+    /// What becomes of the table when its source table is truncated: the table's choice, else the pipe's.
+    pub on_truncate: OnTruncate,
+    /// What becomes of the table when its source table is dropped: the table's choice, else the pipe's.
+    pub on_drop: OnDrop,
     /// MergeTree settings: name and SQL value.
     pub settings: Vec<(String, String)>,
     /// What the pipe says of single columns.
@@ -240,7 +253,8 @@ impl TableMapping {
 }
 
 impl Pipe {
-    /// Reads and checks a pipe file. Nothing but the file, and the environment variables and secret files that it names, is looked at.
+    /// Reads and checks a pipe file. Nothing but the file, the environment variables and secret files that it names, and the machine's
+    /// name is looked at.
     pub fn load(path: &Path) -> Result<Self, PipeError> {
         validate::pipe(locate::SourceText::read(path)?)
     }
@@ -251,6 +265,12 @@ impl Pipe {
             path: path.to_owned(),
             text,
         })
+    }
+
+    /// The pipe file's text without the secrets of its source and its destination, to be kept as what a load was made with:
+    /// [`Pipe::parse`] reads the same mappings, values and names in it, whatever the file says by then.
+    pub fn pinned_text(&self) -> String {
+        pinned::text(&self.text.text)
     }
 
     /// The file that the pipe was read from.

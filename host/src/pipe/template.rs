@@ -41,6 +41,21 @@ const SETTINGS: &str = r#"
 # batch = "8MiB"
 # rows_per_second = 100000   # a ceiling; default: none
 
+[apply]                      # how the source's changes are gathered and applied; an insert is made of a table's changes
+# rows = 100000              # at so many of them,
+# bytes = "64MiB"            # at so much memory,
+# every = "1s"               # or after this time, whichever comes first
+# on_truncate = "stop"       # or "apply" (the destination's table is emptied as well), "ignore": when a source table is truncated
+# on_drop = "stop"           # or "ignore": when a source table is dropped
+# server_id = 4101           # what the pipe calls itself at the source; default: made of the pipe's name and place
+# heartbeat = "5s"           # how often an idle source says that it is alive
+
+[brakes]                     # what holds a load to spare the source
+# threads_running = 50       # while it runs more threads than these; default: none
+# replica_lag = "10s"        # while it, or the replica that is asked about, is further behind; default: none
+# replica_lag_query = "SELECT lag_seconds FROM ops.heartbeat"   # seconds; default: what the source says of itself as a replica
+# every = "1s"               # how often it is asked
+
 [verify]
 # mode = "counts"            # or "full": every column is read back and compared
 
@@ -71,6 +86,7 @@ const TABLE_HINTS: &str = r#"# destination = "another_name"
 # indexes = [{ name = "by_status", expression = "status", type = "set(100)", granularity = 4 }]
 # types = { flag = "Int8", note = { type = "LowCardinality(String)", codec = "ZSTD(3)" } }   # `tidemill types` lists them
 # on_out_of_range, zero_dates: as in [values]
+# on_truncate, on_drop: as in [apply]
 # [[table.transform]]        # plugins, in order: columns, filter, mask, or your own
 # plugin = "filter"
 # config = { where = "status <> 'test'" }
@@ -80,7 +96,7 @@ impl Template {
     /// The file's text.
     pub fn render(&self) -> String {
         let mut text = format!(
-            "# A Tidemill pipe: check it with `tidemill check`, look at it with `tidemill plan`, load it with `tidemill run`.\nname = {}\n# state = \".tidemill/{}\"\n\n[source]\n",
+            "# A Tidemill pipe: check it with `tidemill check`, look at it with `tidemill plan`, load it with `tidemill run`.\nname = {}\n# state = \".tidemill/{}\"\n# cdc = true                 # after the load the source's binlog is followed; false: the load is all\n# cdc_only = false           # true: no load, changes from now on\n\n[source]\n",
             value(&self.name),
             self.name
         );
@@ -176,8 +192,29 @@ mod tests {
             .map(|line| {
                 let bare = line.strip_prefix("# ").unwrap_or(line);
                 let is_setting = [
-                    "snapshot", "chunk", "block", "batch", "rows_per", "mode", "max_", "keep",
-                    "on_table", "synced", "is_del", "version", "parallel",
+                    "snapshot",
+                    "chunk",
+                    "block",
+                    "batch",
+                    "rows_per",
+                    "mode",
+                    "max_",
+                    "keep",
+                    "on_table",
+                    "synced",
+                    "is_del",
+                    "version",
+                    "parallel",
+                    "cdc",
+                    "rows =",
+                    "bytes",
+                    "every",
+                    "on_truncate =",
+                    "on_drop =",
+                    "server_id",
+                    "heartbeat",
+                    "threads",
+                    "replica_lag",
                 ]
                 .iter()
                 .any(|start| bare.starts_with(start));
@@ -189,6 +226,8 @@ mod tests {
             })
             .collect();
         std::fs::write(&path, opened.join("\n")).expect("writable");
-        Pipe::load(&path).expect("it loads with every setting stated");
+        let pipe = Pipe::load(&path).expect("it loads with every setting stated");
+        assert_eq!(pipe.apply.server_id, 4101);
+        assert_eq!(pipe.brakes.threads_running, Some(50));
     }
 }

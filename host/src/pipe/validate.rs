@@ -8,8 +8,8 @@ use url::Url;
 
 use super::error::PipeError;
 use super::file::{
-    DestinationFile, LimitsFile, PipeFile, SnapshotFile, SourceFile, SwapFile, TableFile, TlsMode,
-    TransformFile, ValuesFile,
+    ApplyFile, DestinationFile, LimitsFile, PipeFile, SnapshotFile, SourceFile, SwapFile,
+    TableFile, TlsMode, TransformFile, ValuesFile,
 };
 use super::locate::SourceText;
 use super::{
@@ -19,7 +19,7 @@ use super::{
 use crate::schema::{old_name, rejected_name, shadow_name};
 
 /// ClickHouse cuts an insert into several blocks from here on, and a block is what it writes whole or not at all.
-const LARGEST_BLOCK_BYTES: u64 = 256 << 20;
+pub(super) const LARGEST_BLOCK_BYTES: u64 = 256 << 20;
 const LARGEST_BATCH_ROWS: usize = 65_536;
 
 pub(super) fn pipe(text: SourceText) -> Result<Pipe, PipeError> {
@@ -39,15 +39,18 @@ pub(super) fn pipe(text: SourceText) -> Result<Pipe, PipeError> {
         Some(state) => check.path(state),
         None => check.folder.join(".tidemill").join(&file.name),
     };
-    let tables = check.tables(&file.tables, &file.values)?;
+    let tables = check.tables(&file.tables, &file.values, &file.apply)?;
     Ok(Pipe {
-        state,
         source: check.source(file.source)?,
         destination: check.destination(file.destination)?,
         snapshot: check.snapshot(&file.snapshot)?,
+        cdc: check.cdc(file.cdc, file.cdc_only)?,
+        apply: check.apply(&file.apply, &file.name, &state)?,
+        brakes: check.brakes(&file.brakes)?,
         verify: file.verify.mode,
         swap: check.swap(&file.swap)?,
         metadata: file.metadata,
+        state,
         tables,
         name: file.name,
         folder: check.folder.clone(),
@@ -277,6 +280,7 @@ impl Check<'_> {
         &self,
         files: &[TableFile],
         values: &ValuesFile,
+        apply: &ApplyFile,
     ) -> Result<Vec<TableMapping>, PipeError> {
         if files.is_empty() {
             return self.invalid(
@@ -286,7 +290,7 @@ impl Check<'_> {
         }
         let mut tables: Vec<TableMapping> = Vec::with_capacity(files.len());
         for (i, file) in files.iter().enumerate() {
-            let table = self.table(file, values, format!("table[{i}]"))?;
+            let table = self.table(file, values, apply, format!("table[{i}]"))?;
             if let Some(twin) = tables.iter().find(|t| t.source == table.source) {
                 return self.invalid(
                     &format!("{}.source", table.key),
@@ -324,6 +328,7 @@ impl Check<'_> {
         &self,
         file: &TableFile,
         values: &ValuesFile,
+        apply: &ApplyFile,
         key: String,
     ) -> Result<TableMapping, PipeError> {
         let source: crate::schema::TableName = match file.source.parse() {
@@ -379,6 +384,8 @@ impl Check<'_> {
                 Some(stated) => self.zero_dates(Some(stated), &key)?,
                 None => self.zero_dates(values.zero_dates.as_deref(), "values")?,
             },
+            on_truncate: file.on_truncate.unwrap_or(apply.on_truncate),
+            on_drop: file.on_drop.unwrap_or(apply.on_drop),
             settings: settings.collect::<Result<_, _>>()?,
             columns: columns.collect::<Result<_, _>>()?,
             transforms: transforms.collect::<Result<_, _>>()?,
@@ -425,7 +432,7 @@ impl Check<'_> {
     }
 
     /// A size such as `64MiB`.
-    fn bytes(&self, key: &str, text: &str) -> Result<u64, PipeError> {
+    pub(super) fn bytes(&self, key: &str, text: &str) -> Result<u64, PipeError> {
         match text.parse::<bytesize::ByteSize>() {
             Ok(size) => Ok(size.as_u64()),
             Err(_) => self.invalid(key, format!("`{text}` is no size: write it as `64MiB`")),
@@ -433,7 +440,7 @@ impl Check<'_> {
     }
 
     /// A duration such as `7d`, `90s` or `200ms`.
-    fn duration(&self, key: &str, text: &str) -> Result<Duration, PipeError> {
+    pub(super) fn duration(&self, key: &str, text: &str) -> Result<Duration, PipeError> {
         let days_are_24_hours =
             |span: jiff::Span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours());
         let parsed = text

@@ -97,6 +97,9 @@ pub struct SourceColumn {
     pub form: Form,
     /// What becomes of dates that are no days: the pipe's choice.
     pub zero_dates: ZeroDates,
+    /// The character set of its text, as the server names it; none if it has none.
+    #[serde(default)]
+    pub charset: Option<String>,
     /// Whether its character set has characters that Unicode doesn't, which the server would turn into `?`.
     pub beyond_unicode: bool,
     /// Whether the source allows NULL.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts, OptsBuilder, SslOpts};
+use mysql_async::{BinlogStream, BinlogStreamRequest, Conn, Opts, OptsBuilder, SslOpts};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,9 @@ const SESSION_MARIADB: &str = "SET NAMES utf8mb4, time_zone = '+00:00', sql_mode
 
 /// What MySQL needs beside it. From 8.0.30 on it may be told to hide the keys that it has made by itself; older servers read a comment.
 const SESSION_MYSQL: &str = "SET max_execution_time = 0 /*!80030 , show_gipk_in_create_table_and_information_schema = ON */";
+
+/// The largest event that a server sends.
+const LARGEST_EVENT: usize = 1 << 30;
 
 /// Whose server it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,8 +153,19 @@ impl Source {
 
     /// A connection for questions.
     pub(super) async fn control(&self) -> Result<Control, SourceError> {
+        self.open(self.inner.options.clone()).await
+    }
+
+    /// A connection for the binlog, whose events may be as large as the protocol allows.
+    pub(super) async fn replication(&self) -> Result<Control, SourceError> {
+        let options = OptsBuilder::from_opts(self.inner.options.clone())
+            .max_allowed_packet(Some(LARGEST_EVENT));
+        self.open(options.into()).await
+    }
+
+    async fn open(&self, options: Opts) -> Result<Control, SourceError> {
         let address = || self.inner.settings.address.to_string();
-        match tokio::time::timeout(CONNECT_TIMEOUT, Conn::new(self.inner.options.clone())).await {
+        match tokio::time::timeout(CONNECT_TIMEOUT, Conn::new(options)).await {
             Ok(Ok(conn)) => Ok(Control { conn }),
             Ok(Err(mysql_async::Error::Io(cause))) => Err(SourceError::Unreachable {
                 address: address(),
@@ -271,6 +285,14 @@ impl Control {
             false => self.conn.exec(sql, parameters).await,
         };
         rows.map_err(|error| SourceError::of_driver(error, action))
+    }
+
+    /// Asks for the binlog: from now on the connection has nothing but events.
+    pub(super) async fn into_stream(
+        self,
+        request: BinlogStreamRequest<'_>,
+    ) -> Result<BinlogStream, mysql_async::Error> {
+        self.conn.get_binlog_stream(request).await
     }
 
     /// Ends the connection, and with it its locks. That it may be gone already is no error.

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use crate::pipe::TlsMode;
-use crate::schema::{TableName, TypeError};
+use crate::schema::{Position, TableName, TypeError};
 
 /// Why the source could not do what was asked. One attempt was made; whether another one may help is [`SourceError::is_transient`].
 #[derive(Debug, thiserror::Error)]
@@ -148,6 +148,44 @@ pub enum SourceError {
         row: String,
         /// What is wrong, and what to do.
         problem: String,
+    },
+    /// The server doesn't have the binlog from a place on: it was purged or reset, or it is another server's.
+    #[error(
+        "the MySQL server no longer has the binlog from {position} on: {message}; `tidemill resync` loads the tables afresh and follows \
+         from then on. To keep the binlog longer, raise `binlog_expire_logs_seconds` at the source"
+    )]
+    Purged {
+        /// The place that was asked for.
+        position: Position,
+        /// What the server said.
+        message: String,
+    },
+    /// The binlog has something that can't be followed faithfully.
+    #[error("the binlog can't be followed behind {position}: {problem}")]
+    Unfollowable {
+        /// The last place that was reached.
+        position: Position,
+        /// What it is, and what to do.
+        problem: String,
+    },
+    /// The user may not read the binlog.
+    #[error(
+        "the user may not read the binlog: {message}; GRANT REPLICATION SLAVE ON *.* to the user of [source], or set `cdc = false`"
+    )]
+    ReplicationDenied {
+        /// What the server said.
+        message: String,
+    },
+    /// Another reader of the binlog has the same number.
+    #[error(
+        "another reader of the binlog calls itself {server_id}, too, and the server has ended this one: {message}; give each its own \
+         `server_id` in [apply]"
+    )]
+    ServerIdTaken {
+        /// The number.
+        server_id: u32,
+        /// What the server said.
+        message: String,
     },
     /// A lock for the consistent snapshot was not had in time.
     #[error(

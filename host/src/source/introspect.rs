@@ -161,6 +161,7 @@ impl Source {
                     reason: "a column without a name".into(),
                 });
             };
+            let charset = cell::<String>(row, 5);
             let nullable = cell::<String>(row, 2).is_some_and(|nullable| nullable == "YES");
             match MysqlType::parse(&column_type) {
                 Ok(mysql_type) => columns.push(SourceColumn {
@@ -168,8 +169,10 @@ impl Source {
                     mysql_type,
                     form: Form::Native,
                     zero_dates: ZeroDates::of_nullable(nullable),
-                    beyond_unicode: cell::<String>(row, 5)
-                        .is_some_and(|charset| !WITHIN_UNICODE.contains(&charset.as_str())),
+                    beyond_unicode: charset
+                        .as_deref()
+                        .is_some_and(|charset| !WITHIN_UNICODE.contains(&charset)),
+                    charset,
                     nullable,
                     comment: cell(row, 3).unwrap_or_default(),
                     generated: cell::<String>(row, 4)

@@ -259,6 +259,7 @@ mod tests {
             mysql_type,
             form: Form::Native,
             zero_dates: crate::schema::ZeroDates::Error,
+            charset: None,
             beyond_unicode: false,
             nullable: false,
             comment: String::new(),

@@ -5,9 +5,12 @@
 //! may be tried again says so ([`SourceError::is_transient`]). The module writes nothing to the source, holds no lock beyond
 //! [`Source::snapshot`], and knows neither ClickHouse nor transforms.
 
+mod binlog;
+mod charsets;
 mod chunks;
 mod connect;
 mod decode;
+mod defaults;
 mod error;
 mod findings;
 mod introspect;
@@ -16,8 +19,14 @@ mod reader;
 mod snapshot;
 mod wire;
 
+pub use binlog::{
+    Binlog, BinlogSettings, Change, Event, EventKind, Rows, Statement, TableMap, TableStatement,
+};
 pub use connect::{Flavor, ServerInfo, Source};
-pub use decode::{ReadLimits, TableRead};
+pub use decode::{
+    ChangeDecoder, Changes, Charsets, ImageKind, MapMisfit, Pairs, ReadLimits, TableRead,
+};
+pub use defaults::ColumnDefault;
 pub use error::SourceError;
 pub use introspect::TableSummary;
 pub use reader::{ReadTotals, Reader};

@@ -39,6 +39,15 @@ pub struct Applied {
     pub filtered_rows: u64,
     /// Rows that could not be transformed, by row.
     pub rejected: Vec<Rejected>,
+    /// What was taken out, step by step.
+    masks: Vec<BooleanBuffer>,
+}
+
+impl Applied {
+    /// For each row that is left, its number in the batch that was given.
+    pub fn origins(&self) -> Vec<usize> {
+        origins(self.batch.num_rows(), &self.masks)
+    }
 }
 
 /// A row that a plugin could not transform.
@@ -60,16 +69,14 @@ struct Rows {
     masks: Vec<BooleanBuffer>,
 }
 
-impl Rows {
-    /// For each row its number in the first batch. Worked out only where a row has to be named, which is rare.
-    fn origins(&self) -> Vec<usize> {
-        let first = self.masks.first().map_or(self.count, BooleanBuffer::len);
-        self.masks
-            .iter()
-            .fold((0..first).collect(), |origins: Vec<usize>, mask| {
-                mask.set_indices().map(|row| origins[row]).collect()
-            })
-    }
+/// For each of `count` rows its number in the first batch. Worked out only where rows have to be told apart: a load doesn't.
+fn origins(count: usize, masks: &[BooleanBuffer]) -> Vec<usize> {
+    let first = masks.first().map_or(count, BooleanBuffer::len);
+    masks
+        .iter()
+        .fold((0..first).collect(), |origins: Vec<usize>, mask| {
+            mask.set_indices().map(|row| origins[row]).collect()
+        })
 }
 
 impl std::fmt::Debug for ChainInstance {
@@ -126,6 +133,7 @@ impl ChainInstance {
             batch,
             filtered_rows,
             rejected,
+            masks: rows.masks,
         })
     }
 }
@@ -228,7 +236,7 @@ fn apply_step(
     let output = call(step, plan, place, &rows, site)?;
     let columns = arrange(plan, &rows.columns, &output.columns);
     if !output.rejected.is_empty() {
-        let origins = rows.origins();
+        let origins = origins(rows.count, &rows.masks);
         let named = output.rejected.iter().map(|(row, reason)| Rejected {
             row: origins[*row],
             plugin: site.plugin.clone(),

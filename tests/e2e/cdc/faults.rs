@@ -50,7 +50,7 @@ fn disturbed(
 #[test]
 fn a_clickhouse_that_is_killed_is_waited_for() {
     let world = World::of(MySql::new(Flavor::MySql), ClickHouse::disposable());
-    let (world, mut writer) = written(world.following(APPLY).settings(QUICK), pace(false));
+    let (world, mut writer) = written(world.with_sentinel(APPLY).settings(QUICK), pace(false));
     disturbed(&world, &mut writer, 5, |_, dice| {
         world.clickhouse.kill();
         std::thread::sleep(Duration::from_millis(dice.below(1500)));
@@ -63,7 +63,7 @@ fn answers_of_clickhouse_that_are_lost_double_nothing() {
     let clickhouse = ClickHouse::new();
     let proxy = Proxy::new(clickhouse.http_port);
     let world = World::of(MySql::new(Flavor::MariaDb), clickhouse).destination_through(proxy.port);
-    let (world, mut writer) = written(world.following(APPLY).settings(QUICK), pace(false));
+    let (world, mut writer) = written(world.with_sentinel(APPLY).settings(QUICK), pace(false));
     disturbed(&world, &mut writer, 15, |n, _| match n % 2 {
         0 => proxy.lose_answer_to("INSERT"),
         _ => proxy.cut(),
@@ -77,7 +77,7 @@ fn a_mysql_connection_that_is_cut_is_made_again() {
         let mysql = MySql::new(flavor);
         let proxy = Proxy::new(mysql.port());
         let world = World::of(mysql, ClickHouse::new()).source_through(proxy.port);
-        let (world, mut writer) = written(world.following(APPLY).settings(QUICK), pace(false));
+        let (world, mut writer) = written(world.with_sentinel(APPLY).settings(QUICK), pace(false));
         disturbed(&world, &mut writer, 20, |n, dice| {
             proxy.cut();
             if n % 5 == 0 {
@@ -97,7 +97,7 @@ fn a_source_that_is_restarted_is_waited_for() {
             Flavor::MariaDb => ("mariadb", unique("cdc-mariadb")),
         };
         let world = World::of(MySql::disposable(flavor, &name), ClickHouse::new());
-        let (world, mut writer) = written(world.following(APPLY).settings(QUICK), pace(true));
+        let (world, mut writer) = written(world.with_sentinel(APPLY).settings(QUICK), pace(true));
         disturbed(&world, &mut writer, 4, |n, _| {
             match n % 2 {
                 0 => servers::stop(script, &name),

@@ -29,7 +29,7 @@ fn nothing_is_lost_or_doubled_by_kills(flavor: Flavor) {
         noted: false,
     };
     // Blocks of a few rows, so that there is nearly always one on its way.
-    let world = World::new(flavor).following("every = \"50ms\"\nrows = 300");
+    let world = World::new(flavor).with_sentinel("every = \"50ms\"\nrows = 300");
     let (world, mut writer) = written(world.settings(SMALL), pace);
     let mut dice = Dice::new(writer.seed, 1_000_000);
     let mut pipe = Following::start(&world);

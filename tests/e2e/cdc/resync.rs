@@ -30,7 +30,10 @@ fn writers_and_a_resync(flavor: Flavor) {
         rate: 4_000,
         noted: false,
     };
-    let (world, mut writer) = written(World::new(flavor).following(APPLY).settings(SMALL), pace);
+    let (world, mut writer) = written(
+        World::new(flavor).with_sentinel(APPLY).settings(SMALL),
+        pace,
+    );
     writer.start();
     let sampler = Sampler::start(&world, writer.seed);
     let before = writer.events();
@@ -65,8 +68,10 @@ fn a_table_is_resynced_while_the_others_go_on() {
             rate: 2_000,
             noted: false,
         };
-        let (world, mut writer) =
-            written(World::new(flavor).following(APPLY).settings(SMALL), pace);
+        let (world, mut writer) = written(
+            World::new(flavor).with_sentinel(APPLY).settings(SMALL),
+            pace,
+        );
         let mut pipe = Following::start(&world);
         writer.start();
         let sampler = Sampler::start(&world, writer.seed);
@@ -108,7 +113,7 @@ fn statistics_of_a_living_pipe_start_at_zero() {
         rate: 5_000,
         noted: false,
     };
-    let world = World::new(Flavor::MySql).following(APPLY);
+    let world = World::new(Flavor::MySql).with_sentinel(APPLY);
     let (world, mut writer) = written(world.settings(super::QUICK), pace);
     let mut pipe = Following::start(&world);
     writer.start();

@@ -1,4 +1,5 @@
 use super::*;
+use crate::pipe::{Cdc, OnDrop, OnTruncate};
 
 const GOOD: &str = r#"
 name = "shop"
@@ -33,9 +34,17 @@ fn a_good_pipe_has_its_defaults() {
     let pipe = load(GOOD).expect("it is good");
     assert_eq!(pipe.state, PathBuf::from("pipes/.tidemill/shop"));
     assert_eq!(pipe.source.tls, TlsMode::Disabled);
+    assert_eq!(pipe.cdc, Cdc::AfterLoad);
+    assert_eq!(pipe.apply.rows, 100_000);
+    assert_eq!(pipe.apply.bytes, 64 << 20);
+    assert_eq!(pipe.apply.every, Duration::from_secs(1));
+    assert_eq!(pipe.apply.heartbeat, Duration::from_secs(5));
+    assert!(!pipe.brakes.any());
     assert_eq!(pipe.swap.max_shrink, 0.1);
     assert_eq!(pipe.swap.keep_old, Duration::from_secs(7 * 86_400));
     let table = &pipe.tables[0];
+    assert_eq!(table.on_truncate, OnTruncate::Stop);
+    assert_eq!(table.on_drop, OnDrop::Stop);
     assert_eq!(table.destination, "orders");
     assert_eq!(
         table.settings[1],
@@ -98,6 +107,56 @@ fn a_wrong_key_or_value_is_named_with_its_line() {
             "name = \"a b\"",
             "pipes/shop.toml:2:1: `name`: a pipe's name has",
         ),
+        (
+            "name = \"shop\"",
+            "name = \"shop\"\ncdc = false\ncdc_only = true",
+            "pipes/shop.toml:4:1: `cdc_only`: without cdc",
+        ),
+        (
+            "[destination]",
+            "[apply]\nrows = 1000001\n[destination]",
+            "pipes/shop.toml:9:1: `apply.rows`: an insert has 1 to 1000000",
+        ),
+        (
+            "[destination]",
+            "[apply]\nbytes = \"1MB\"\n[destination]",
+            "`apply.bytes`: an insert has 1MiB",
+        ),
+        (
+            "[destination]",
+            "[apply]\nevery = \"9ms\"\n[destination]",
+            "`apply.every`: `9ms` is not between 10ms and 10 minutes",
+        ),
+        (
+            "[destination]",
+            "[apply]\nheartbeat = \"1h\"\n[destination]",
+            "`apply.heartbeat`: `1h` is not between 100ms and 10 minutes",
+        ),
+        (
+            "[destination]",
+            "[apply]\nserver_id = 0\n[destination]",
+            "`apply.server_id`: a server's number is 1 to",
+        ),
+        (
+            "[destination]",
+            "[apply]\non_drop = \"apply\"\n[destination]",
+            "unknown variant `apply`, expected `stop` or `ignore`",
+        ),
+        (
+            "[destination]",
+            "[brakes]\nthreads_running = 0\n[destination]",
+            "`brakes.threads_running`: at least one",
+        ),
+        (
+            "[destination]",
+            "[brakes]\nreplica_lag = \"late\"\n[destination]",
+            "`brakes.replica_lag`: `late` is no duration",
+        ),
+        (
+            "[destination]",
+            "[brakes]\nreplica_lag_query = \"SELECT 1\"\n[destination]",
+            "`brakes.replica_lag_query`: the lag is only asked for",
+        ),
     ];
     for (from, to, expected) in cases {
         let error = load(&GOOD.replace(from, to)).expect_err(to).to_string();
@@ -123,4 +182,68 @@ fn destinations_may_not_clash() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn a_table_follows_the_pipe_unless_it_says_otherwise() {
+    let text = GOOD.replace(
+        "[destination]",
+        "[apply]\non_truncate = \"apply\"\non_drop = \"ignore\"\n[destination]",
+    ) + "\n[[table]]\nsource = \"shop.kept\"\non_truncate = \"ignore\"\non_drop = \"stop\"\n";
+    let pipe = load(&text).expect("it is good");
+    let policies: Vec<_> = pipe
+        .tables
+        .iter()
+        .map(|table| (table.on_truncate, table.on_drop))
+        .collect();
+    let stated = [
+        (OnTruncate::Apply, OnDrop::Ignore),
+        (OnTruncate::Ignore, OnDrop::Stop),
+    ];
+    assert_eq!(policies, stated);
+    let only = load(&GOOD.replace("name =", "cdc_only = true\nname =")).expect("it is good");
+    assert_eq!(only.cdc, Cdc::Only);
+}
+
+#[test]
+fn a_pipe_has_a_server_id_of_its_own() {
+    let server_id = |from: &str, to: &str| {
+        let pipe = load(&GOOD.replace(from, to)).expect("it is good");
+        pipe.apply.server_id
+    };
+    let own = server_id("", "");
+    assert!(own >= 1_000_000);
+    assert_eq!(own, server_id("", ""), "it stays the same");
+    assert_ne!(own, server_id("name = \"shop\"", "name = \"shop2\""));
+    assert_ne!(
+        own,
+        server_id("name = \"shop\"", "name = \"shop\"\nstate = \"elsewhere\"")
+    );
+    let stated = "[apply]\nserver_id = 7\n[destination]";
+    assert_eq!(server_id("[destination]", stated), 7);
+}
+
+#[test]
+fn a_pinned_pipe_is_the_same_without_its_secrets() {
+    let text = GOOD
+        .replace("name = \"shop\"", "name = \"shop\"\ncdc_only = true")
+        .replace(
+            "[destination]",
+            "[values]\non_out_of_range = \"clamp\"\n[metadata]\nversion = \"v\"\n[destination]\npassword = \"s3cret too\"",
+        )
+        + "\n[[table]]\nsource = \"shop.`a.b \\\"c\\\"`\"\ntypes = { flag = \"Int8\", \"no te\" = { default = \"\\u0007\", zero_dates = \"1970-01-01\" } }\n";
+    let pipe = load(&text).expect("it is good");
+    let pinned = pipe.pinned_text();
+    assert!(!pinned.contains("s3cret"), "{pinned}");
+    let again = load(&pinned).unwrap_or_else(|error| panic!("{error}: {pinned}"));
+    assert!(again.source.password.is_none() && again.destination.password.is_none());
+    let content = |pipe: &Pipe| {
+        let (tables, metadata) = (&pipe.tables, &pipe.metadata);
+        format!("{tables:?} {metadata:?} {:?} {:?}", pipe.cdc, pipe.apply)
+    };
+    assert_eq!(content(&again), content(&pipe));
+    assert_eq!(again.pinned_text(), pinned);
+    let from_elsewhere = GOOD.replace("password = \"s3cret\"", "password_env = \"PATH\"");
+    let pinned = load(&from_elsewhere).expect("it is good").pinned_text();
+    assert!(!pinned.contains("PATH"), "{pinned}");
 }

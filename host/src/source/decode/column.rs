@@ -14,6 +14,7 @@ use arrow::datatypes::{
     UInt8Type, UInt16Type, UInt32Type, UInt64Type, i256,
 };
 
+use super::image::Packed;
 use super::text::Values;
 use super::{Fault, geometry, number, temporal, text};
 use crate::schema::{Form, MysqlType, SourceColumn, ZeroDates};
@@ -188,7 +189,6 @@ impl ColumnDecoder {
             Store::U64(values) => values.push(fixed!(cells, u64)),
             Store::F32(values) => values.push(fixed!(cells, f32)),
             Store::F64(values) => values.push(fixed!(cells, f64)),
-            Store::Text(values) => values.push(text::take(cells)?)?,
             Store::Decimal128(values, scale) => {
                 values.push(number::decimal128(text::take(cells)?, *scale).ok_or_else(no_decimal)?);
             }
@@ -221,41 +221,105 @@ impl ColumnDecoder {
                 1 => values.append(true),
                 _ => return Err(not_a_boolean()),
             },
-            Store::Bit1(values) => {
-                values.append(number::bits(text::take(cells)?).ok_or_else(no_bits)? != 0)
-            }
-            Store::Bits(values) => {
-                values.push(number::bits(text::take(cells)?).ok_or_else(no_bits)?)
-            }
+            Store::Uuid(values) => values.extend_from_slice(&text::uuid(text::take(cells)?)?),
+            Store::Inet4(values) => values.push(text::inet4(text::take(cells)?)?),
+            Store::Inet6(values) => values.extend_from_slice(&text::inet6(text::take(cells)?)?),
+            Store::Text(values) => values.push(text::take(cells)?)?,
+            Store::Bit1(_)
+            | Store::Bits(_)
+            | Store::Binary(..)
+            | Store::Geometry(_)
+            | Store::Wkb(_)
+            | Store::Vector(..) => return self.push_bytes(text::take(cells)?),
+        }
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    /// Takes a value by its bytes: text, bits, binary, a shape, a vector, or what is stored in as many bytes, in network order.
+    #[inline]
+    pub(super) fn push_bytes(&mut self, value: &[u8]) -> Result<(), Fault> {
+        match &mut self.store {
+            Store::Text(values) => values.push(value)?,
+            Store::Bit1(values) => values.append(number::bits(value).ok_or_else(no_bits)? != 0),
+            Store::Bits(values) => values.push(number::bits(value).ok_or_else(no_bits)?),
             Store::Binary(values, length) => {
-                let value = text::take(cells)?;
                 values.bytes.extend_from_slice(value);
                 let missing = length.saturating_sub(value.len());
                 values.bytes.extend(std::iter::repeat_n(0, missing));
                 values.end()?;
             }
             Store::Geometry(values) => {
-                geometry::ewkt(text::take(cells)?, &mut values.bytes).ok_or_else(malformed)?;
+                geometry::ewkt(value, &mut values.bytes).ok_or_else(malformed)?;
                 values.end()?;
             }
             Store::Wkb(values) => {
-                geometry::ewkb(text::take(cells)?, &mut values.bytes).ok_or_else(malformed)?;
+                geometry::ewkb(value, &mut values.bytes).ok_or_else(malformed)?;
                 values.end()?;
             }
             Store::Vector(items, ends) => {
-                let value = text::take(cells)?;
-                items.extend(
-                    value
-                        .as_chunks()
-                        .0
-                        .iter()
-                        .map(|&item| f32::from_le_bytes(item)),
-                );
+                let chunks = value.as_chunks().0;
+                items.extend(chunks.iter().map(|&item| f32::from_le_bytes(item)));
                 ends.push(i32::try_from(items.len()).map_err(|_| Fault::Short)?);
             }
-            Store::Uuid(values) => values.extend_from_slice(&text::uuid(text::take(cells)?)?),
-            Store::Inet4(values) => values.push(text::inet4(text::take(cells)?)?),
-            Store::Inet6(values) => values.extend_from_slice(&text::inet6(text::take(cells)?)?),
+            Store::Uuid(values) | Store::Inet6(values) => {
+                let value: &[u8; 16] = value.try_into().map_err(|_| Fault::Short)?;
+                values.extend_from_slice(value);
+            }
+            Store::Inet4(values) => {
+                let value = value.try_into().map_err(|_| Fault::Short)?;
+                values.push(u32::from_be_bytes(value));
+            }
+            _ => return Err(Fault::Short),
+        }
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    /// Takes a text that is written right where it stays.
+    #[inline]
+    pub(super) fn push_written(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let Store::Text(values) = &mut self.store else {
+            return Err(Fault::Short);
+        };
+        write(&mut values.bytes)?;
+        values.end()?;
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    /// Takes a value by its bytes, or, where the column is read as text, by what is written.
+    #[inline]
+    pub(super) fn push_or_write(
+        &mut self,
+        value: &[u8],
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), Fault> {
+        if !matches!(self.store, Store::Text(_)) {
+            return self.push_bytes(value);
+        }
+        self.push_written(|out| {
+            write(out);
+            Ok(())
+        })
+    }
+
+    /// Takes a decimal by its packed digits.
+    #[inline]
+    pub(super) fn push_decimal(&mut self, shape: Packed, cell: &[u8]) -> Result<(), Fault> {
+        match &mut self.store {
+            Store::Decimal128(values, _) => {
+                values.push(shape.decimal128(cell).ok_or_else(no_decimal)?);
+            }
+            Store::Decimal256(values, _) => {
+                values.push(shape.decimal256(cell).ok_or_else(no_decimal)?);
+            }
+            _ => {
+                return self.push_written(|out| shape.text(cell, out).ok_or_else(no_decimal));
+            }
         }
         self.nulls.append_non_null();
         Ok(())
@@ -427,7 +491,7 @@ fn malformed() -> Fault {
 }
 
 fn no_decimal() -> Fault {
-    Fault::Value("the server's text of it is no decimal of the column's precision".to_owned())
+    Fault::Value("what the server sends of it is no decimal of the column's precision".to_owned())
 }
 
 fn no_bits() -> Fault {

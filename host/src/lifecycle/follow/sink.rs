@@ -1,0 +1,243 @@
+//! A followed table: its chain of transforms as it was pinned when the table was loaded, and what its changes become at the destination.
+
+use arrow::array::RecordBatch;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::pairs;
+use crate::destination::{
+    Block, BlockWriter, DestinationError, Misfit, RejectedRow, identity_columns, rejected_block,
+    row_as_json, with_metadata,
+};
+use crate::journal::{ChangeCounts, FollowedRecord};
+use crate::lifecycle::binding::BoundTable;
+use crate::lifecycle::error::Error;
+use crate::schema::{OutOfRange, SourceTable, cell_text, named, row_text};
+use crate::source::{Changes, ImageKind, Pairs};
+use crate::transform::{Applied, ChainInstance, Lineage};
+
+/// A block of ClickHouse has at most this many rows.
+const BLOCK_ROWS: usize = 1_000_000;
+
+/// A followed table.
+pub(super) struct Sink {
+    pub(super) record: FollowedRecord,
+    pub(super) bound: BoundTable,
+    identity: Vec<usize>,
+    instance: ChainInstance,
+}
+
+/// What a table's changes come to.
+pub(super) struct Written {
+    /// What is inserted, each block by itself.
+    pub(super) blocks: Vec<Block>,
+    /// What goes to the table of rejected rows.
+    pub(super) rejected: Option<Block>,
+    /// What became of the images.
+    pub(super) counts: ChangeCounts,
+}
+
+impl Sink {
+    pub(super) fn new(record: FollowedRecord, bound: BoundTable) -> Self {
+        Self {
+            identity: identity_columns(&bound.target),
+            instance: bound.chain.instance(),
+            record,
+            bound,
+        }
+    }
+
+    /// Whether an update's old row is always needed: where it may have to be deleted though its key stays.
+    pub(super) fn pairs(&self) -> Pairs {
+        let (chain, target) = (&self.bound.chain, &self.bound.target);
+        let is_source_key = |column: &usize| match chain.lineage()[*column] {
+            Lineage::Passed { source } => self.bound.source.key.contains(&source),
+            Lineage::Computed { .. } => false,
+        };
+        let rejects = target
+            .columns
+            .iter()
+            .any(|column| column.on_out_of_range == OutOfRange::Reject);
+        let simple = !chain.filters() && !rejects && self.identity.iter().all(is_source_key);
+        match simple && !self.identity.is_empty() {
+            true => Pairs::ChangedKeys,
+            false => Pairs::All,
+        }
+    }
+
+    /// Sends changes through the transforms, and makes blocks of what they come to. `place` names them in errors.
+    pub(super) fn write(
+        &mut self,
+        changes: Vec<Changes>,
+        block_bytes: usize,
+        place: &str,
+    ) -> Result<Written, Error> {
+        let mut written = Written {
+            blocks: Vec::new(),
+            rejected: None,
+            counts: ChangeCounts::default(),
+        };
+        let mut rejected = Vec::new();
+        let mut block: Option<(BlockWriter, usize)> = None;
+        for changes in changes {
+            count(&mut written.counts, &changes.kinds);
+            let rows = self.rows(changes, place, &mut written.counts, &mut rejected)?;
+            if rows.num_rows() == 0 {
+                continue;
+            }
+            let bytes = rows.get_array_memory_size();
+            if let Some((full, size)) = block.take() {
+                match size + bytes > block_bytes || full.rows() + rows.num_rows() > BLOCK_ROWS {
+                    true => written.blocks.push(full.finish()?),
+                    false => block = Some((full, size)),
+                }
+            }
+            let (mut open, size) = match block.take() {
+                Some(open) => open,
+                None => (
+                    BlockWriter::new(&self.record.destination, &rows.schema())?,
+                    0,
+                ),
+            };
+            open.write(&rows)?;
+            written.counts.written += rows.num_rows() as u64;
+            written.counts.bytes += bytes as u64;
+            block = Some((open, size + bytes));
+        }
+        if let Some((open, _)) = block {
+            written.blocks.push(open.finish()?);
+        }
+        if !rejected.is_empty() {
+            let source = self.record.source.to_string();
+            written.rejected = Some(rejected_block(&self.record.resync, &source, 0, &rejected)?);
+        }
+        Ok(written)
+    }
+
+    /// The rows of one batch of images, with their metadata.
+    fn rows(
+        &mut self,
+        changes: Changes,
+        place: &str,
+        counts: &mut ChangeCounts,
+        rejected: &mut Vec<RejectedRow>,
+    ) -> Result<RecordBatch, Error> {
+        let images = changes.images;
+        // A second look at what failed: a busy machine may have let a deadline pass.
+        let applied = match self.instance.apply(images.clone(), &place) {
+            Ok(applied) => applied,
+            Err(_) => self.instance.apply(images.clone(), &place)?,
+        };
+        if let Some(error) = self.first_rejected(&images, &applied, place) {
+            return Err(error);
+        }
+        counts.filtered += applied.filtered_rows;
+        let fitted = self
+            .bound
+            .fitter
+            .fit(&applied.batch)
+            .map_err(|misfit| self.misfit(&applied.batch, &misfit))?;
+        let mut origins = applied.origins();
+        if !fitted.rejected.is_empty() {
+            counts.rejected += fitted.rejected.len() as u64;
+            let mut keep = vec![true; origins.len()];
+            for misfit in &fitted.rejected {
+                keep[misfit.row] = false;
+                rejected.push(self.rejected_row(&applied.batch, misfit));
+            }
+            let mut keep = keep.into_iter();
+            origins.retain(|_| keep.next().unwrap_or(true));
+        }
+        let broken = |cause: arrow::error::ArrowError| Error::Worker(cause.to_string());
+        let rows = pairs::rows(
+            &changes.kinds,
+            &changes.versions,
+            &fitted.batch,
+            &origins,
+            &self.identity,
+        )
+        .map_err(broken)?;
+        let metadata = &self.bound.target.metadata;
+        with_metadata(&rows.batch, metadata, rows.deleted, rows.versions).map_err(broken)
+    }
+
+    fn rejected_row(&self, batch: &RecordBatch, misfit: &Misfit) -> RejectedRow {
+        let key = self.bound.chain.output_key();
+        RejectedRow {
+            key: row_as_json(batch, misfit.row, key.iter().copied()),
+            row: row_as_json(batch, misfit.row, 0..batch.num_columns()),
+            column: misfit.column.clone(),
+            reason: misfit.reason.clone(),
+            plugin: String::new(),
+        }
+    }
+
+    fn misfit(&self, batch: &RecordBatch, misfit: &Misfit) -> Error {
+        let key = self.bound.chain.output_key();
+        Error::from(DestinationError::Value {
+            table: self.record.source.to_string(),
+            reason: misfit.to_string(),
+            column: misfit.column.clone(),
+            row: match key.is_empty() {
+                true => "of a table without a key".to_owned(),
+                false => row_text(batch, misfit.row, key.iter().copied()),
+            },
+        })
+    }
+
+    /// A row that a plugin rejects stops its table.
+    fn first_rejected(
+        &self,
+        images: &RecordBatch,
+        applied: &Applied,
+        place: &str,
+    ) -> Option<Error> {
+        let rejected = applied.rejected.first()?;
+        let key = self.bound.source.key_names().into_iter().map(|name| {
+            let column = images.column_by_name(name);
+            let cell = column.map(|column| cell_text(column, rejected.row));
+            named(name, cell.unwrap_or_else(|| Some("?".to_owned())))
+        });
+        Some(Error::RejectedChange {
+            plugin: rejected.plugin.clone(),
+            table: self.record.source.to_string(),
+            place: place.to_owned(),
+            key: key.collect::<Vec<_>>().join(", "),
+            reason: rejected.reason.clone(),
+        })
+    }
+
+    /// The table as its rows are decoded.
+    pub(super) fn source(&self) -> &SourceTable {
+        &self.bound.source
+    }
+
+    /// By what an insert is recognised, should it come again: the same changes, cut at the same places.
+    pub(super) fn token(&self, counter: u64, part: u32, number: usize, block: &Block) -> String {
+        let mut token = Xxh3::new();
+        for text in [
+            "changes",
+            &self.record.resync,
+            &self.record.source.to_string(),
+            &self.bound.chain.fingerprint(),
+        ] {
+            token.update(text.as_bytes());
+            token.update(&[0]);
+        }
+        token.update(&counter.to_le_bytes());
+        token.update(&part.to_le_bytes());
+        token.update(&(number as u64).to_le_bytes());
+        token.update(&block.content_hash().to_le_bytes());
+        format!("{:032x}", token.digest128())
+    }
+}
+
+fn count(counts: &mut ChangeCounts, kinds: &[ImageKind]) {
+    for kind in kinds {
+        match kind {
+            ImageKind::Insert => counts.inserts += 1,
+            ImageKind::After => counts.updates += 1,
+            ImageKind::Delete => counts.deletes += 1,
+            ImageKind::Before => {}
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The place in the binlog behind the last whole transaction.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::schema::{DomainGtids, GtidSet, Position};
+
+/// A transaction's id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Gtid {
+    /// MySQL's.
+    Set {
+        uuid: Uuid,
+        tag: String,
+        number: u64,
+    },
+    /// MariaDB's.
+    Domain {
+        domain: u32,
+        server: u32,
+        number: u64,
+    },
+    /// None: GTIDs are off.
+    Anonymous,
+}
+
+/// The ids that are behind.
+#[derive(Clone, Debug)]
+pub(super) enum Gtids {
+    None,
+    Set(GtidSet),
+    Domains(DomainGtids),
+}
+
+impl Gtids {
+    pub(super) fn add(&mut self, gtid: &Gtid) {
+        match (self, gtid) {
+            (Self::Set(set), Gtid::Set { uuid, tag, number }) => set.add(*uuid, tag, *number),
+            (
+                Self::Domains(domains),
+                Gtid::Domain {
+                    domain,
+                    server,
+                    number,
+                },
+            ) => domains.set(*domain, *server, *number),
+            // Ids that were not there at the beginning can't make a whole of what is behind.
+            _ => {}
+        }
+    }
+}
+
+/// Where the reading is, and where the last whole transaction ended.
+#[derive(Debug)]
+pub(super) struct Place {
+    gtids: Gtids,
+    /// The file and offset behind the last whole transaction.
+    file: Arc<str>,
+    offset: u64,
+    /// The file that is being read, and the end of the last event in it.
+    now_in: Arc<str>,
+    now_at: u64,
+    /// Whether the server has named a file yet.
+    named: bool,
+}
+
+impl Place {
+    pub(super) fn new(from: &Position, gtids: Gtids) -> Self {
+        let file: Arc<str> = from.file.as_str().into();
+        Self {
+            gtids,
+            file: file.clone(),
+            offset: from.offset,
+            now_in: file,
+            now_at: from.offset,
+            named: false,
+        }
+    }
+
+    pub(super) fn position(&self) -> Position {
+        let gtid = match &self.gtids {
+            Gtids::None => None,
+            Gtids::Set(set) => Some(set.to_string()),
+            Gtids::Domains(domains) => Some(domains.to_string()),
+        };
+        Position {
+            gtid: gtid.filter(|gtid| !gtid.is_empty()),
+            file: self.file.to_string(),
+            offset: self.offset,
+        }
+    }
+
+    /// The end of the last event.
+    pub(super) fn now_at(&self) -> u64 {
+        self.now_at
+    }
+
+    /// Another file, or the same one at its beginning. Only between transactions.
+    pub(super) fn rotate(&mut self, file: &str, offset: u64) {
+        self.now_in = file.into();
+        self.now_at = offset;
+        // By GTIDs the server begins with the file in which it finds the first one that is wanted: that is before the place.
+        let first = !std::mem::replace(&mut self.named, true);
+        if !first || matches!(self.gtids, Gtids::None) {
+            self.file = self.now_in.clone();
+            self.offset = offset;
+        }
+    }
+
+    /// An event ends here. The server counts in 32 bits; a file may be longer, with a huge transaction at its end.
+    pub(super) fn advance(&mut self, end: u32) {
+        let mut now = self.now_at & !u64::from(u32::MAX) | u64::from(end);
+        if now < self.now_at {
+            now += 1 << 32;
+        }
+        self.now_at = now;
+    }
+
+    /// A transaction ended with the last event.
+    pub(super) fn commit(&mut self, gtid: Option<&Gtid>) {
+        if let Some(gtid) = gtid {
+            self.gtids.add(gtid);
+        }
+        if !Arc::ptr_eq(&self.file, &self.now_in) {
+            self.file = self.now_in.clone();
+        }
+        self.offset = self.now_at;
+    }
+
+    /// The server has read this far, and there was nothing for us.
+    pub(super) fn idle(&mut self, file: &[u8], end: u32) {
+        if file == self.now_in.as_bytes() && u64::from(end) > self.now_at {
+            self.now_at = end.into();
+            self.commit(None);
+        }
+    }
+}

@@ -31,9 +31,7 @@ impl Following {
     #[track_caller]
     pub fn start(world: &World) -> Self {
         let mut pipe = Self::begin(world, "run");
-        pipe.await_status(world, "it follows", |status| {
-            status["cdc"]["phase"] == "running"
-        });
+        pipe.await_status(world, "it follows", follows);
         assert!(pipe.exits.is_empty(), "{:#?}", pipe.exits);
         pipe
     }
@@ -78,9 +76,9 @@ impl Following {
         let answer = self.answer();
         self.exits.push((status.code(), answer));
         assert!(
-            self.exits.len() < 200,
+            self.exits.len() < 1000,
             "it ends again and again: {:#?}",
-            &self.exits[195..]
+            &self.exits[995..]
         );
         let refused = self.command == "run" && status.code() == Some(9);
         std::thread::sleep(Duration::from_millis(100));
@@ -198,6 +196,12 @@ impl Following {
     }
 }
 
+/// Whether a pipe has loaded and follows, by the result of `status`.
+pub fn follows(status: &Value) -> bool {
+    let resync = &status["resync"];
+    status["cdc"]["phase"] == "running" && (resync.is_null() || resync["phase"] == "running")
+}
+
 /// What `status` says of a table that follows, by its destination's name.
 pub fn table_of<'a>(status: &'a Value, name: &str) -> &'a Value {
     let tables = status["cdc"]["tables"].as_array();
@@ -215,6 +219,9 @@ fn spawn(world: &World, command: &str, number: u32) -> Child {
     };
     let mut process = world.command(&[command]);
     process.stdout(file("out")).stderr(file("err"));
+    if std::env::var_os("TIDEMILL_LOG").is_none() {
+        process.env("TIDEMILL_LOG", "warn");
+    }
     process.spawn().expect("the binary runs")
 }
 

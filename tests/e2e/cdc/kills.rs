@@ -6,6 +6,7 @@ use super::reference::{assert_same, events_once};
 use super::sampler::Sampler;
 use super::writer::Pace;
 use super::{SMALL, written};
+use crate::support::follow::follows;
 use crate::support::{Dice, Flavor, Following, World};
 
 /// Kills while the pipe follows, and while it is resynced.
@@ -68,9 +69,7 @@ fn nothing_is_lost_or_doubled_by_kills(flavor: Flavor) {
     // Who is asked now has nothing to ask for.
     let _ = asked.kill();
     asked.wait().unwrap();
-    let status = pipe.await_status(&world, "it follows", |status| {
-        status["cdc"]["phase"] == "running" && status["resync"]["phase"] == "running"
-    });
+    let status = pipe.await_status(&world, "it follows", follows);
     assert_ne!(id(), before, "a resync was made: {status:#?}");
     writer.stop();
     pipe.caught_up(&world);

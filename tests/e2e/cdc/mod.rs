@@ -5,10 +5,13 @@ mod faults;
 mod hand;
 mod harness;
 mod kills;
+mod lifecycle;
 mod reference;
 mod resync;
 mod sampler;
+mod schema;
 mod tables;
+mod types;
 mod writer;
 
 use std::time::{Duration, Instant};

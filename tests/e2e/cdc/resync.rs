@@ -4,6 +4,7 @@ use super::reference::assert_same;
 use super::sampler::Sampler;
 use super::writer::Pace;
 use super::{SMALL, written};
+use crate::support::follow::follows;
 use crate::support::world::answer;
 use crate::support::{Flavor, Following, World};
 
@@ -121,9 +122,7 @@ fn statistics_of_a_living_pipe_start_at_zero() {
     writer.stop();
     pipe.caught_up(&world);
     let counted = |pipe: &mut Following| -> u64 {
-        let status = pipe.await_status(&world, "it follows", |status| {
-            status["cdc"]["phase"] == "running"
-        });
+        let status = pipe.await_status(&world, "it follows", follows);
         let tables = status["cdc"]["tables"].as_array().unwrap();
         let counters = ["inserts", "updates", "deletes"];
         let of_table = |table: &serde_json::Value| -> u64 {

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, DynComparator, RecordBatch, UInt8Array, UInt64Array, make_comparator};
+use arrow::array::{
+    ArrayRef, DynComparator, RecordBatch, UInt8Array, UInt64Array, make_comparator,
+};
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
@@ -41,9 +43,8 @@ impl SameRow {
     /// # Errors
     /// A type that has no order.
     pub fn new(batch: &RecordBatch, columns: &[usize]) -> Result<Self, ArrowError> {
-        let comparator = |&i: &usize| {
-            make_comparator(batch.column(i), batch.column(i), SortOptions::default())
-        };
+        let comparator =
+            |&i: &usize| make_comparator(batch.column(i), batch.column(i), SortOptions::default());
         let comparators = columns.iter().map(comparator).collect::<Result<_, _>>()?;
         Ok(Self { comparators })
     }
@@ -65,8 +66,16 @@ pub fn with_metadata(
     versions: Vec<u64>,
 ) -> Result<RecordBatch, ArrowError> {
     let mut fields: Vec<_> = batch.schema_ref().fields().iter().cloned().collect();
-    fields.push(Arc::new(Field::new(&names.is_deleted, DataType::UInt8, false)));
-    fields.push(Arc::new(Field::new(&names.version, DataType::UInt64, false)));
+    fields.push(Arc::new(Field::new(
+        &names.is_deleted,
+        DataType::UInt8,
+        false,
+    )));
+    fields.push(Arc::new(Field::new(
+        &names.version,
+        DataType::UInt64,
+        false,
+    )));
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
     columns.push(Arc::new(UInt8Array::from(deleted)));
     columns.push(Arc::new(UInt64Array::from(versions)));

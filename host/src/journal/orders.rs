@@ -62,7 +62,10 @@ impl Journal {
     pub fn order(&self, order: &Order) -> Result<i64, JournalError> {
         let mut id = 0;
         self.write("order", "order left", |tx| {
-            tx.execute("INSERT INTO orders (record) VALUES (?1)", params![json(order)?])?;
+            tx.execute(
+                "INSERT INTO orders (record) VALUES (?1)",
+                params![json(order)?],
+            )?;
             id = tx.last_insert_rowid();
             Ok(())
         })?;
@@ -100,9 +103,11 @@ impl Journal {
     pub fn order_answer(&self, id: i64) -> Result<Option<OrderAnswer>, JournalError> {
         let found: Option<Option<String>> = self
             .connection()
-            .query_row("SELECT answer FROM orders WHERE id = ?1", params![id], |row| {
-                row.get(0)
-            })
+            .query_row(
+                "SELECT answer FROM orders WHERE id = ?1",
+                params![id],
+                |row| row.get(0),
+            )
             .optional()
             .map_err(|cause| self.failed(cause))?;
         found

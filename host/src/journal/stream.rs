@@ -47,6 +47,9 @@ pub struct StreamRecord {
     pub pending: Option<Pending>,
     /// Why it stopped, if an error stopped it.
     pub error: Option<String>,
+    /// Whether a person has paused it.
+    #[serde(default)]
+    pub paused: bool,
 }
 
 /// What a followed table is at.
@@ -160,7 +163,9 @@ impl Journal {
     ) -> Result<(), JournalError> {
         self.write(stream, step, |tx| {
             put_stream(tx, stream, record)?;
-            tables.iter().try_for_each(|table| put_table(tx, stream, table))
+            tables
+                .iter()
+                .try_for_each(|table| put_table(tx, stream, table))
         })
     }
 
@@ -174,7 +179,9 @@ impl Journal {
         self.write(stream, "stream begun", |tx| {
             drop_stream(tx, stream)?;
             put_stream(tx, stream, record)?;
-            tables.iter().try_for_each(|table| put_table(tx, stream, table))
+            tables
+                .iter()
+                .try_for_each(|table| put_table(tx, stream, table))
         })
     }
 
@@ -187,7 +194,9 @@ impl Journal {
     ) -> Result<(), JournalError> {
         self.write(stream, "joined the main stream", |tx| {
             put_stream(tx, MAIN, main)?;
-            tables.iter().try_for_each(|table| put_table(tx, MAIN, table))?;
+            tables
+                .iter()
+                .try_for_each(|table| put_table(tx, MAIN, table))?;
             drop_stream(tx, stream)
         })
     }
@@ -200,7 +209,9 @@ impl Journal {
     /// Takes a table out of the main stream. What had become of its changes is kept with the resync that had loaded it.
     pub fn leave_main(&self, table: &FollowedRecord, step: &str) -> Result<(), JournalError> {
         let records = self.tables(&table.resync)?;
-        let loaded = records.into_iter().find(|record| record.source == table.source);
+        let loaded = records
+            .into_iter()
+            .find(|record| record.source == table.source);
         self.write(&table.resync, &format!("{step} {}", table.source), |tx| {
             if let Some(mut loaded) = loaded {
                 loaded.changes = Some(table.counts);

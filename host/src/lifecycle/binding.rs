@@ -151,8 +151,8 @@ fn chain(
     };
     let chain = Chain::bind(runtime, &shape, &steps).map_err(|cause| {
         // The first step that can't be bound after those before it.
-        let at_fault = (0..steps.len())
-            .find(|&last| Chain::bind(runtime, &shape, &steps[..=last]).is_err());
+        let at_fault =
+            (0..steps.len()).find(|&last| Chain::bind(runtime, &shape, &steps[..=last]).is_err());
         let key = match at_fault {
             Some(step) => format!(
                 "{}.config{}",

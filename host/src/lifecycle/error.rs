@@ -151,7 +151,7 @@ impl Error {
             Self::Source { .. } => ErrorClass::Source,
             Self::Transform { .. } | Self::Rejected { .. } | Self::RejectedChange { .. } => {
                 ErrorClass::Plugin
-            },
+            }
             Self::Destination(_) => ErrorClass::Destination,
             Self::Verification { .. } => ErrorClass::Verification,
             Self::Journal(_) | Self::Unfinished { .. } | Self::Nothing { .. } => ErrorClass::State,

@@ -45,7 +45,10 @@ impl Tuning {
     /// Takes up what a pipe file says now; whether anything is different.
     pub(super) fn take_up(&self, pipe: &Pipe) -> bool {
         let new = Settings::of(pipe);
-        let mut settings = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        let mut settings = self
+            .settings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         let differs = **settings != new;
         if differs {
             *settings = Arc::new(new);

@@ -96,12 +96,30 @@ mod tests {
             (Flavor::Mysql, None, false, "", Zero),
             (Flavor::Mysql, None, false, "auto_increment", Computed),
             (Flavor::Mysql, Some("it's"), true, "", constant("it's")),
-            (Flavor::Mysql, Some("uuid()"), true, "DEFAULT_GENERATED", Computed),
+            (
+                Flavor::Mysql,
+                Some("uuid()"),
+                true,
+                "DEFAULT_GENERATED",
+                Computed,
+            ),
             (Flavor::Mysql, Some("CURRENT_TIMESTAMP"), true, "", Computed),
             (Flavor::MariaDb, Some("NULL"), true, "", Null),
             (Flavor::MariaDb, Some("-1.5"), false, "", constant("-1.5")),
-            (Flavor::MariaDb, Some("'it''s'"), false, "", constant("it's")),
-            (Flavor::MariaDb, Some("current_timestamp()"), false, "", Computed),
+            (
+                Flavor::MariaDb,
+                Some("'it''s'"),
+                false,
+                "",
+                constant("it's"),
+            ),
+            (
+                Flavor::MariaDb,
+                Some("current_timestamp()"),
+                false,
+                "",
+                Computed,
+            ),
         ] {
             assert_eq!(of(flavor, stated, nullable, extra), expected, "{stated:?}");
         }

@@ -85,12 +85,22 @@ async fn follow_once(
         sinks: sinks(&shared.session, shared.journal.followed(stream)?).await?,
         reread: false,
     };
-    let followed: Vec<FollowedRecord> = writing.sinks.iter().map(|sink| sink.record.clone()).collect();
+    let followed: Vec<FollowedRecord> = writing
+        .sinks
+        .iter()
+        .map(|sink| sink.record.clone())
+        .collect();
     shared.live.written(&record.position, 0, &followed);
-    let tables: Vec<SourceTable> = writing.sinks.iter().map(|sink| sink.source().clone()).collect();
+    let tables: Vec<SourceTable> = writing
+        .sinks
+        .iter()
+        .map(|sink| sink.source().clone())
+        .collect();
     let source = &shared.session.source;
     let charsets = retry::SERVER
-        .run("learn character sets", SourceError::is_transient, || source.charsets(&tables))
+        .run("learn character sets", SourceError::is_transient, || {
+            source.charsets(&tables)
+        })
         .await?;
     let (out, inbox) = mpsc::channel(1);
     let reading = Reading::new(
@@ -103,7 +113,9 @@ async fn follow_once(
     );
     let reader = tokio::task::spawn_blocking(move || reading.run());
     let written = writing.run(inbox).await;
-    let read = reader.await.map_err(|cause| Error::Worker(cause.to_string()))?;
+    let read = reader
+        .await
+        .map_err(|cause| Error::Worker(cause.to_string()))?;
     match written? {
         WriteEnd::Reread => Ok(None),
         WriteEnd::Stopped => Ok(Some(Ended::Stopped)),

@@ -46,7 +46,10 @@ pub(super) fn rows(
     };
     let is_same = |a, b| same.as_ref().is_some_and(|same| same.is_same(a, b));
     let mut keep = vec![false; batch.num_rows()];
-    let mut rows = (Vec::with_capacity(keep.len()), Vec::with_capacity(keep.len()));
+    let mut rows = (
+        Vec::with_capacity(keep.len()),
+        Vec::with_capacity(keep.len()),
+    );
     let mut write = |row: usize, deleted: u8, version: u64| {
         keep[row] = true;
         rows.0.push(deleted);
@@ -102,8 +105,9 @@ mod tests {
         let (origins, keys): (Vec<usize>, Vec<i32>) = passed
             .filter_map(|(i, (_, key))| Some((i, (*key)?)))
             .unzip();
-        let batch = RecordBatch::try_from_iter([("k", Arc::new(Int32Array::from(keys)) as ArrayRef)])
-            .expect("one column");
+        let batch =
+            RecordBatch::try_from_iter([("k", Arc::new(Int32Array::from(keys)) as ArrayRef)])
+                .expect("one column");
         let rows = rows(&kinds, &versions, &batch, &origins, &[0]).expect("ordered");
         let keys = rows.batch.column(0).as_primitive::<Int32Type>().values();
         let keyed = keys.iter().zip(rows.deleted).zip(rows.versions);
@@ -121,12 +125,20 @@ mod tests {
             (&[(Delete, None)], &[]),
             (&[(After, Some(1))], &[(1, 0, 1)]),
             (&[(Before, Some(1)), (After, Some(1))], &[(1, 0, 1)]),
-            (&[(Before, Some(1)), (After, Some(2))], &[(1, 1, 1), (2, 0, 1)]),
+            (
+                &[(Before, Some(1)), (After, Some(2))],
+                &[(1, 1, 1), (2, 0, 1)],
+            ),
             (&[(Before, Some(1)), (After, None)], &[(1, 1, 1)]),
             (&[(Before, None), (After, Some(1))], &[(1, 0, 1)]),
             (&[(Before, None), (After, None)], &[]),
             (
-                &[(Insert, Some(1)), (Before, Some(1)), (After, Some(2)), (Delete, Some(2))],
+                &[
+                    (Insert, Some(1)),
+                    (Before, Some(1)),
+                    (After, Some(2)),
+                    (Delete, Some(2)),
+                ],
                 &[(1, 0, 1), (1, 1, 2), (2, 0, 2), (2, 1, 3)],
             ),
         ] {

@@ -178,7 +178,8 @@ impl Reading {
     }
 
     fn decoder(&self, decoding: &Decoding) -> ChangeDecoder {
-        let snapshot = self.shared.tuning.get().snapshot;
+        let settings = self.shared.tuning.get();
+        let snapshot = &settings.snapshot;
         ChangeDecoder::new(
             &decoding.table,
             &decoding.read,
@@ -201,7 +202,11 @@ impl Reading {
                 Err(error) if error.is_transient() => error,
                 Err(error) => return Err(error.into()),
             };
-            attempt = if self.position == before { attempt + 1 } else { 1 };
+            attempt = if self.position == before {
+                attempt + 1
+            } else {
+                1
+            };
             tracing::warn!(%error, attempt, "the binlog can't be read, trying again");
             self.shared.live.trouble(Some(error.to_string()));
             self.start_over();
@@ -306,12 +311,21 @@ impl Reading {
 
     /// Lets go of the places up to which changes are in a table's load already, once they are passed.
     fn begin(&mut self, binlog: &Binlog) {
-        if self.tables.iter().all(|table| table.decoding.from.is_none()) {
+        if self
+            .tables
+            .iter()
+            .all(|table| table.decoding.from.is_none())
+        {
             return;
         }
         let position = binlog.position();
         for table in &mut self.tables {
-            if table.decoding.from.as_ref().is_some_and(|from| position.reached(from)) {
+            if table
+                .decoding
+                .from
+                .as_ref()
+                .is_some_and(|from| position.reached(from))
+            {
                 table.decoding.from = None;
             }
         }
@@ -381,10 +395,11 @@ impl Reading {
             Cut::Free => {
                 self.rows >= self.apply.rows
                     || self.bytes >= self.apply.bytes
-                    || self.since.is_some_and(|since| since.elapsed() >= self.apply.every)
+                    || self
+                        .since
+                        .is_some_and(|since| since.elapsed() >= self.apply.every)
                     || !self.ended.is_empty()
-                    || self.since.is_none()
-                        && (idle || self.flushed_at.elapsed() >= IDLE_COMMIT)
+                    || self.since.is_none() && (idle || self.flushed_at.elapsed() >= IDLE_COMMIT)
             }
             Cut::Counter(counter) => self.counter >= counter,
             Cut::Limits(..) => self.part > 0,

@@ -13,7 +13,9 @@ use crate::lifecycle::error::Error;
 use crate::lifecycle::pinned::Pinned;
 use crate::lifecycle::retry;
 use crate::pipe::{OnDrop, OnTruncate};
-use crate::schema::{ClickHouseType, MysqlType, SourceColumn, SourceTable, TableName, TargetColumn};
+use crate::schema::{
+    ClickHouseType, MysqlType, SourceColumn, SourceTable, TableName, TargetColumn,
+};
 use crate::source::{ColumnDefault, SourceError, Statement, TableStatement};
 use crate::transform::Lineage;
 
@@ -55,7 +57,9 @@ impl Writing {
         let stopped = |what: &str| format!("{name} was {what} at the source; {AGAIN}");
         match kind {
             TableStatement::Truncate(table) if *table == name => self.truncate(sink).await,
-            TableStatement::Drop(table) if *table == name => Ok(self.drop(sink, &stopped("dropped"))),
+            TableStatement::Drop(table) if *table == name => {
+                Ok(self.drop(sink, &stopped("dropped")))
+            }
             TableStatement::DropDatabase(database) if *database == name.database => {
                 Ok(self.drop(sink, &stopped("dropped with its database")))
             }
@@ -138,7 +142,10 @@ impl Writing {
                 return Ok(true);
             }
         };
-        let pinned = Pinned::open(&self.shared.session.pipe.state, &self.sinks[sink].record.resync)?;
+        let pinned = Pinned::open(
+            &self.shared.session.pipe.state,
+            &self.sinks[sink].record.resync,
+        )?;
         let now = design::with_choices(&pinned.pipe, pinned.mapping(&name)?, now)?;
         match compare(self.sinks[sink].source(), now) {
             Verdict::Same => Ok(false),
@@ -165,7 +172,12 @@ impl Writing {
         let session = self.shared.session.clone();
         let old = &self.sinks[sink];
         let bound = pinned
-            .bind(&session, now.clone(), &old.bound.plugins, &mut Zones::default())
+            .bind(
+                &session,
+                now.clone(),
+                &old.bound.plugins,
+                &mut Zones::default(),
+            )
             .await;
         let bound = match bound {
             Ok(bound) => bound,
@@ -176,9 +188,10 @@ impl Writing {
             }
         };
         for column in &old.bound.target.columns {
-            let same = bound.target.column(&column.name).is_some_and(|new| {
-                new.clickhouse_type == column.clickhouse_type
-            });
+            let same = bound
+                .target
+                .column(&column.name)
+                .is_some_and(|new| new.clickhouse_type == column.clickhouse_type);
             if !same {
                 return Ok(Err(format!(
                     "the column `{}` of its destination would be another one; {RESYNC}",
@@ -202,14 +215,18 @@ impl Writing {
                 Ok(default) => default,
                 Err(reason) => return Ok(Err(reason)),
             };
-            let after = i.checked_sub(1).map(|before| bound.target.columns[before].name.as_str());
+            let after = i
+                .checked_sub(1)
+                .map(|before| bound.target.columns[before].name.as_str());
             let destination = &session.destination;
             session
                 .retried("add a column", || {
                     destination.add_column(&table, column, after, default.as_deref())
                 })
                 .await?;
-            self.shared.live.note(format!("{table}: the column `{}` was added", column.name));
+            self.shared
+                .live
+                .note(format!("{table}: the column `{}` was added", column.name));
         }
         let mut record = self.sinks[sink].record.clone();
         record.schema = now;
@@ -285,7 +302,10 @@ fn takes_text(source: &SourceColumn, column: &TargetColumn) -> bool {
         | T::Float64
         | T::Decimal { .. }
         | T::Date32
-        | T::Enum { .. } => !matches!(source.mysql_type, MysqlType::Bit { .. } | MysqlType::Time { .. }),
+        | T::Enum { .. } => !matches!(
+            source.mysql_type,
+            MysqlType::Bit { .. } | MysqlType::Time { .. }
+        ),
         T::DateTime64 { .. } => matches!(source.mysql_type, MysqlType::DateTime { .. }),
         T::String | T::LowCardinality(_) => matches!(
             source.mysql_type,

@@ -93,7 +93,10 @@ impl Sink {
             }
             let (mut open, size) = match block.take() {
                 Some(open) => open,
-                None => (BlockWriter::new(&self.record.destination, &rows.schema())?, 0),
+                None => (
+                    BlockWriter::new(&self.record.destination, &rows.schema())?,
+                    0,
+                ),
             };
             open.write(&rows)?;
             written.counts.written += rows.num_rows() as u64;
@@ -182,7 +185,12 @@ impl Sink {
     }
 
     /// A row that a plugin rejects stops its table.
-    fn first_rejected(&self, images: &RecordBatch, applied: &Applied, place: &str) -> Option<Error> {
+    fn first_rejected(
+        &self,
+        images: &RecordBatch,
+        applied: &Applied,
+        place: &str,
+    ) -> Option<Error> {
         let rejected = applied.rejected.first()?;
         let key = self.bound.source.key_names().into_iter().map(|name| {
             let column = images.column_by_name(name);

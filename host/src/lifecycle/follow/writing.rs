@@ -131,7 +131,9 @@ impl Writing {
         self.shared
             .journal
             .write_stream(&self.name, &self.stream, &records, "changes written")?;
-        self.shared.live.written(&self.stream.position, end.timestamp, &records);
+        self.shared
+            .live
+            .written(&self.stream.position, end.timestamp, &records);
         if std::mem::take(&mut self.reread) {
             return Ok(WriteEnd::Reread);
         }
@@ -148,7 +150,9 @@ impl Writing {
         let record = &mut self.sinks[sink].record;
         if record.follows() {
             tracing::warn!(table = %record.source, reason, "a table is followed no further");
-            self.shared.live.note(format!("{}: {reason}", record.source));
+            self.shared
+                .live
+                .note(format!("{}: {reason}", record.source));
             record.state = state;
             record.reason = Some(reason);
         }
@@ -186,11 +190,7 @@ impl Writing {
     }
 
     /// Journals what is about to be written, so that it is cut in the same way again.
-    fn announce(
-        &mut self,
-        limits: Option<(usize, usize)>,
-        end: Option<&End>,
-    ) -> Result<(), Error> {
+    fn announce(&mut self, limits: Option<(usize, usize)>, end: Option<&End>) -> Result<(), Error> {
         self.stream.pending = Some(match (limits, end) {
             (Some((rows, bytes)), _) => Pending::Limits { rows, bytes },
             (None, Some(end)) => Pending::Upto {
@@ -218,7 +218,10 @@ impl Writing {
                     Err(DestinationError::Server { code, message, .. })
                         if GONE_CODES.contains(&code) =>
                     {
-                        Ok(Some((insert.sink, format!("its destination can't be written to: {message}"))))
+                        Ok(Some((
+                            insert.sink,
+                            format!("its destination can't be written to: {message}"),
+                        )))
                     }
                     Err(error) => Err(Some(error)),
                 }

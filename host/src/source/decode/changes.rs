@@ -130,8 +130,7 @@ impl ChangeDecoder {
         }
         let layout = Layout::new(&map.map, &self.table, &self.read, &self.charsets);
         let result = layout.as_ref().map(|_| ()).map_err(Clone::clone);
-        self.layouts
-            .insert(map.table_id, (map.map.clone(), layout));
+        self.layouts.insert(map.table_id, (map.map.clone(), layout));
         result
     }
 
@@ -145,7 +144,9 @@ impl ChangeDecoder {
             Some((_, Ok(layout))) => layout,
             Some((_, Err(misfit))) => return Err(self.read.protocol(misfit.to_string())),
             None => {
-                return Err(self.read.protocol("row images without a table map before them"));
+                return Err(self
+                    .read
+                    .protocol("row images without a table map before them"));
             }
         };
         if layout.slots.len() != rows.width {
@@ -270,7 +271,8 @@ impl Images<'_> {
         if pairs == Pairs::ChangedKeys && self.has_key {
             let short = || self.read.protocol(batch::SHORT);
             let before = *rest;
-            let length = key_cells(self.layout, before, &mut scratch.before).map_err(|_| short())?;
+            let length =
+                key_cells(self.layout, before, &mut scratch.before).map_err(|_| short())?;
             let after = &before[length..];
             key_cells(self.layout, after, &mut scratch.after).map_err(|_| short())?;
             let pairs = scratch.before.iter().zip(&scratch.after);
@@ -288,12 +290,7 @@ impl Images<'_> {
 
     /// Takes the image that the bytes begin with.
     #[inline]
-    fn push(
-        &mut self,
-        rest: &mut &[u8],
-        kind: ImageKind,
-        version: u64,
-    ) -> Result<(), SourceError> {
+    fn push(&mut self, rest: &mut &[u8], kind: ImageKind, version: u64) -> Result<(), SourceError> {
         let image = *rest;
         let slots = &self.layout.slots;
         let Some((nulls, mut cells)) = image.split_at_checked(slots.len().div_ceil(8)) else {
@@ -362,7 +359,10 @@ impl Images<'_> {
                 decoders[*at].push_null();
             }
         }
-        let arrays: Vec<ArrayRef> = decoders.iter_mut().map(|decoder| decoder.finish().0).collect();
+        let arrays: Vec<ArrayRef> = decoders
+            .iter_mut()
+            .map(|decoder| decoder.finish().0)
+            .collect();
         self.read
             .row_name(&arrays, 0)
             .unwrap_or_else(|| UNNAMED.to_owned())

@@ -70,24 +70,42 @@ pub(super) enum Command {
         #[arg(long, default_value_t = 10)]
         rows: usize,
     },
-    /// Load a pipe for the first time, or go on with a first load
+    /// Load a pipe, if that isn't done, and follow the source's binlog until it is stopped
     Run,
     /// Rebuild tables from the source and swap them in
     Resync {
         /// Only this source table; may be repeated
         #[arg(long = "table", value_name = "DATABASE.TABLE")]
         tables: Vec<TableName>,
+        /// Keep the tables current until they are swapped
+        #[arg(long)]
+        live: bool,
         /// Don't ask
         #[arg(long)]
         yes: bool,
     },
-    /// Show what the pipe is at
+    /// Load a table that is new in the pipe file, and follow it with the others
+    AddTable {
+        /// The source table
+        #[arg(value_name = "DATABASE.TABLE")]
+        table: TableName,
+    },
+    /// Follow a table no longer; its destination table stays
+    RemoveTable {
+        /// The source table
+        #[arg(value_name = "DATABASE.TABLE")]
+        table: TableName,
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Show what the pipe is at: its phase, its lag, its tables
     Status,
     /// Show the Initial Load Stats of each table
     Tables,
-    /// Stop the running resync at the next batch boundary
+    /// Stop what the pipe does at the next batch boundary
     Pause,
-    /// Go on with a resync that is paused, has failed or was killed
+    /// Go on after a pause, an error or a crash
     Resume,
     /// Give the unfinished resync up: drops the `_resync` tables
     Abort {
@@ -222,6 +240,8 @@ impl Command {
             Self::Preview { .. } => "preview",
             Self::Run => "run",
             Self::Resync { .. } => "resync",
+            Self::AddTable { .. } => "add-table",
+            Self::RemoveTable { .. } => "remove-table",
             Self::Status => "status",
             Self::Tables => "tables",
             Self::Pause => "pause",

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::arguments::{Command, ServerArguments};
 use super::exit::{Exit, Failure};
@@ -11,8 +12,8 @@ use super::printer::Printer;
 use super::progress::Display;
 use super::{ask, init, show};
 use crate::destination::embedded::{ServerSettings, run_server};
-use crate::lifecycle::report::{Finding, Outcome, Severity, Status};
-use crate::lifecycle::{self, Error};
+use crate::lifecycle::report::{Finding, Outcome, Phase, Severity, Status};
+use crate::lifecycle::{self, Error, Stop};
 use crate::pipe::Pipe;
 use crate::schema::type_page;
 
@@ -78,46 +79,39 @@ pub(super) async fn run(
             );
         }
         Command::Run => {
-            return outcome(
-                printer,
-                watched(&pipe, printer, Box::pin(lifecycle::run(&pipe, progress))).await?,
-            );
+            let run = |stop| lifecycle::run(&pipe, progress, stop);
+            return outcome(printer, watched(printer, run).await?);
         }
-        Command::Resync { tables, yes } => {
+        Command::Resync { tables, live, yes } => {
             let question = question(&pipe, tables);
             if !ask::confirm(&question, *yes)? {
                 return Ok(Exit::Ok);
             }
-            return outcome(
-                printer,
-                watched(
-                    &pipe,
-                    printer,
-                    Box::pin(lifecycle::resync(&pipe, tables, progress)),
-                )
-                .await?,
-            );
+            let resync = |stop| lifecycle::resync(&pipe, tables, *live, progress, stop);
+            return outcome(printer, watched(printer, resync).await?);
+        }
+        Command::AddTable { table } => {
+            let add = |stop| lifecycle::add_table(&pipe, table, progress, stop);
+            return outcome(printer, watched(printer, add).await?);
+        }
+        Command::RemoveTable { table, yes } => {
+            let question =
+                format!("Follow {table} no longer? Its destination table stays as it is.");
+            if ask::confirm(&question, *yes)? {
+                status(printer, &lifecycle::remove_table(&pipe, table).await?);
+            }
         }
         Command::Resume => {
-            return outcome(
-                printer,
-                watched(&pipe, printer, Box::pin(lifecycle::resume(&pipe, progress))).await?,
-            );
+            let resume = |stop| lifecycle::resume(&pipe, progress, stop);
+            return outcome(printer, watched(printer, resume).await?);
         }
         Command::Approve { yes } => {
             printer_status_unless(printer, *yes, &lifecycle::status(&pipe)?);
             if !ask::confirm("Swap the tables that wait for approval?", *yes)? {
                 return Ok(Exit::Ok);
             }
-            return outcome(
-                printer,
-                watched(
-                    &pipe,
-                    printer,
-                    Box::pin(lifecycle::approve(&pipe, progress)),
-                )
-                .await?,
-            );
+            let approve = |stop| lifecycle::approve(&pipe, progress, stop);
+            return outcome(printer, watched(printer, approve).await?);
         }
         Command::Status => status(printer, &lifecycle::status(&pipe)?),
         Command::Tables => {
@@ -191,29 +185,48 @@ fn question(pipe: &Pipe, tables: &[crate::schema::TableName]) -> String {
     )
 }
 
-/// Runs to the end; Control-C asks for a pause at the next batch boundary, and a second one ends the process, which the journal survives.
-async fn watched(
-    pipe: &Pipe,
+/// Runs to the end; Control-C or SIGTERM ends it at the next batch boundary, and a second one ends the process, which the journal survives.
+async fn watched<F: Future<Output = Result<Outcome, Error>>>(
     printer: &Printer,
-    work: impl Future<Output = Result<Outcome, Error>>,
-) -> Result<Outcome, Error> {
-    let mut work = std::pin::pin!(work);
+    work: impl FnOnce(Stop) -> F,
+) -> Result<Outcome, Failure> {
+    let stop = Stop::default();
+    let mut work = Box::pin(work(stop.clone()));
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(|cause| Failure::internal(&cause))?;
     tokio::select! {
-        done = &mut work => return done,
+        done = &mut work => return Ok(done?),
         _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
     }
-    printer.note("pausing at the next batch boundary; Control-C again ends the process at once, and nothing is lost");
-    if let Err(error) = lifecycle::pause(pipe).await {
-        printer.note(&error.to_string());
-    }
+    printer.note("stopping at the next batch boundary; Control-C again ends the process at once, and nothing is lost");
+    stop.ask();
     tokio::select! {
-        done = &mut work => done,
+        done = &mut work => Ok(done?),
         _ = tokio::signal::ctrl_c() => std::process::exit(130),
+        _ = terminate.recv() => std::process::exit(143),
     }
 }
 
 fn outcome(printer: &Printer, outcome: Outcome) -> Result<Exit, Failure> {
     let (summary, exit, sentence) = match &outcome {
+        Outcome::Stopped(report) => {
+            let (exit, sentence) = match report.paused {
+                true => (Exit::Paused, "paused; go on with `tidemill resume`"),
+                false => (Exit::Ok, "stopped; go on with `tidemill run`"),
+            };
+            printer.result(
+                sentence,
+                &format!("{}{sentence}", show::following(report)),
+                report,
+            );
+            return Ok(exit);
+        }
+        Outcome::Completed(summary) if summary.phase == Phase::Running => (
+            summary,
+            Exit::Ok,
+            "swapped; `tidemill run` follows the binlog",
+        ),
         Outcome::Completed(summary) => (summary, Exit::Ok, "completed"),
         Outcome::Paused(summary) => (
             summary,
@@ -235,10 +248,11 @@ fn outcome(printer: &Printer, outcome: Outcome) -> Result<Exit, Failure> {
 }
 
 fn status(printer: &Printer, status: &Status) {
-    let phase = status.resync.as_ref().map_or_else(
-        || "never loaded".to_owned(),
-        |resync| resync.phase.to_string(),
-    );
+    let phase = match (&status.resync, &status.cdc) {
+        (None, _) => "never loaded".to_owned(),
+        (Some(resync), Some(cdc)) if resync.phase == Phase::Running => cdc.phase.to_owned(),
+        (Some(resync), _) => resync.phase.to_string(),
+    };
     printer.result(&phase, &show::status(status), status);
 }
 

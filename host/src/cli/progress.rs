@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::printer::Printer;
-use crate::lifecycle::report::{FollowReport, Phase, Progress, TableStatistics};
+use super::show;
+use crate::lifecycle::report::{FollowReport, FollowedTable, Phase, Progress, TableStatistics};
 
 /// How often a table has a line, where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -18,6 +19,24 @@ pub(super) struct Display {
     printer: Printer,
     bars: Option<MultiProgress>,
     tables: Mutex<HashMap<String, Shown>>,
+    /// When following was shown last, and where.
+    following: Mutex<Option<(Instant, Option<ProgressBar>)>>,
+}
+
+/// What each table has had, below the line of the pipe.
+fn by_table(report: &FollowReport) -> String {
+    let line = |table: &FollowedTable| {
+        let counts = &table.counts;
+        format!(
+            "\n  {:24} {:14} {} inserted, {} updated, {} deleted",
+            table.destination,
+            table.state.to_string(),
+            counts.inserts,
+            counts.updates,
+            counts.deletes
+        )
+    };
+    report.tables.iter().map(line).collect()
 }
 
 struct Shown {
@@ -33,7 +52,15 @@ impl Display {
             printer,
             bars,
             tables: Mutex::new(HashMap::new()),
+            following: Mutex::new(None),
         }
+    }
+
+    fn spinner(&self) -> Option<ProgressBar> {
+        let bars = self.bars.as_ref()?;
+        let style = ProgressStyle::with_template("{spinner} Running: {msg}");
+        let bar = bars.add(ProgressBar::new_spinner());
+        Some(style.map_or(bar.clone(), |style| bar.with_style(style)))
     }
 
     fn line(&self, text: &str) {
@@ -97,7 +124,39 @@ impl Progress for Display {
         shown.state.clone_from(&statistics.state);
     }
 
-    fn following(&self, _report: &FollowReport) {}
+    fn following(&self, report: &FollowReport) {
+        if report.position.is_none() {
+            return;
+        }
+        let line = show::lag(report);
+        let line = line.trim_end();
+        match &self.bars {
+            Some(_) => {
+                let mut shown = self
+                    .following
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                let (_, bar) = shown.get_or_insert_with(|| (Instant::now(), self.spinner()));
+                if let Some(bar) = bar {
+                    bar.set_message(format!("{line}{}", by_table(report)));
+                    bar.tick();
+                }
+            }
+            None => {
+                let mut shown = self
+                    .following
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                if shown
+                    .as_ref()
+                    .is_none_or(|(at, _)| at.elapsed() > LINE_EVERY)
+                {
+                    *shown = Some((Instant::now(), None));
+                    self.line(&format!("Running: {line}"));
+                }
+            }
+        }
+    }
 
     fn note(&self, message: &str) {
         self.line(&format!("note: {message}"));

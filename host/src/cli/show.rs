@@ -4,8 +4,8 @@ use bytesize::ByteSize;
 use comfy_table::{CellAlignment, Table, TableComponent, presets};
 
 use crate::lifecycle::report::{
-    CheckReport, Plan, Preview, PreviewAfter, ResyncSummary, SchemaChange, Severity, Status,
-    TablePlan, TableStatistics, TransformPlan,
+    CheckReport, FollowReport, Plan, Preview, PreviewAfter, ResyncSummary, SchemaChange, Severity,
+    Status, TablePlan, TableStatistics, TransformPlan,
 };
 use crate::schema::type_page::Entry;
 
@@ -259,6 +259,64 @@ pub(super) fn resync(summary: &ResyncSummary) -> String {
     text
 }
 
+/// What a pipe is at in the binlog.
+pub(super) fn following(report: &FollowReport) -> String {
+    let mut text = String::new();
+    if let Some(position) = &report.position {
+        text += &format!("at {position}\n");
+    }
+    text += &lag(report);
+    if let Some(trouble) = &report.trouble {
+        text += &format!("waits: {trouble}\n");
+    }
+    if let Some(reason) = &report.brakes.reason {
+        text += &format!("the load is held: {reason}\n");
+    }
+    let names = [
+        "table", "state", "inserts", "updates", "deletes", "filtered", "rejected", "written",
+    ];
+    let rows = report.tables.iter().map(|table| {
+        let counts = &table.counts;
+        let numbers = [
+            counts.inserts,
+            counts.updates,
+            counts.deletes,
+            counts.filtered,
+            counts.rejected,
+            counts.written,
+        ];
+        [table.destination.clone(), table.state.to_string()]
+            .into_iter()
+            .chain(numbers.map(|number| number.to_string()))
+            .collect()
+    });
+    text += &table(&names, &[2, 3, 4, 5, 6, 7], rows);
+    text += "\n";
+    for table in report.tables.iter().filter(|table| table.reason.is_some()) {
+        text += &format!(
+            "{}: {}\n",
+            table.destination,
+            table.reason.as_deref().unwrap_or_default()
+        );
+    }
+    text
+}
+
+/// How far a pipe is behind, in a line; nothing where nobody is at work on it.
+pub(super) fn lag(report: &FollowReport) -> String {
+    let Some(seconds) = report.lag_seconds else {
+        return String::new();
+    };
+    let bytes = report
+        .lag_bytes
+        .map(|bytes| format!(", {}", ByteSize(bytes)))
+        .unwrap_or_default();
+    format!(
+        "{seconds} s{bytes} behind the source, {:.0} events/s\n",
+        report.events_per_second
+    )
+}
+
 fn kind(summary: &ResyncSummary) -> &'static str {
     match summary.kind {
         crate::lifecycle::report::Kind::Load => "load",
@@ -280,6 +338,13 @@ pub(super) fn status(status: &Status) -> String {
     match &status.resync {
         Some(summary) => text += &resync(summary),
         None => text += "it was never loaded: `tidemill run` does\n",
+    }
+    if let Some(cdc) = &status.cdc {
+        text += &format!("following the binlog: {}\n", cdc.phase);
+        if let Some(error) = &cdc.error {
+            text += &format!("failed: {error}\n");
+        }
+        text += &following(&cdc.report);
     }
     status
         .drift

@@ -25,9 +25,15 @@ pub struct Block {
     columns: Vec<String>,
     parts: Vec<Bytes>,
     content_hash: u128,
+    rows: usize,
 }
 
 impl Block {
+    /// Its rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// A hash of all the bytes.
     pub fn content_hash(&self) -> u128 {
         self.content_hash
@@ -80,6 +86,7 @@ impl BlockWriter {
             columns: self.columns,
             parts: parts.whole,
             content_hash: parts.hash.digest128(),
+            rows: self.rows,
         })
     }
 }

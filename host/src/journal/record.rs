@@ -88,6 +88,12 @@ pub struct ResyncRecord {
     pub consistent: bool,
     /// The same as a sentence.
     pub consistency: Option<String>,
+    /// Where the source was when the last chunk was done: what the copy must show before it is swapped.
+    #[serde(default)]
+    pub p1: Option<Position>,
+    /// Whether the originals are kept current until their swap.
+    #[serde(default)]
+    pub live: bool,
     /// Why it failed.
     pub error: Option<String>,
     /// What a person should know.
@@ -107,6 +113,8 @@ impl ResyncRecord {
             position: None,
             consistent: false,
             consistency: None,
+            p1: None,
+            live: false,
             error: None,
             notes: Vec::new(),
         }

@@ -47,6 +47,9 @@ pub struct StreamRecord {
     pub pending: Option<Pending>,
     /// Why it stopped, if an error stopped it.
     pub error: Option<String>,
+    /// Whether a person has paused it.
+    #[serde(default)]
+    pub paused: bool,
 }
 
 /// What a followed table is at.

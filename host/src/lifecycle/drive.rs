@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use super::binding::BoundTable;
+use super::catch_up::{self, CaughtUp};
 use super::error::Error;
 use super::load::{self, Loaded};
+use super::main_stream::MainStream;
 use super::report::{Outcome, PercentChange};
 use super::session::Session;
 use super::work::Work;
-use super::{setup, swap, verify};
+use super::{pinned, setup, swap, verify};
 use crate::destination::LiveTable;
-use crate::journal::{Phase, TableRecord, TableState};
-use crate::pipe::OnTableError;
+use crate::journal::{Kind, Phase, TableRecord, TableState};
+use crate::pipe::{Cdc, OnTableError};
 use crate::schema::TableName;
 
 /// What is left to do after a phase.
@@ -24,9 +26,10 @@ enum Next {
 pub(super) async fn drive(
     session: &Arc<Session>,
     work: &Arc<Work>,
+    main: &MainStream,
     tables: Vec<BoundTable>,
 ) -> Result<Outcome, Error> {
-    let driven = run(session, work, tables).await;
+    let driven = run(session, work, main, tables).await;
     if let Err(error) = &driven {
         let message = error.to_string();
         work.update("failed", |resync| resync.error = Some(message.clone()))?;
@@ -38,6 +41,7 @@ pub(super) async fn drive(
 async fn run(
     session: &Arc<Session>,
     work: &Arc<Work>,
+    main: &MainStream,
     tables: Vec<BoundTable>,
 ) -> Result<Outcome, Error> {
     work.journal.clear_request(&work.id())?;
@@ -45,14 +49,26 @@ async fn run(
     loop {
         let next = match work.resync().phase {
             Phase::Setup => {
+                if work.pipe.cdc.follows() {
+                    pinned::keep(&work.pipe, &work.id(), &tables)?;
+                }
                 setup::create_shadows(session, work, &tables).await?;
-                Next::Phase(Phase::Snapshot)
+                if work.pipe.cdc.follows() {
+                    catch_up::begin(session, work, &tables).await?;
+                }
+                match work.pipe.cdc {
+                    Cdc::Only if work.resync().kind == Kind::Load => Next::Phase(Phase::Resync),
+                    _ => Next::Phase(Phase::Snapshot),
+                }
             }
             Phase::Snapshot => match load::load(session, work, &tables).await? {
-                Loaded::All => Next::Phase(Phase::Resync),
+                Loaded::All => {
+                    note_end_of_load(session, work).await?;
+                    Next::Phase(Phase::Resync)
+                }
                 Loaded::Paused => Next::Phase(Phase::Paused),
             },
-            Phase::Resync => resync(session, work, &tables).await?,
+            Phase::Resync => resync(session, work, main, &tables).await?,
             Phase::Paused => return Ok(Outcome::Paused(work.summary()?)),
             Phase::Running
             | Phase::Completed
@@ -89,19 +105,30 @@ fn take_up(work: &Work, tables: &[BoundTable]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The Resync phase: verify all, carry over, then swap pair by pair. No pair is swapped before all are verified.
-async fn resync(session: &Arc<Session>, work: &Work, tables: &[BoundTable]) -> Result<Next, Error> {
+/// Notes P1: what the copy must show before it is swapped.
+async fn note_end_of_load(session: &Session, work: &Work) -> Result<(), Error> {
+    if !work.pipe.cdc.follows() {
+        return Ok(());
+    }
+    let p1 = catch_up::position(session).await?;
+    work.update("end of the load noted", |resync| resync.p1 = Some(p1))?;
+    Ok(())
+}
+
+/// The Resync phase: verify all, catch up, carry over, then swap pair by pair. No pair is swapped before all are verified.
+async fn resync(
+    session: &Arc<Session>,
+    work: &Arc<Work>,
+    main: &MainStream,
+    tables: &[BoundTable],
+) -> Result<Next, Error> {
     for table in tables {
         if let Err(error) = prove(session, work, table).await {
             // Any other error says nothing of the copy: it stays what it was proved to be, and a resume goes on from there.
             if !matches!(error, Error::Verification { .. }) {
                 return Err(error);
             }
-            let reason = error.to_string();
-            work.update_table(&table.mapping.source, "failed", |record| {
-                record.state = TableState::Failed;
-                record.reason = Some(reason);
-            })?;
+            fail(work, table, &error)?;
             if work.pipe.swap.on_table_error != OnTableError::Continue {
                 return Err(error);
             }
@@ -111,11 +138,26 @@ async fn resync(session: &Arc<Session>, work: &Work, tables: &[BoundTable]) -> R
     if waits_for_approval(work)? {
         return Ok(Next::NeedsApproval);
     }
+    let follows = work.pipe.cdc.follows();
+    if follows && !begun_to_swap(work) {
+        if catch_up::catch_up(session, work, main).await? == CaughtUp::Paused {
+            return Ok(Next::Phase(Phase::Paused));
+        }
+        catch_up::leave_main(work)?;
+    }
+    for table in tables {
+        if matches!(
+            work.table(&table.mapping.source).state,
+            TableState::Verified | TableState::NeedsApproval
+        ) {
+            carry_over(session, work, table).await?;
+        }
+    }
     for table in tables {
         let source = &table.mapping.source;
         if matches!(
             work.table(source).state,
-            TableState::Carried | TableState::NeedsApproval | TableState::Swapping
+            TableState::Carried | TableState::Swapping
         ) {
             swap::swap(&session.destination, work, source).await?;
         }
@@ -135,10 +177,31 @@ async fn resync(session: &Arc<Session>, work: &Work, tables: &[BoundTable]) -> R
             reason: "none was verified".to_owned(),
         });
     }
-    Ok(Next::Phase(Phase::Completed))
+    if !follows {
+        return Ok(Next::Phase(Phase::Completed));
+    }
+    catch_up::join(work)?;
+    work.end_replaced()?;
+    Ok(Next::Phase(Phase::Running))
 }
 
-/// Verifies a table and moves its soft-deleted rows over, as far as that isn't done.
+/// Whether a table may have been swapped already: then all have caught up.
+fn begun_to_swap(work: &Work) -> bool {
+    work.tables().iter().any(|table| {
+        matches!(table.state, TableState::Swapping | TableState::Swapped) && table.shadow.is_some()
+    })
+}
+
+fn fail(work: &Work, table: &BoundTable, error: &Error) -> Result<(), Error> {
+    let reason = error.to_string();
+    work.update_table(&table.mapping.source, "failed", |record| {
+        record.state = TableState::Failed;
+        record.reason = Some(reason);
+    })?;
+    Ok(())
+}
+
+/// Verifies a table, as far as that isn't done, and counts its original's visible rows for the gate.
 async fn prove(session: &Arc<Session>, work: &Work, table: &BoundTable) -> Result<(), Error> {
     let source = &table.mapping.source;
     if matches!(
@@ -150,27 +213,40 @@ async fn prove(session: &Arc<Session>, work: &Work, table: &BoundTable) -> Resul
             record.state = TableState::Verified;
             record.reason = None;
         })?;
+        let shadow = table.target.shadow();
+        session
+            .retried("release a TTL", || session.destination.release_ttl(&shadow))
+            .await?;
     }
-    if work.table(source).state == TableState::Verified {
-        carry_over(session, work, table).await?;
+    if work.table(source).state != TableState::Verified {
+        return Ok(());
     }
+    let name = &table.target.name;
+    let original = session
+        .retried("look at the original", || {
+            session.destination.live_table(name)
+        })
+        .await?;
+    let mut rows = None;
+    if let Some(original) = &original {
+        rows = Some(count_original(session, work, table, original).await?);
+    }
+    work.update_table(source, "counted the original of", |record| {
+        record.original = original.as_ref().map(|original| original.uuid);
+        record.original_rows = rows;
+    })?;
     Ok(())
 }
 
-/// Moves the soft-deleted rows of the original over, and counts its visible rows for the gate.
+/// Moves the soft-deleted rows of the original over.
 async fn carry_over(session: &Arc<Session>, work: &Work, table: &BoundTable) -> Result<(), Error> {
     let (source, name) = (&table.mapping.source, &table.target.name);
     let destination = &session.destination;
-    let shadow = table.target.shadow();
-    session
-        .retried("release a TTL", || destination.release_ttl(&shadow))
-        .await?;
     let original = session
         .retried("look at the original", || destination.live_table(name))
         .await?;
-    let (mut carried, mut rows) = (None, None);
+    let mut carried = None;
     if let Some(original) = &original {
-        rows = Some(count_original(session, work, table, original).await?);
         let moved = session
             .retried("carry rows over", || {
                 destination.carry_over(&table.target, original)
@@ -185,7 +261,6 @@ async fn carry_over(session: &Arc<Session>, work: &Work, table: &BoundTable) -> 
         record.state = TableState::Carried;
         record.original = original.as_ref().map(|original| original.uuid);
         record.carried_over = carried;
-        record.original_rows = rows;
     })?;
     Ok(())
 }
@@ -215,7 +290,10 @@ async fn count_original(
 fn waits_for_approval(work: &Work) -> Result<bool, Error> {
     let mut waits = false;
     for table in work.tables() {
-        if !matches!(table.state, TableState::Carried | TableState::NeedsApproval) || table.approved
+        if !matches!(
+            table.state,
+            TableState::Verified | TableState::NeedsApproval
+        ) || table.approved
         {
             continue;
         }

@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::binding::BoundTable;
+use super::catch_up;
 use super::error::Error;
 use super::reading;
 use super::report::TableStatistics;
@@ -27,7 +28,8 @@ use super::statistics;
 use super::work::Work;
 use super::writing::{self, Job};
 use crate::journal::TableState;
-use crate::schema::{Chunk, Ledger, TableName};
+use crate::pipe::VerifyMode;
+use crate::schema::{Chunk, Engine, Ledger, TableName};
 use crate::source::{Consistency, Reader, Snapshot, TableRead};
 
 /// Parts of a shadow up to which its merges are held: inserts are slowed down from 1,000 a partition on.
@@ -161,7 +163,12 @@ async fn load_pending(
         if pending.is_empty() {
             return Ok(Loaded::All);
         }
-        let readers = work.pipe.snapshot.parallel_chunks.min(pending.len());
+        let readers = session
+            .tuning
+            .get()
+            .snapshot
+            .parallel_chunks
+            .min(pending.len());
         let opened = session.source.snapshot(&names, readers).await;
         let snapshot = match opened {
             Err(error) if error.is_transient() && retry::SERVER.again(lost + 1) => {
@@ -326,17 +333,25 @@ async fn begin_snapshot(
     let moved = earlier.position.is_none()
         || earlier.position != snapshot.position
         || !snapshot.binlog_has_all;
-    let start_over = earlier.consistent && moved && done_chunks(work, tables)? > 0;
+    // A pipe that follows makes up for what was written in between.
+    let follows = work.pipe.cdc.follows();
+    let start_over = !follows && earlier.consistent && moved && done_chunks(work, tables)? > 0;
     if start_over {
         work.note("the source was written to since the snapshot was lost, so the load began again: all tables show one moment")?;
     }
     for table in tables {
-        let record = work.table(&table.mapping.source);
+        let source = &table.mapping.source;
+        let record = work.table(source);
         let unfinished = record.began.is_some() && record.state == TableState::Loading;
         // What an unfinished chunk has left is known by its blocks' tokens only if the same rows come in the same order again.
         let differs = moved || !earlier.consistent || !table.is_keyed();
-        if start_over || unfinished && differs {
+        let mends = follows && mends_itself(work, table);
+        if start_over || unfinished && differs && !mends {
             empty(session, work, table).await?;
+        }
+        if record.state == TableState::Loading && work.table(source).began.is_none() {
+            let from = snapshot.position.as_ref().filter(|_| consistent);
+            catch_up::loaded_from(work, table, from)?;
         }
     }
     if !consistent {
@@ -348,6 +363,13 @@ async fn begin_snapshot(
         resync.consistency = Some(consistency);
     })?;
     Ok(())
+}
+
+/// Whether what an unfinished chunk has left does no harm: changes since its snapshot are applied later, and a row replaces its older self.
+pub(super) fn mends_itself(work: &Work, table: &BoundTable) -> bool {
+    table.is_keyed()
+        && table.target.engine == Engine::ReplacingMergeTree
+        && work.pipe.verify != VerifyMode::Full
 }
 
 /// Empties a shadow, so that its table is loaded from the beginning. The new attempt's number makes new tokens.
@@ -414,7 +436,12 @@ async fn load_from(
     let shared = Arc::new(Shared {
         session: session.clone(),
         work: work.clone(),
-        pace: work.pipe.snapshot.rows_per_second.map(reading::Pace::new),
+        pace: session
+            .tuning
+            .get()
+            .snapshot
+            .rows_per_second
+            .map(reading::Pace::new),
         queue: Mutex::new(queue),
         stop: AtomicU8::new(GO_ON),
         failure: Mutex::new(None),

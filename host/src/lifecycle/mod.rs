@@ -10,13 +10,16 @@
 //! its own swap. This module knows the rooms (source, transform, destination, journal), which don't know each other.
 
 mod binding;
+mod catch_up;
 mod design;
 mod drive;
 mod error;
 mod follow;
 mod inspect;
 mod load;
+mod main_stream;
 mod names;
+mod order;
 mod pinned;
 mod reading;
 pub mod report;
@@ -30,22 +33,39 @@ mod swap;
 mod tuning;
 mod verify;
 mod work;
+mod worker;
 mod writing;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 pub use error::{Error, ErrorClass};
 
-use crate::journal::{Journal, Kind, Phase, PipeLock, TableState};
+use crate::journal::{
+    FollowedRecord, Journal, Kind, MAIN, Order, Phase, PipeLock, TableRecord, TableState,
+};
 use crate::pipe::template::TemplateTable;
 use crate::pipe::{Pipe, SourceSettings};
 use crate::schema::TableName;
 use crate::source::Source;
-use report::{CheckReport, Outcome, Plan, Preview, Progress, ResyncSummary, Silent, Status};
+use order::Ordered;
+use report::{
+    CheckReport, FollowReport, FollowStatus, Outcome, Plan, Preview, Progress, ResyncSummary,
+    Silent, Status,
+};
 use session::{Outlet, Session};
-use work::Work;
+use work::{Held, Work};
+use worker::{Job, Worker};
+
+/// Ends what a process does at the next batch boundary. A clone asks for the same.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<stop::StopSignal>);
+
+impl Stop {
+    /// Asks for it.
+    pub fn ask(&self) {
+        self.0.ask();
+    }
+}
 
 /// Checks a pipe against its servers and plugins. Nothing is changed.
 pub async fn check(pipe: &Pipe) -> Result<CheckReport, Error> {
@@ -109,15 +129,41 @@ pub async fn init(
     Ok(tables)
 }
 
-/// The pipe's first load. A load that was interrupted goes on.
-pub async fn run(pipe: &Pipe, progress: Arc<dyn Progress>) -> Result<Outcome, Error> {
+/// Loads a pipe that was never loaded, goes on with what a crash interrupted, and follows the binlog until `stop` says otherwise.
+pub async fn run(pipe: &Pipe, progress: Arc<dyn Progress>, stop: Stop) -> Result<Outcome, Error> {
     let held = Work::lock(pipe)?;
-    match held.1.last_resync()? {
-        Some(last)
-            if !last.phase.is_over() && last.kind == Kind::Load && last.phase != Phase::Paused =>
-        {
-            return go_on(pipe, held, progress, |_| Ok(())).await;
-        }
+    let follows = pipe.cdc.follows();
+    let stream = held.1.stream(MAIN)?;
+    if stream.as_ref().is_some_and(|stream| stream.paused) {
+        return Err(Error::Nothing {
+            reason: format!("the pipe `{}` is paused", pipe.name),
+            suggestion: "go on with `tidemill resume`".to_owned(),
+        });
+    }
+    let load = Job::Start {
+        kind: Kind::Load,
+        tables: Vec::new(),
+        live: false,
+    };
+    let job = match held.1.last_resync()? {
+        None => Some(load),
+        Some(last) if !last.phase.is_over() => match last.phase {
+            // What was interrupted by a crash goes on; what a person or an error stopped waits for a person.
+            Phase::Setup | Phase::Snapshot | Phase::Resync
+                if (follows || last.kind == Kind::Load) && !waits(&held.1, &last.id)? =>
+            {
+                Some(Job::GoOn)
+            }
+            _ if stream.is_some() => {
+                progress.note(&format!(
+                    "the resync {} is not finished (phase {}): `tidemill resume` or `tidemill abort`",
+                    last.id, last.phase
+                ));
+                None
+            }
+            _ => Some(load),
+        },
+        Some(_) if stream.is_some() && follows => None,
         Some(last) if last.phase == Phase::Completed => {
             return Err(Error::Nothing {
                 reason: format!(
@@ -127,67 +173,203 @@ pub async fn run(pipe: &Pipe, progress: Arc<dyn Progress>) -> Result<Outcome, Er
                 suggestion: "rebuild its tables with `tidemill resync`".to_owned(),
             });
         }
-        _ => {}
+        Some(_) => Some(load),
+    };
+    if job.is_none() && !held.1.followed(MAIN)?.iter().any(FollowedRecord::follows) {
+        return Err(Error::Nothing {
+            reason: format!("no table of the pipe `{}` can be followed", pipe.name),
+            suggestion: "`tidemill status` says why; a resync loads them afresh".to_owned(),
+        });
     }
-    start(pipe, held, Kind::Load, &[], progress).await
+    Worker::new(pipe, held, progress, stop.0)
+        .await?
+        .run(job, true)
+        .await
 }
 
-/// Rebuilds these tables (all, if there are none) and swaps them in.
+/// Whether a resync waits for approval.
+fn waits(journal: &Journal, id: &str) -> Result<bool, Error> {
+    let waits = |table: &TableRecord| table.state == TableState::NeedsApproval && !table.approved;
+    Ok(journal.tables(id)?.iter().any(waits))
+}
+
+/// Rebuilds these tables (all, if there are none) and swaps them in. Where a process is at work on the pipe, that one does it.
 pub async fn resync(
     pipe: &Pipe,
     tables: &[TableName],
+    live: bool,
     progress: Arc<dyn Progress>,
+    stop: Stop,
 ) -> Result<Outcome, Error> {
-    start(pipe, Work::lock(pipe)?, Kind::Resync, tables, progress).await
+    let order = Order::Resync {
+        tables: tables.to_vec(),
+        live,
+    };
+    let job = Job::Start {
+        kind: Kind::Resync,
+        tables: tables.to_vec(),
+        live,
+    };
+    let start = |_: &Held| Ok((Some(job), false));
+    ordered_or_done(pipe, order, progress, stop, start).await
 }
 
-/// Goes on with a resync that is paused, has failed, or whose process was killed.
-pub async fn resume(pipe: &Pipe, progress: Arc<dyn Progress>) -> Result<Outcome, Error> {
-    go_on(pipe, Work::lock(pipe)?, progress, |_| Ok(())).await
+/// Loads a table that is new in the pipe file; it follows from then on.
+pub async fn add_table(
+    pipe: &Pipe,
+    table: &TableName,
+    progress: Arc<dyn Progress>,
+    stop: Stop,
+) -> Result<Outcome, Error> {
+    if pipe.table(table).is_none() {
+        return Err(setup::unknown_table(pipe, table));
+    }
+    let order = Order::AddTable {
+        table: table.clone(),
+    };
+    let start = |held: &Held| Ok((Some(worker::add(&held.1, table.clone())?), false));
+    ordered_or_done(pipe, order, progress, stop, start).await
+}
+
+/// Follows a table no longer. Its destination table stays.
+pub async fn remove_table(pipe: &Pipe, table: &TableName) -> Result<Status, Error> {
+    let progress: Arc<dyn Progress> = Arc::new(Silent);
+    let order = Order::RemoveTable {
+        table: table.clone(),
+    };
+    if PipeLock::is_held(&pipe.state)
+        && !matches!(
+            order::order(pipe, &order, &progress).await?,
+            Ordered::NobodyThere
+        )
+    {
+        return status(pipe);
+    }
+    let held = Work::lock(pipe)?;
+    worker::remove(&held.1, table)?;
+    drop(held);
+    status(pipe)
+}
+
+/// Goes on with what is paused, has failed, or was interrupted, and with following.
+pub async fn resume(
+    pipe: &Pipe,
+    progress: Arc<dyn Progress>,
+    stop: Stop,
+) -> Result<Outcome, Error> {
+    let start = |held: &Held| {
+        let stream = held.1.stream(MAIN)?;
+        if let Some(mut stream) = stream.clone().filter(|stream| stream.paused) {
+            stream.paused = false;
+            held.1.write_stream(MAIN, &stream, &[], "resumed")?;
+        }
+        let last = held.1.last_resync()?;
+        let is_open = last.is_some_and(|last| !last.phase.is_over());
+        match (is_open, stream) {
+            (true, _) => Ok((Some(Job::GoOn), true)),
+            (false, Some(_)) if pipe.cdc.follows() => Ok((None, true)),
+            (false, _) => Err(nothing_under_way(pipe)),
+        }
+    };
+    ordered_or_done(pipe, Order::Resume, progress, stop, start).await
 }
 
 /// Approves the swap of tables that the gate holds, and goes on.
-pub async fn approve(pipe: &Pipe, progress: Arc<dyn Progress>) -> Result<Outcome, Error> {
-    let approve = |work: &Work| {
-        if !work
-            .tables()
-            .iter()
-            .any(|table| table.state == TableState::NeedsApproval)
-        {
-            return Err(Error::Nothing {
-                reason: "no table waits for approval".to_owned(),
-                suggestion: "`tidemill status` says what the pipe is at".to_owned(),
-            });
+pub async fn approve(
+    pipe: &Pipe,
+    progress: Arc<dyn Progress>,
+    stop: Stop,
+) -> Result<Outcome, Error> {
+    let start = |held: &Held| {
+        let work = Work::take_up(pipe, held.clone(), Arc::new(Silent))?;
+        match work.filter(|work| !work.resync().phase.is_over()) {
+            None => Err(nothing_under_way(pipe)),
+            Some(work) => {
+                approve_waiting(&work)?;
+                Ok((Some(Job::GoOn), false))
+            }
         }
-        drive::approve(work)
     };
-    go_on(pipe, Work::lock(pipe)?, progress, approve).await
+    ordered_or_done(pipe, Order::Approve, progress, stop, start).await
 }
 
-/// Asks the process at work on the pipe to pause at the next batch boundary; a resync that nobody works on is paused at once.
+fn approve_waiting(work: &Work) -> Result<(), Error> {
+    if !work
+        .tables()
+        .iter()
+        .any(|table| table.state == TableState::NeedsApproval)
+    {
+        return Err(Error::Nothing {
+            reason: "no table waits for approval".to_owned(),
+            suggestion: "`tidemill status` says what the pipe is at".to_owned(),
+        });
+    }
+    drive::approve(work)
+}
+
+/// Lets the process at work do it, or does it in this one where there is none: `start` says what, and whether to follow afterwards.
+async fn ordered_or_done(
+    pipe: &Pipe,
+    order: Order,
+    progress: Arc<dyn Progress>,
+    stop: Stop,
+    start: impl FnOnce(&Held) -> Result<(Option<Job>, bool), Error>,
+) -> Result<Outcome, Error> {
+    if PipeLock::is_held(&pipe.state) {
+        match order::order(pipe, &order, &progress).await? {
+            Ordered::Outcome(outcome) => return Ok(outcome),
+            Ordered::Done => return Ok(Outcome::Stopped(Box::default())),
+            Ordered::NobodyThere => {}
+        }
+    }
+    let held = Work::lock(pipe)?;
+    let (job, follow) = start(&held)?;
+    Worker::new(pipe, held, progress, stop.0)
+        .await?
+        .run(job, follow)
+        .await
+}
+
+/// Asks the process at work on the pipe to stop at the next batch boundary; what nobody works on is paused at once.
 pub async fn pause(pipe: &Pipe) -> Result<Status, Error> {
-    let journal = Journal::open_existing(&pipe.state)?;
-    let last = journal
-        .as_ref()
-        .map(Journal::last_resync)
-        .transpose()?
-        .flatten();
-    let (Some(journal), Some(last)) = (journal, last.filter(|last| !last.phase.is_over())) else {
+    let Some(journal) = Journal::open_existing(&pipe.state)? else {
         return Err(nothing_under_way(pipe));
     };
+    let last = journal.last_resync()?.filter(|last| !last.phase.is_over());
+    let stream = journal.stream(MAIN)?.filter(|_| pipe.cdc.follows());
+    if last.is_none() && stream.is_none() {
+        return Err(nothing_under_way(pipe));
+    }
     if PipeLock::is_held(&pipe.state) {
-        journal.request_pause(&last.id)?;
-    } else if last.phase != Phase::Paused
-        && let Some(work) = Work::take_up(pipe, Work::lock(pipe)?, Arc::new(Silent))?
-    {
-        work.enter(Phase::Paused)?;
+        journal.order(&Order::Pause)?;
+        return status(pipe);
+    }
+    let held = Work::lock(pipe)?;
+    if let Some(last) = last {
+        if last.phase != Phase::Paused
+            && let Some(work) = Work::take_up(pipe, held, Arc::new(Silent))?
+        {
+            work.enter(Phase::Paused)?;
+        }
+    } else if let Some(mut stream) = stream {
+        stream.paused = true;
+        journal.write_stream(MAIN, &stream, &[], "paused")?;
     }
     status(pipe)
 }
 
 /// Gives the unfinished resync up: its `_resync` tables are dropped, pairs that were swapped are swapped back.
 pub async fn abort(pipe: &Pipe) -> Result<Status, Error> {
-    let work = Work::take_up(pipe, Work::lock(pipe)?, Arc::new(Silent))?;
+    let progress: Arc<dyn Progress> = Arc::new(Silent);
+    if PipeLock::is_held(&pipe.state)
+        && !matches!(
+            order::order(pipe, &Order::Abort, &progress).await?,
+            Ordered::NobodyThere
+        )
+    {
+        return status(pipe);
+    }
+    let work = Work::take_up(pipe, Work::lock(pipe)?, progress)?;
     let Some(work) = work.filter(|work| !work.resync().phase.is_over()) else {
         return Err(nothing_under_way(pipe));
     };
@@ -199,10 +381,11 @@ pub async fn abort(pipe: &Pipe) -> Result<Status, Error> {
     status(pipe)
 }
 
-/// Brings back the old tables of the last resync, of these tables or of all.
+/// Brings back the old tables of the last resync, of these tables or of all. A table that followed does so no longer.
 pub async fn rollback(pipe: &Pipe, tables: &[TableName]) -> Result<Status, Error> {
     let work = Work::take_up(pipe, Work::lock(pipe)?, Arc::new(Silent))?;
-    let Some(work) = work.filter(|work| work.resync().phase == Phase::Completed) else {
+    let is_done = |work: &Work| matches!(work.resync().phase, Phase::Completed | Phase::Running);
+    let Some(work) = work.filter(is_done) else {
         return Err(Error::Nothing {
             reason: format!(
                 "the pipe `{}` has no completed resync to roll back",
@@ -245,6 +428,7 @@ pub fn status(pipe: &Pipe) -> Result<Status, Error> {
     let Some(last) = journal.last_resync()? else {
         return Ok(status);
     };
+    status.cdc = follow_status(pipe, &journal, status.active)?;
     let tables = journal.tables(&last.id)?;
     status.rollback = tables
         .iter()
@@ -259,6 +443,36 @@ pub fn status(pipe: &Pipe) -> Result<Status, Error> {
     status.drift = inspect::drift(pipe, &last_records(&journal)?);
     status.resync = Some(statistics::summary(&journal, &last)?);
     Ok(status)
+}
+
+/// What the pipe is at in the binlog: as the process at work says, else by the journal.
+fn follow_status(
+    pipe: &Pipe,
+    journal: &Journal,
+    active: bool,
+) -> Result<Option<FollowStatus>, Error> {
+    let Some(stream) = journal.stream(MAIN)? else {
+        return Ok(None);
+    };
+    let live = follow::live::read(&pipe.state).filter(|_| active);
+    let followed = journal.followed(MAIN)?;
+    let report = FollowReport {
+        position: Some(stream.position),
+        tables: followed.iter().map(Into::into).collect(),
+        paused: stream.paused,
+        ..live.unwrap_or_default()
+    };
+    let phase = match (stream.paused, &stream.error, active) {
+        (true, ..) => "paused",
+        (_, Some(_), _) => "failed",
+        (_, _, true) => "running",
+        _ => "stopped",
+    };
+    Ok(Some(FollowStatus {
+        phase,
+        error: stream.error,
+        report,
+    }))
 }
 
 /// All resyncs of the pipe, the last first.
@@ -286,75 +500,6 @@ fn last_records(journal: &Journal) -> Result<Vec<crate::journal::TableRecord>, E
     Ok(last)
 }
 
-/// Begins a resync: all that can be wrong is found before its first record is written.
-async fn start(
-    pipe: &Pipe,
-    held: (PipeLock, Journal),
-    kind: Kind,
-    tables: &[TableName],
-    progress: Arc<dyn Progress>,
-) -> Result<Outcome, Error> {
-    if let Some(last) = held.1.last_resync()?.filter(|last| !last.phase.is_over()) {
-        return Err(Error::Unfinished {
-            id: last.id,
-            phase: last.phase,
-            active: false,
-        });
-    }
-    let session = Arc::new(Session::open(pipe).await?);
-    let driven = async {
-        let bound = setup::bind(&session, tables).await?;
-        if kind == Kind::Load {
-            refuse_existing(&session, &bound).await?;
-        }
-        let mut obstacles = setup::obstacles(&session, Some(&held.1), &bound).await?;
-        if !obstacles.is_empty() {
-            return Err(obstacles.swap_remove(0).into());
-        }
-        let expired =
-            rollback::drop_expired(&session.destination, &held.1, Timestamp::now()).await?;
-        let work = Arc::new(Work::begin(
-            pipe,
-            held,
-            kind,
-            setup::records(pipe, &bound),
-            progress,
-        )?);
-        for table in expired {
-            work.note(format!(
-                "dropped `{table}`: the time to roll back to it is over"
-            ))?;
-        }
-        drive::drive(&session, &work, bound).await
-    };
-    finish(session.clone(), driven.await).await
-}
-
-/// Goes on with the unfinished resync of the journal, after `prepare`.
-async fn go_on(
-    pipe: &Pipe,
-    held: (PipeLock, Journal),
-    progress: Arc<dyn Progress>,
-    prepare: impl FnOnce(&Work) -> Result<(), Error>,
-) -> Result<Outcome, Error> {
-    let work = Work::take_up(pipe, held, progress)?.filter(|work| !work.resync().phase.is_over());
-    let Some(work) = work.map(Arc::new) else {
-        return Err(nothing_under_way(pipe));
-    };
-    prepare(&work)?;
-    let names: Vec<TableName> = work
-        .tables()
-        .into_iter()
-        .map(|table| table.source)
-        .collect();
-    let session = Arc::new(Session::open(pipe).await?);
-    let driven = async {
-        let bound = setup::bind(&session, &names).await?;
-        drive::drive(&session, &work, bound).await
-    };
-    finish(session.clone(), driven.await).await
-}
-
 /// A first load replaces nothing: a table that is there already is a resync's matter.
 async fn refuse_existing(session: &Session, tables: &[binding::BoundTable]) -> Result<(), Error> {
     for table in tables {
@@ -375,15 +520,6 @@ async fn refuse_existing(session: &Session, tables: &[binding::BoundTable]) -> R
         }
     }
     Ok(())
-}
-
-/// Lets go of the servers, however the run ended.
-async fn finish(session: Arc<Session>, driven: Result<Outcome, Error>) -> Result<Outcome, Error> {
-    // A task of the load that is about to end may still hold the session.
-    let closed = session.close().await;
-    let outcome = driven?;
-    closed?;
-    Ok(outcome)
 }
 
 fn nothing_under_way(pipe: &Pipe) -> Error {

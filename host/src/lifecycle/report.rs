@@ -223,6 +223,9 @@ pub struct FollowReport {
     pub lag_bytes: Option<u64>,
     /// Row events a second, just now.
     pub events_per_second: f64,
+    /// Whether a person has paused it.
+    #[serde(default)]
+    pub paused: bool,
     /// What it is waiting for, where something is in the way.
     pub trouble: Option<String>,
     /// The tables.
@@ -320,7 +323,7 @@ pub struct Status {
 /// What a pipe is at in the binlog.
 #[derive(Clone, Debug, Serialize)]
 pub struct FollowStatus {
-    /// `running`, or `stopped` where no process is at work on it, or `failed`.
+    /// `running`, `paused`, `failed`, or `stopped` where no process is at work on it.
     pub phase: &'static str,
     /// Why it stopped, if an error stopped it.
     pub error: Option<String>,

@@ -1,9 +1,10 @@
 //! What a run has open: the source, the destination (an embedded one is started and stopped here) and the plugins' runtime.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::Error;
 use super::retry;
+use super::tuning::Tuning;
 use crate::destination::embedded::Embedded;
 use crate::destination::{Destination, DestinationError};
 use crate::pipe::{DestinationServer, Pipe};
@@ -49,11 +50,18 @@ impl Outlet {
     }
 }
 
-/// The plugin instances that a load may have at one time: those of the chunks in parallel, and as many that are still warm.
+/// The plugin instances that a pipe may have at one time: those of the chunks in parallel, as many that are still warm, and those of the
+/// tables that follow.
 fn instances(pipe: &Pipe) -> u32 {
     let steps = pipe.tables.iter().map(|table| table.transforms.len()).max();
-    let at_work = pipe.snapshot.parallel_chunks * steps.unwrap_or(0);
-    u32::try_from(2 * at_work).unwrap_or(u32::MAX)
+    let loading = 2 * pipe.snapshot.parallel_chunks * steps.unwrap_or(0);
+    // A table that follows has a chain of its own, and one more while it is resynced.
+    let following: usize = pipe
+        .tables
+        .iter()
+        .map(|table| 2 * table.transforms.len())
+        .sum();
+    u32::try_from(loading + following).unwrap_or(u32::MAX)
 }
 
 /// All that a load needs.
@@ -63,7 +71,9 @@ pub(super) struct Session {
     pub(super) source: Source,
     pub(super) destination: Destination,
     pub(super) runtime: Runtime,
-    outlet: Outlet,
+    /// The settings in force, which may change.
+    pub(super) tuning: Arc<Tuning>,
+    outlet: Arc<Outlet>,
 }
 
 impl Session {
@@ -81,8 +91,21 @@ impl Session {
             source,
             destination: outlet.destination.clone(),
             runtime,
-            outlet,
+            tuning: Arc::new(Tuning::new(pipe)),
+            outlet: Arc::new(outlet),
         })
+    }
+
+    /// The same open ends for the pipe as its file says now.
+    pub(super) fn with_pipe(&self, pipe: &Pipe) -> Self {
+        Self {
+            pipe: pipe.clone(),
+            source: self.source.clone(),
+            destination: self.destination.clone(),
+            runtime: self.runtime.clone(),
+            tuning: self.tuning.clone(),
+            outlet: self.outlet.clone(),
+        }
     }
 
     /// Does something at the destination, again while its error may pass.

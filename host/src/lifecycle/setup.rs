@@ -9,8 +9,8 @@ use super::session::Session;
 use super::swap;
 use super::work::Work;
 use crate::destination::{DestinationError, LiveTable, Zones};
-use crate::journal::{Journal, TableRecord, TableState};
-use crate::pipe::Pipe;
+use crate::journal::{Journal, Kind, TableRecord, TableState};
+use crate::pipe::{Cdc, Pipe};
 use crate::schema::{TableName, old_name, shadow_name};
 
 /// The mappings of these source tables, or of all if there are none; bound, in the pipe's order.
@@ -134,6 +134,16 @@ pub(super) async fn create_shadows(
         for dependent in original.iter().flat_map(LiveTable::dependents) {
             work.note(format!("{name}: {dependent}"))?;
         }
+        let takes_over = work.pipe.cdc == Cdc::Only && work.resync().kind == Kind::Load;
+        if let (true, Some(original)) = (takes_over, &original) {
+            fits(table, original)?;
+            work.update_table(&table.mapping.source, "takes over", |record| {
+                record.state = TableState::Swapped;
+                record.original = Some(original.uuid);
+                record.shadow = None;
+            })?;
+            continue;
+        }
         work.update_table(&table.mapping.source, "creates the shadow of", |record| {
             record.attempt += 1;
             record.fingerprint = table.fingerprint(&work.pipe);
@@ -148,13 +158,51 @@ pub(super) async fn create_shadows(
             })
             .await?;
         work.update_table(&table.mapping.source, "created the shadow of", |record| {
-            record.state = TableState::Waiting;
+            // Where nothing is loaded there is nothing to prove.
+            record.state = match takes_over {
+                true => TableState::Verified,
+                false => TableState::Waiting,
+            };
             record.original = original.as_ref().map(|original| original.uuid);
             record.shadow = Some(shadow);
             record.began = None;
             record.loaded = None;
             record.reason = None;
         })?;
+    }
+    Ok(())
+}
+
+/// Refuses to write changes to a table that somebody else has made, unless it has the columns that they have.
+fn fits(table: &BoundTable, live: &LiveTable) -> Result<(), DestinationError> {
+    let differs = |reason: String| {
+        Err(DestinationError::InTheWay {
+            table: format!("`{}`", live.name),
+            reason: format!(
+                "{reason}, so changes can't be written to it: drop it, or name another `destination`"
+            ),
+        })
+    };
+    if let Some(name) = table
+        .target
+        .metadata
+        .all()
+        .into_iter()
+        .find(|name| live.column(name).is_none())
+    {
+        return differs(format!("has no column `{name}`"));
+    }
+    for column in &table.target.columns {
+        match live.column(&column.name) {
+            None => return differs(format!("has no column `{}`", column.name)),
+            Some(found) if found.data_type != column.clickhouse_type => {
+                return differs(format!(
+                    "has the column `{}` as {} instead of {}",
+                    column.name, found.data_type, column.clickhouse_type
+                ));
+            }
+            Some(_) => {}
+        }
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use super::binding::BoundTable;
 use super::error::Error;
+use super::load;
 use super::session::Session;
 use super::statistics;
 use super::work::Work;
@@ -47,7 +48,14 @@ pub(super) async fn verify(
             session.destination.rows_by_key(&shadow, key)
         })
         .await?;
-    if counted != ledger.written {
+    // Chunks that were left unfinished, and loaded from a later snapshot: rows that were deleted in between are there still, and are
+    // deleted by the changes that are applied next.
+    let sent: u64 = chunks.iter().map(|chunk| chunk.sent).sum();
+    let left = match load::mends_itself(work, table) {
+        true => sent.saturating_sub(ledger.written),
+        false => 0,
+    };
+    if !(ledger.written..=ledger.written + left).contains(&counted) {
         let by = if key.is_empty() { "" } else { " by key" };
         return differs(format!(
             "{} rows were written to `{shadow}`, but it has {counted}{by}; several rows have the same key after the transforms",

@@ -9,24 +9,27 @@ use super::error::Error;
 use super::report::{Progress, ResyncSummary};
 use super::statistics;
 use crate::journal::{
-    Journal, JournalError, Kind, Phase, PipeLock, ResyncRecord, TableRecord, TableState,
+    Journal, JournalError, Kind, MAIN, Phase, PipeLock, ResyncRecord, TableRecord, TableState,
 };
 use crate::pipe::Pipe;
 use crate::schema::{Chunk, TableName};
 
+/// The pipe's lock and its journal, in the hands of this process.
+pub(super) type Held = (Arc<PipeLock>, Arc<Journal>);
+
 /// A resync that this process works on. The pipe's lock is held as long as it lives.
 pub(super) struct Work {
     pub(super) pipe: Pipe,
-    pub(super) journal: Journal,
+    pub(super) journal: Arc<Journal>,
     pub(super) progress: Arc<dyn Progress>,
     resync: Mutex<ResyncRecord>,
     tables: Mutex<BTreeMap<TableName, TableRecord>>,
-    _lock: PipeLock,
+    _lock: Arc<PipeLock>,
 }
 
 impl Work {
     /// Takes the pipe's lock for a new resync, or says which one is in the way.
-    pub(super) fn lock(pipe: &Pipe) -> Result<(PipeLock, Journal), Error> {
+    pub(super) fn lock(pipe: &Pipe) -> Result<Held, Error> {
         let lock = match PipeLock::take(&pipe.state) {
             Ok(lock) => lock,
             Err(locked @ JournalError::Locked { .. }) => {
@@ -45,18 +48,19 @@ impl Work {
             }
             Err(error) => return Err(error.into()),
         };
-        Ok((lock, Journal::open(&pipe.state)?))
+        Ok((Arc::new(lock), Arc::new(Journal::open(&pipe.state)?)))
     }
 
     /// Begins a resync.
     pub(super) fn begin(
         pipe: &Pipe,
-        (lock, journal): (PipeLock, Journal),
-        kind: Kind,
+        (lock, journal): Held,
+        (kind, live): (Kind, bool),
         tables: Vec<TableRecord>,
         progress: Arc<dyn Progress>,
     ) -> Result<Self, Error> {
-        let resync = ResyncRecord::new(kind);
+        let mut resync = ResyncRecord::new(kind);
+        resync.live = live;
         journal.begin(&resync, &tables)?;
         progress.phase(&resync.id, resync.phase);
         Ok(Self::new(pipe, (lock, journal), resync, tables, progress))
@@ -65,7 +69,7 @@ impl Work {
     /// Takes up the resync that the journal holds.
     pub(super) fn take_up(
         pipe: &Pipe,
-        (lock, journal): (PipeLock, Journal),
+        (lock, journal): Held,
         progress: Arc<dyn Progress>,
     ) -> Result<Option<Self>, Error> {
         let Some(resync) = journal.last_resync()? else {
@@ -83,7 +87,7 @@ impl Work {
 
     fn new(
         pipe: &Pipe,
-        (lock, journal): (PipeLock, Journal),
+        (lock, journal): Held,
         resync: ResyncRecord,
         tables: Vec<TableRecord>,
         progress: Arc<dyn Progress>,
@@ -202,6 +206,19 @@ impl Work {
         changed.loaded = None;
         self.journal.plan_chunks(&self.id(), &changed, chunks)?;
         tables.insert(source.clone(), changed);
+        Ok(())
+    }
+
+    /// Ends earlier resyncs whose tables all follow by this one now, or no longer.
+    pub(super) fn end_replaced(&self) -> Result<(), JournalError> {
+        let followed = self.journal.followed(MAIN)?;
+        for mut resync in self.journal.resyncs()? {
+            let is_replaced = !followed.iter().any(|table| table.resync == resync.id);
+            if resync.id != self.id() && resync.phase == Phase::Running && is_replaced {
+                resync.phase = Phase::Completed;
+                self.journal.update_resync(&resync, "replaced")?;
+            }
+        }
         Ok(())
     }
 

@@ -86,6 +86,11 @@ async fn insert(
             table.began = Some(Timestamp::now())
         })?;
     }
+    if to == To::Shadow && work.pipe.cdc.follows() {
+        // Should the chunk be left unfinished, it is known how many rows it may have left behind.
+        work.journal
+            .chunk_sends(&work.id(), &task.chunk, block.rows() as u64)?;
+    }
     let mut token = Xxh3::new();
     for part in [
         work.id().as_str(),

@@ -146,6 +146,7 @@ pub(in crate::lifecycle) async fn publish(
                 },
                 lag_bytes,
                 events_per_second: rate,
+                paused: false,
                 trouble: state.trouble.clone(),
                 tables: state.tables.iter().map(Into::into).collect(),
                 brakes: brakes(),

@@ -178,7 +178,8 @@ impl Reading {
     }
 
     fn decoder(&self, decoding: &Decoding) -> ChangeDecoder {
-        let snapshot = self.shared.tuning.get().snapshot;
+        let settings = self.shared.tuning.get();
+        let snapshot = &settings.snapshot;
         ChangeDecoder::new(
             &decoding.table,
             &decoding.read,

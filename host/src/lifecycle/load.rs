@@ -80,7 +80,6 @@ pub(super) struct Task {
 pub(super) struct Shared {
     pub(super) session: Arc<Session>,
     pub(super) work: Arc<Work>,
-    pub(super) pace: Option<reading::Pace>,
     queue: Mutex<VecDeque<Task>>,
     stop: AtomicU8,
     failure: Mutex<Option<Error>>,
@@ -139,7 +138,10 @@ pub(super) async fn load(
     plan(session, work, tables).await?;
     finish_tables(work, tables)?;
     hold_merges(session, work, tables).await?;
-    let loaded = load_pending(session, work, tables).await;
+    let loaded = tokio::select! {
+        loaded = load_pending(session, work, tables) => loaded,
+        never = work.brakes.watch(&session.source, &*work.progress) => match never {},
+    };
     // Also where the load failed or was paused: a mutation of a table whose merges are held would wait for ever.
     release_merges(session, tables, loaded.is_ok()).await?;
     loaded
@@ -414,12 +416,12 @@ async fn load_from(
     let shared = Arc::new(Shared {
         session: session.clone(),
         work: work.clone(),
-        pace: work.pipe.snapshot.rows_per_second.map(reading::Pace::new),
         queue: Mutex::new(queue),
         stop: AtomicU8::new(GO_ON),
         failure: Mutex::new(None),
     });
     let watch = tokio::spawn(watch(shared.clone(), load_tables.clone()));
+    work.brakes.set_own(snapshot.readers.iter().map(Reader::id));
     run_pairs(&shared, snapshot.readers).await;
     watch.abort();
     load_tables.iter().for_each(|table| report(&shared, table));

@@ -10,12 +10,14 @@
 //! its own swap. This module knows the rooms (source, transform, destination, journal), which don't know each other.
 
 mod binding;
+mod brakes;
 mod design;
 mod drive;
 mod error;
 mod inspect;
 mod load;
 mod names;
+mod pace;
 mod reading;
 pub mod report;
 mod retry;

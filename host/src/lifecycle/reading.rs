@@ -2,8 +2,7 @@
 //! puts each batch through the chain, and hands blocks to its writer.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
 use tokio::runtime::Handle;
@@ -33,7 +32,9 @@ const BLOCKS: u32 = 3;
 pub(super) fn read(shared: &Shared, mut reader: Reader, jobs: &Sender<Job>) {
     let mut instance: Option<(Arc<LoadTable>, ChainInstance)> = None;
     let rooms = Arc::new(Semaphore::new(BLOCKS as usize));
-    while let Some(task) = shared.next() {
+    loop {
+        shared.work.brakes.wait(|| shared.is_stopped());
+        let Some(task) = shared.next() else { return };
         let (_, chain) = match instance.take() {
             Some(kept) if Arc::ptr_eq(&kept.0, &task.table) => instance.insert(kept),
             _ => instance.insert((task.table.clone(), task.table.bound.chain.instance())),
@@ -139,12 +140,12 @@ impl Assembly<'_> {
     }
 
     fn transform(&mut self, batch: RecordBatch) -> Result<(), Ended> {
-        if self.shared.is_stopped() {
-            return Err(Ended::Stopped);
-        }
         let read = batch.num_rows();
-        if let Some(pace) = &self.shared.pace {
-            pace.wait(read);
+        let stopped = || self.shared.is_stopped();
+        self.shared.work.brakes.wait(stopped);
+        self.shared.work.pace.wait(read, stopped);
+        if stopped() {
+            return Err(Ended::Stopped);
         }
         let applied = self
             .chain
@@ -353,35 +354,4 @@ fn batch_bytes(batch: &RecordBatch) -> usize {
                 .unwrap_or(column.get_array_memory_size())
         })
         .sum()
-}
-
-/// A ceiling for the rows read a second, shared by all the readers.
-#[derive(Debug)]
-pub(super) struct Pace {
-    rows_per_second: u64,
-    free_at: Mutex<Instant>,
-}
-
-impl Pace {
-    pub(super) fn new(rows_per_second: u64) -> Self {
-        Self {
-            rows_per_second,
-            free_at: Mutex::new(Instant::now()),
-        }
-    }
-
-    /// Sleeps until these rows fit under the ceiling.
-    fn wait(&self, rows: usize) {
-        let cost = Duration::from_secs_f64(rows as f64 / self.rows_per_second as f64);
-        let until = {
-            let mut free_at = self
-                .free_at
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            let start = (*free_at).max(Instant::now());
-            *free_at = start + cost;
-            start
-        };
-        std::thread::sleep(until.saturating_duration_since(Instant::now()));
-    }
 }

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
+use super::brakes::Brakes;
 use super::error::Error;
+use super::pace::Pace;
 use super::report::{Progress, ResyncSummary};
 use super::statistics;
 use crate::journal::{
@@ -19,6 +21,10 @@ pub(super) struct Work {
     pub(super) pipe: Pipe,
     pub(super) journal: Journal,
     pub(super) progress: Arc<dyn Progress>,
+    /// What holds the load while the source has no room for it.
+    pub(super) brakes: Brakes,
+    /// How fast it may read.
+    pub(super) pace: Pace,
     resync: Mutex<ResyncRecord>,
     tables: Mutex<BTreeMap<TableName, TableRecord>>,
     _lock: PipeLock,
@@ -94,6 +100,8 @@ impl Work {
             .collect();
         Self {
             pipe: pipe.clone(),
+            brakes: Brakes::new(pipe.brakes.clone()),
+            pace: Pace::new(pipe.snapshot.rows_per_second),
             journal,
             progress,
             resync: Mutex::new(resync),

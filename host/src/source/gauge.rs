@@ -105,13 +105,6 @@ impl Gauge {
             None => self.source.control().await,
         }
     }
-
-    /// Ends the connection.
-    pub async fn close(self) {
-        if let Some(control) = self.control {
-            control.close().await;
-        }
-    }
 }
 
 /// How many of these connections run something. Everyone sees their own connections.

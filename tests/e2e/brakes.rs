@@ -132,22 +132,32 @@ fn a_source_that_is_a_replica_is_asked_itself() {
     for flavor in Flavor::ALL {
         // It replicates nothing, and keeps even that out of its own binlog.
         let options = "--server-id=77 --replicate-wild-do-table=nothing.% --skip-log-slave-updates";
-        let (replica, change, start) = match flavor {
+        let (replica, forget, change, position, start) = match flavor {
             Flavor::MySql => (
                 MySql::mysql_with(options, "mysql-replica"),
-                "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_USER = 'root', GET_SOURCE_PUBLIC_KEY = 1, \
-                 SOURCE_AUTO_POSITION = 1, SOURCE_PORT",
+                "STOP REPLICA;\nRESET REPLICA ALL;\n",
+                "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_USER = 'root', GET_SOURCE_PUBLIC_KEY = 1, SOURCE",
+                "SHOW BINARY LOG STATUS",
                 "START REPLICA;\n",
             ),
             Flavor::MariaDb => (
                 MySql::mariadb_with(options, "mariadb-replica"),
-                "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_USER = 'root', MASTER_PORT",
+                "STOP SLAVE;\nRESET SLAVE ALL;\n",
+                "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_USER = 'root', MASTER",
+                "SHOW MASTER STATUS",
                 "START SLAVE;\n",
             ),
         };
         let process = replica.server.process();
         let upstream = MySql::new(flavor);
-        replica.run(&format!("{change} = {};\n", upstream.port()));
+        let place = upstream.rows(position)[0].clone();
+        let (file, offset) = (place[0].as_deref().unwrap(), place[1].as_deref().unwrap());
+        let (prefix, port) = (change.rsplit(' ').next().unwrap(), upstream.port());
+        // A server of an earlier run may still know its source.
+        replica.run(forget);
+        replica.run(&format!(
+            "{change}_PORT = {port}, {prefix}_LOG_FILE = '{file}', {prefix}_LOG_POS = {offset};\n"
+        ));
         let world = World::of(replica, ClickHouse::new())
             .following()
             .table("t", "");

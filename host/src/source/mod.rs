@@ -13,6 +13,7 @@ mod decode;
 mod defaults;
 mod error;
 mod findings;
+mod gauge;
 mod introspect;
 mod keys;
 mod reader;
@@ -28,6 +29,7 @@ pub use decode::{
 };
 pub use defaults::ColumnDefault;
 pub use error::SourceError;
+pub use gauge::{Gauge, ReplicaLag};
 pub use introspect::TableSummary;
 pub use reader::{ReadTotals, Reader};
 pub use snapshot::{Consistency, Snapshot};

@@ -198,7 +198,10 @@ impl Source {
 
     /// The binlog's status: file, offset, databases that it has, databases that it leaves out, and MySQL's GTIDs; none if there is no
     /// binlog or the user may not see it.
-    async fn binlog_status(&self, control: &mut Control) -> Result<Option<Row>, SourceError> {
+    pub(super) async fn binlog_status(
+        &self,
+        control: &mut Control,
+    ) -> Result<Option<Row>, SourceError> {
         let renamed = self.server().flavor == Flavor::Mysql && self.version() >= (8, 2);
         let sql = if renamed {
             "SHOW BINARY LOG STATUS"

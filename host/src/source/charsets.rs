@@ -74,7 +74,14 @@ async fn codes(control: &mut Control, charset: &str) -> Result<Codes, SourceErro
     );
     learn(control, charset, &lead, &one, &mut codes).await?;
     if longest >= 2 {
-        learn(control, charset, &format!("{lead}, {trail}"), &two, &mut codes).await?;
+        learn(
+            control,
+            charset,
+            &format!("{lead}, {trail}"),
+            &two,
+            &mut codes,
+        )
+        .await?;
     }
     if longest == 3 {
         let code = format!("143, {lead}, {trail}");

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::mem;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -76,8 +77,8 @@ pub struct ChangeDecoder {
 /// Where the cells of the source key's columns are, in both images of an update: room that is used again and again.
 #[derive(Default)]
 struct Scratch {
-    before: Vec<(usize, usize)>,
-    after: Vec<(usize, usize)>,
+    before: Vec<Range<usize>>,
+    after: Vec<Range<usize>>,
 }
 
 impl std::fmt::Debug for ChangeDecoder {
@@ -130,8 +131,7 @@ impl ChangeDecoder {
         }
         let layout = Layout::new(&map.map, &self.table, &self.read, &self.charsets);
         let result = layout.as_ref().map(|_| ()).map_err(Clone::clone);
-        self.layouts
-            .insert(map.table_id, (map.map.clone(), layout));
+        self.layouts.insert(map.table_id, (map.map.clone(), layout));
         result
     }
 
@@ -145,7 +145,9 @@ impl ChangeDecoder {
             Some((_, Ok(layout))) => layout,
             Some((_, Err(misfit))) => return Err(self.read.protocol(misfit.to_string())),
             None => {
-                return Err(self.read.protocol("row images without a table map before them"));
+                return Err(self
+                    .read
+                    .protocol("row images without a table map before them"));
             }
         };
         if layout.slots.len() != rows.width {
@@ -177,13 +179,13 @@ impl ChangeDecoder {
         let mut rest = &rows.images[..];
         let mut version = first_version;
         while !rest.is_empty() {
-            match rows.change {
-                Change::Insert => images.push(&mut rest, ImageKind::Insert, version)?,
-                Change::Delete => images.push(&mut rest, ImageKind::Delete, version)?,
-                Change::Update => {
-                    images.update(&mut rest, self.pairs, version, &mut self.scratch)?;
-                }
-            }
+            images.event(
+                &mut rest,
+                rows.change,
+                self.pairs,
+                version,
+                &mut self.scratch,
+            )?;
             version += 1;
             if images.gathered.is_full(self.limits) {
                 let bytes = images.gathered.bytes();
@@ -259,41 +261,103 @@ struct Images<'a> {
 }
 
 impl Images<'_> {
-    /// Takes both images of an update; the first one only as far as it is wanted.
-    fn update(
+    /// Takes what a row event is about: an image, or both of an update.
+    fn event(
         &mut self,
         rest: &mut &[u8],
+        change: Change,
         pairs: Pairs,
         version: u64,
         scratch: &mut Scratch,
     ) -> Result<(), SourceError> {
-        if pairs == Pairs::ChangedKeys && self.has_key {
-            let short = || self.read.protocol(batch::SHORT);
-            let before = *rest;
-            let length = key_cells(self.layout, before, &mut scratch.before).map_err(|_| short())?;
-            let after = &before[length..];
-            key_cells(self.layout, after, &mut scratch.after).map_err(|_| short())?;
-            let pairs = scratch.before.iter().zip(&scratch.after);
-            let is_same = pairs
-                .map(|(was, is)| before[was.0..was.1] == after[is.0..is.1])
-                .all(|same| same);
-            if is_same {
-                *rest = after;
-                return self.push(rest, ImageKind::After, version);
-            }
+        if self.layout.row_end.is_some() {
+            return self.versioned(rest, change, version);
         }
+        match change {
+            Change::Insert => self.push(rest, ImageKind::Insert, version),
+            Change::Delete => self.push(rest, ImageKind::Delete, version),
+            Change::Update if pairs == Pairs::ChangedKeys && self.has_key => {
+                let before = *rest;
+                let after = &before[self.cells(before, &mut scratch.before)?..];
+                self.cells(after, &mut scratch.after)?;
+                if self.same_key(before, after, scratch) {
+                    *rest = after;
+                    return self.push(rest, ImageKind::After, version);
+                }
+                self.update(rest, version)
+            }
+            Change::Update => self.update(rest, version),
+        }
+    }
+
+    fn update(&mut self, rest: &mut &[u8], version: u64) -> Result<(), SourceError> {
         self.push(rest, ImageKind::Before, version)?;
         self.push(rest, ImageKind::After, version)
     }
 
-    /// Takes the image that the bytes begin with.
-    #[inline]
-    fn push(
+    /// The same of a table whose rows have versions. Those that are over are not the table's rows: a row is deleted by an update that ends
+    /// it, and what is written beside it is history.
+    fn versioned(
         &mut self,
         rest: &mut &[u8],
-        kind: ImageKind,
+        change: Change,
         version: u64,
     ) -> Result<(), SourceError> {
+        let first = *rest;
+        let (is_current, length) = self.is_current(first)?;
+        *rest = &first[length..];
+        let (from, kind) = match change {
+            Change::Insert => (first, is_current.then_some(ImageKind::Insert)),
+            Change::Delete => (first, is_current.then_some(ImageKind::Delete)),
+            Change::Update => {
+                let after = *rest;
+                let (stays_current, length) = self.is_current(after)?;
+                *rest = &after[length..];
+                match (is_current, stays_current) {
+                    (true, true) => return self.update(&mut &first[..], version),
+                    (true, false) => (first, Some(ImageKind::Delete)),
+                    (false, true) => (after, Some(ImageKind::Insert)),
+                    (false, false) => (first, None),
+                }
+            }
+        };
+        match kind {
+            Some(kind) => self.push(&mut &from[..], kind, version),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether an image is of a row that is current, and the image's length.
+    fn is_current(&self, image: &[u8]) -> Result<(bool, usize), SourceError> {
+        let mut is_current = true;
+        let length = walk(self.layout, image, |i, cell| {
+            if self.layout.row_end == Some(i) {
+                is_current = FOREVER.contains(&&image[cell]);
+            }
+        });
+        let length = length.map_err(|_| self.read.protocol(batch::SHORT))?;
+        Ok((is_current, length))
+    }
+
+    /// Finds the cells of the source key's columns in an image, and returns the image's length.
+    fn cells(&self, image: &[u8], found: &mut Vec<Range<usize>>) -> Result<usize, SourceError> {
+        found.clear();
+        let length = walk(self.layout, image, |i, cell| {
+            if self.layout.slots[i].is_key {
+                found.push(cell);
+            }
+        });
+        length.map_err(|_| self.read.protocol(batch::SHORT))
+    }
+
+    fn same_key(&self, before: &[u8], after: &[u8], scratch: &Scratch) -> bool {
+        let mut pairs = scratch.before.iter().zip(&scratch.after);
+        pairs.all(|(was, is)| before[was.clone()] == after[is.clone()])
+    }
+
+    /// Takes the image that the bytes begin with.
+    #[inline]
+    fn push(&mut self, rest: &mut &[u8], kind: ImageKind, version: u64) -> Result<(), SourceError> {
         let image = *rest;
         let slots = &self.layout.slots;
         let Some((nulls, mut cells)) = image.split_at_checked(slots.len().div_ceil(8)) else {
@@ -362,35 +426,42 @@ impl Images<'_> {
                 decoders[*at].push_null();
             }
         }
-        let arrays: Vec<ArrayRef> = decoders.iter_mut().map(|decoder| decoder.finish().0).collect();
+        let arrays: Vec<ArrayRef> = decoders
+            .iter_mut()
+            .map(|decoder| decoder.finish().0)
+            .collect();
         self.read
             .row_name(&arrays, 0)
             .unwrap_or_else(|| UNNAMED.to_owned())
     }
 }
 
-/// Finds the cells of the source key's columns in an image, and returns the image's length.
+/// The ends of rows that are current: the last moment of TIMESTAMP(6) with 31 and with 32 bits, and the last number of a transaction.
+const FOREVER: [&[u8]; 3] = [
+    &[0x7F, 0xFF, 0xFF, 0xFF, 0x0F, 0x42, 0x3F],
+    &[0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0x42, 0x3F],
+    &[0xFF; 8],
+];
+
+/// Steps over an image and says where each column's cell is, an empty one for NULL; returns the image's length.
 #[inline]
-fn key_cells(
+fn walk(
     layout: &Layout,
     image: &[u8],
-    found: &mut Vec<(usize, usize)>,
+    mut each: impl FnMut(usize, Range<usize>),
 ) -> Result<usize, Fault> {
-    found.clear();
+    let slots = &layout.slots;
     let (nulls, mut cells) = image
-        .split_at_checked(layout.slots.len().div_ceil(8))
+        .split_at_checked(slots.len().div_ceil(8))
         .ok_or(Fault::Short)?;
-    for (i, slot) in layout.slots.iter().enumerate() {
+    for (i, slot) in slots.iter().enumerate() {
         let is_null = nulls[i / 8] >> (i % 8) & 1 == 1;
-        if !is_null {
-            let cell = slot.frame.take(&mut cells)?;
-            if slot.is_key {
-                let end = image.len() - cells.len();
-                found.push((end - cell.len(), end));
-            }
-        } else if slot.is_key {
-            found.push((0, 0));
-        }
+        let cell = match is_null {
+            true => &[],
+            false => slot.frame.take(&mut cells)?,
+        };
+        let end = image.len() - cells.len();
+        each(i, end - cell.len()..end);
     }
     Ok(image.len() - cells.len())
 }

@@ -90,10 +90,7 @@ fn push(character: char, out: &mut Vec<u8>) -> Option<()> {
 }
 
 /// Takes a text apart into units of a fixed size.
-fn units<const N: usize>(
-    text: &[u8],
-    mut each: impl FnMut([u8; N]) -> Option<()>,
-) -> Option<()> {
+fn units<const N: usize>(text: &[u8], mut each: impl FnMut([u8; N]) -> Option<()>) -> Option<()> {
     let (units, rest) = text.as_chunks();
     units.iter().try_for_each(|&unit| each(unit))?;
     rest.is_empty().then_some(())
@@ -218,7 +215,11 @@ pub(in crate::source) const FOUR_BYTES: usize = 4 * 12_600;
 
 /// The place of a code of four bytes in their order; none if it is no such code.
 fn linear([a, b, c, d]: [u8; 4]) -> Option<usize> {
-    let digit = |byte: u8, from: u8, to: u8| (from..=to).contains(&byte).then(|| usize::from(byte - from));
+    let digit = |byte: u8, from: u8, to: u8| {
+        (from..=to)
+            .contains(&byte)
+            .then(|| usize::from(byte - from))
+    };
     let (a, b) = (digit(a, 0x81, 0xFE)?, digit(b, 0x30, 0x39)?);
     let (c, d) = (digit(c, 0x81, 0xFE)?, digit(d, 0x30, 0x39)?);
     Some(((a * 10 + b) * 126 + c) * 10 + d)
@@ -249,8 +250,17 @@ mod tests {
     fn codes_have_one_byte_up_to_four() {
         let set = sample();
         let text = b"a\x82\xA0b\x82Ac\x8F\xB0\xA1d\x81\x30\x81\x30\x90\x30\x81\x30";
-        assert_eq!(decoded(&set, text).as_deref(), Some("aあbいc丂d\u{80}\u{10000}"));
-        for bad in [&b"\x82"[..], b"\x82B", b"\x8F\xB0", b"\xFF", b"\x81\x30\x81"] {
+        assert_eq!(
+            decoded(&set, text).as_deref(),
+            Some("aあbいc丂d\u{80}\u{10000}")
+        );
+        for bad in [
+            &b"\x82"[..],
+            b"\x82B",
+            b"\x8F\xB0",
+            b"\xFF",
+            b"\x81\x30\x81",
+        ] {
             assert_eq!(decoded(&set, bad), None, "{bad:?}");
         }
     }
@@ -265,8 +275,14 @@ mod tests {
     #[test]
     fn forms_of_unicode() {
         let of = |name: &str, text: &[u8]| decoded(&Charset::known(name).expect("known"), text);
-        assert_eq!(of("utf16", &[0xD8, 0x3E, 0xDD, 0x80]).as_deref(), Some("🦀"));
-        assert_eq!(of("utf16le", &[0x3E, 0xD8, 0x80, 0xDD]).as_deref(), Some("🦀"));
+        assert_eq!(
+            of("utf16", &[0xD8, 0x3E, 0xDD, 0x80]).as_deref(),
+            Some("🦀")
+        );
+        assert_eq!(
+            of("utf16le", &[0x3E, 0xD8, 0x80, 0xDD]).as_deref(),
+            Some("🦀")
+        );
         assert_eq!(of("utf32", &[0, 1, 0xF9, 0x80]).as_deref(), Some("🦀"));
         assert_eq!(of("ucs2", &[0x65, 0xE5]).as_deref(), Some("日"));
         assert_eq!(of("ucs2", &[0xD8, 0x3E, 0xDD, 0x80]), None);

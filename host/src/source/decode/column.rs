@@ -318,8 +318,7 @@ impl ColumnDecoder {
                 values.push(shape.decimal256(cell).ok_or_else(no_decimal)?);
             }
             _ => {
-                return self
-                    .push_written(|out| shape.text(cell, out).ok_or_else(no_decimal));
+                return self.push_written(|out| shape.text(cell, out).ok_or_else(no_decimal));
             }
         }
         self.nulls.append_non_null();

@@ -37,6 +37,8 @@ pub(in crate::source::decode) struct Slot {
 #[derive(Clone, Debug)]
 pub(in crate::source::decode) struct Layout {
     pub(in crate::source::decode) slots: Vec<Slot>,
+    /// The column that says until when a row is current; of system-versioned tables alone.
+    pub(in crate::source::decode) row_end: Option<usize>,
 }
 
 /// A column as the map has it.
@@ -88,15 +90,30 @@ impl Layout {
         for (i, (map, known)) in columns.iter().zip(&known).enumerate() {
             let name = match known {
                 Some(at) => table.columns[*at].name.clone(),
-                None => names.as_ref().map(|names| names[i].clone()).unwrap_or_default(),
+                None => names
+                    .as_ref()
+                    .map(|names| names[i].clone())
+                    .unwrap_or_default(),
             };
             match slot(map, *known, names.is_some(), table, read, charsets) {
                 Ok(slot) => slots.push(slot),
                 Err(problem) => problems.push(format!("column `{name}` {problem}")),
             }
         }
+        let row_end = table.row_end.as_deref().map(|end| match &names {
+            Some(names) => names.iter().position(|name| name == end),
+            None => table.column(end),
+        });
+        if row_end == Some(None) {
+            problems.push(
+                "its rows have versions, and the binlog doesn't say which are current".to_owned(),
+            );
+        }
         match problems.is_empty() {
-            true => Ok(Self { slots }),
+            true => Ok(Self {
+                slots,
+                row_end: row_end.flatten(),
+            }),
             false => Err(misfit(problems)),
         }
     }
@@ -129,10 +146,17 @@ fn slot(
         return Err(REBUILD.to_owned());
     }
     slot.is_key = table.key.contains(&at);
-    let target = read.columns.iter().position(|wanted| wanted.name == column.name);
+    let target = read
+        .columns
+        .iter()
+        .position(|wanted| wanted.name == column.name);
     let content = match map.fits(&column.mysql_type) {
-        true => map.checked(column, charsets).map(|()| ()),
-        false => Err(format!("was {} and is {}", column.mysql_type.name(), map.name())),
+        true => map.checked(column, charsets),
+        false => Err(format!(
+            "was {} and is {}",
+            column.mysql_type.name(),
+            map.name()
+        )),
     };
     match target {
         Some(at) => {
@@ -302,9 +326,8 @@ impl MapColumn {
             (&self.values, &column.mysql_type)
         {
             let now = self.members(column, values, charsets);
-            let differs = |(now, was): (&Option<String>, &String)| {
-                now.as_ref().is_some_and(|now| now != was)
-            };
+            let differs =
+                |(now, was): (&Option<String>, &String)| now.as_ref().is_some_and(|now| now != was);
             if now.len() != values.len() || now.iter().zip(values).any(differs) {
                 return Err("had other values in its type".to_owned());
             }
@@ -415,7 +438,9 @@ impl MapColumn {
             T::MYSQL_TYPE_DATETIME2 => return format!("DATETIME({first})"),
             T::MYSQL_TYPE_TIMESTAMP2 => return format!("TIMESTAMP({first})"),
             T::MYSQL_TYPE_TIME2 => return format!("TIME({first})"),
-            T::MYSQL_TYPE_STRING => return format!("a CHAR or BINARY of {} bytes", self.string_bytes()),
+            T::MYSQL_TYPE_STRING => {
+                return format!("a CHAR or BINARY of {} bytes", self.string_bytes());
+            }
             T::MYSQL_TYPE_VARCHAR | T::MYSQL_TYPE_VAR_STRING => "a VARCHAR or VARBINARY",
             T::MYSQL_TYPE_BLOB => "a TEXT or BLOB",
             T::MYSQL_TYPE_ENUM => "an ENUM of another size",
@@ -481,7 +506,9 @@ fn add_details(
     use OptionalMetadataField as Field;
     let mut names = None;
     let of = |columns: &[MapColumn], kinds: fn(&ColumnType) -> bool| -> Vec<usize> {
-        (0..columns.len()).filter(|&i| kinds(&columns[i].kind)).collect()
+        (0..columns.len())
+            .filter(|&i| kinds(&columns[i].kind))
+            .collect()
     };
     // A field of a kind that isn't known says nothing that is asked for.
     for field in map.iter_optional_meta().flatten() {

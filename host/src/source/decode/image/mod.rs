@@ -51,7 +51,9 @@ impl Frame {
 pub(super) enum Content {
     /// The same as in the client's protocol: a number of a fixed size.
     Same,
-    MediumInt { unsigned: bool },
+    MediumInt {
+        unsigned: bool,
+    },
     Year,
     Bit,
     Decimal(Packed),

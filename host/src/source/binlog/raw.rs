@@ -5,6 +5,7 @@
 use std::io::Read;
 
 use bytes::Bytes;
+use flate2::Crc;
 use flate2::read::ZlibDecoder;
 use mysql_async::binlog::events::Event;
 
@@ -201,6 +202,27 @@ pub(super) fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
         .read_to_end(&mut whole)
         .ok()?;
     (whole.len() as u64 == length).then_some(whole)
+}
+
+/// The name of the file that a rotation goes to. MariaDB's first one has a checksum at its end, before the driver can know that
+/// there are any.
+pub(super) fn next_file<'a>(event: &Event, name: &'a [u8]) -> &'a [u8] {
+    let header = event.header();
+    let Some((data, checksum)) = event.data().split_last_chunk::<4>() else {
+        return name;
+    };
+    let mut crc = Crc::new();
+    crc.update(&header.timestamp().to_le_bytes());
+    crc.update(&[header.event_type_raw()]);
+    crc.update(&header.server_id().to_le_bytes());
+    crc.update(&header.event_size().to_le_bytes());
+    crc.update(&header.log_pos().to_le_bytes());
+    crc.update(&header.flags_raw().to_le_bytes());
+    crc.update(data);
+    match crc.sum() == u32::from_le_bytes(*checksum) {
+        true => name.strip_suffix(checksum).unwrap_or(name),
+        false => name,
+    }
 }
 
 /// The parts of a query event that are of use.

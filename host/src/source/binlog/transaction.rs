@@ -251,7 +251,8 @@ impl Binlog {
         let rotate = event
             .read_event::<RotateEvent<'_>>()
             .map_err(|_| unreadable("a change of files"))?;
-        self.place.rotate(&rotate.name(), rotate.position());
+        let file = String::from_utf8_lossy(raw::next_file(event, rotate.name_raw()));
+        self.place.rotate(&file, rotate.position());
         Ok(())
     }
 

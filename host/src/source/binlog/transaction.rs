@@ -243,7 +243,11 @@ impl Binlog {
             return Ok(None);
         }
         self.place.idle(event.data(), event.header().log_pos());
-        Ok(Some(EventKind::Idle))
+        // MySQL also sends one at once where it leaves out transactions of the set: more may follow.
+        let idle = self
+            .was_silent
+            .is_some_and(|silent| silent >= self.settings.heartbeat / 4 * 3);
+        Ok(idle.then_some(EventKind::Idle))
     }
 
     fn rotate(&mut self, event: &RawEvent) -> Result<(), SourceError> {

@@ -194,6 +194,7 @@ fn names_come_out_whole() {
         ("TRUNCATE `it's`.`-- no`", "it's", "-- no"),
         ("TRUNCATE `/* x`.` y */`", "/* x", " y */"),
         ("TRUNCATE a$b._c", "a$b", "_c"),
+        ("TRUNCATE `a\\b`.`c\\`", "a\\b", "c\\"),
         ("TRUNCATE `日本`.`表`", "日本", "表"),
     ] {
         assert_eq!(
@@ -215,6 +216,7 @@ fn what_cannot_be_read_may_be_anything() {
         "SOMETHING NEW",
         "IMPORT TABLE FROM 'x.sdi'",
         "(SELECT 1)",
+        "TRUNCATE `gr\u{fffd}\u{fffd}e`",
         "\u{0}",
     ] {
         assert_eq!(kinds(text), [Unknown], "{text}");

@@ -133,10 +133,19 @@ impl Place {
         self.offset = self.now_at;
     }
 
-    /// The server has read this far, and there was nothing for us.
+    /// The server has read this far, and there was nothing for us. Only between transactions.
     pub(super) fn idle(&mut self, file: &[u8], end: u32) {
-        if file == self.now_in.as_bytes() && u64::from(end) > self.now_at {
-            self.now_at = end.into();
+        if file == self.now_in.as_bytes() {
+            self.now_at = self.now_at.max(end.into());
+            self.rest();
+        }
+    }
+
+    /// What was read last is part of no transaction: a file's head, to which the server's own position belongs. Never goes back.
+    pub(super) fn rest(&mut self) {
+        let here = file_number(&self.now_in).map(|(_, number)| (number, self.now_at));
+        let place = file_number(&self.file).map(|(_, number)| (number, self.offset));
+        if here > place {
             self.commit(None);
         }
     }
@@ -168,8 +177,19 @@ mod tests {
         assert_eq!(place.position(), at(None, "b.000001", 200));
         place.rotate("b.000002", 4);
         assert_eq!(place.position(), at(None, "b.000002", 4));
+        place.advance(126);
+        place.rest();
+        assert_eq!(
+            place.position(),
+            at(None, "b.000002", 126),
+            "a new file's head"
+        );
         place.idle(b"b.000001", 900);
-        assert_eq!(place.position(), at(None, "b.000002", 4), "another file's");
+        assert_eq!(
+            place.position(),
+            at(None, "b.000002", 126),
+            "another file's"
+        );
         place.idle(b"b.000002", 900);
         assert_eq!(place.position(), at(None, "b.000002", 900));
     }
@@ -181,6 +201,8 @@ mod tests {
         let mut place = Place::new(&from, Gtids::Domains(gtids));
         // The server begins with the file that has the transaction, from its start.
         place.rotate("b.000008", 4);
+        place.advance(126);
+        place.rest();
         assert_eq!(place.position(), from);
         place.rotate("b.000009", 4);
         place.advance(560);

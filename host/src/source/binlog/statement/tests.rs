@@ -308,7 +308,7 @@ proptest! {
 
     #[test]
     fn quoted_names_come_out_whole(
-        database in "[^\\\\\0\r]{1,20}", name in "[^\\\\\0\r]{1,20}", quote in prop::sample::select(vec!['`', '"']),
+        database in "[^\\\\\0\r\u{fffd}]{1,20}", name in "[^\\\\\0\r\u{fffd}]{1,20}", quote in prop::sample::select(vec!['`', '"']),
     ) {
         let text = format!("TRUNCATE TABLE {}.{}", quoted(&database, quote), quoted(&name, quote));
         prop_assert_eq!(kinds(&text), [Truncate(TableName::new(database, name))]);

@@ -5,6 +5,8 @@
 mod support;
 
 mod bad_input;
+mod binlog;
+mod brakes;
 mod cases;
 mod cdc;
 mod choices;

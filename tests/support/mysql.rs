@@ -62,6 +62,11 @@ impl MySql {
         Self::on(servers::start(flavor.script(), name), flavor)
     }
 
+    /// A new database on a MySQL of its own with these options: `name` is the server's.
+    pub fn mysql_with(options: &str, name: &str) -> Self {
+        Self::on(servers::start_with("mysql", name, options), Flavor::MySql)
+    }
+
     /// A new database on a MariaDB of its own with these options: `name` is the server's.
     pub fn mariadb_with(options: &str, name: &str) -> Self {
         Self::on(

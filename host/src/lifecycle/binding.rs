@@ -85,12 +85,13 @@ impl BoundTable {
     /// What the shadow's content depends on. A restart that finds another fingerprint starts the load over.
     pub(super) fn fingerprint(&self, pipe: &Pipe) -> String {
         let snapshot = &pipe.snapshot;
-        // The cut into blocks is part of it: the tokens that keep a block from being written twice depend on it.
-        let blocks = (
+        // The cut into blocks is part of it where the tokens that keep a block from being written twice depend on it.
+        let mends = pipe.cdc.follows() && super::load::mends_itself(pipe, self);
+        let blocks = (!mends).then_some((
             snapshot.block_bytes,
             snapshot.batch_rows,
             snapshot.batch_bytes,
-        );
+        ));
         let columns = &self.source.columns;
         let text = format!(
             "{columns:?}{:?}{:?}{}{blocks:?}",

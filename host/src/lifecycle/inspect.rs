@@ -35,7 +35,10 @@ pub(super) async fn check(session: &Session) -> Result<CheckReport, Error> {
 /// The findings of all rooms, the worst first.
 async fn findings(session: &Session, tables: &[BoundTable]) -> Result<Vec<Finding>, Error> {
     let sources: Vec<_> = tables.iter().map(|table| table.source.clone()).collect();
-    let mut findings = session.source.findings(&sources).await?;
+    let mut findings = session
+        .source
+        .findings(&sources, session.pipe.cdc.follows())
+        .await?;
     findings.extend(session.destination.findings().await?);
     findings.extend(tables.iter().flat_map(homeless_nulls));
     let journal = Journal::open_existing(&session.pipe.state)?;

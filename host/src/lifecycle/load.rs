@@ -28,7 +28,7 @@ use super::statistics;
 use super::work::Work;
 use super::writing::{self, Job};
 use crate::journal::TableState;
-use crate::pipe::VerifyMode;
+use crate::pipe::{Pipe, VerifyMode};
 use crate::schema::{Chunk, Engine, Ledger, TableName};
 use crate::source::{Consistency, Reader, Snapshot, TableRead};
 
@@ -44,6 +44,15 @@ pub(super) enum Loaded {
     All,
     /// A pause was asked for.
     Paused,
+}
+
+/// How the load from one snapshot ended.
+enum FromSnapshot {
+    Ended(Loaded),
+    /// All its connections are lost.
+    Lost,
+    /// Another number of readers is wanted.
+    Resized,
 }
 
 /// A table that is being loaded.
@@ -82,7 +91,6 @@ pub(super) struct Task {
 pub(super) struct Shared {
     pub(super) session: Arc<Session>,
     pub(super) work: Arc<Work>,
-    pub(super) pace: Option<reading::Pace>,
     queue: Mutex<VecDeque<Task>>,
     stop: AtomicU8,
     failure: Mutex<Option<Error>>,
@@ -92,14 +100,15 @@ const GO_ON: u8 = 0;
 const PAUSE: u8 = 1;
 const FAIL: u8 = 2;
 const LOST: u8 = 3;
+/// No further chunk is begun: another number of readers goes on.
+const RESIZE: u8 = 4;
 
 impl Shared {
     /// The next chunk to do; none if there is none or the load is to stop.
     pub(super) fn next(&self) -> Option<Task> {
-        if self.is_stopped() {
-            None
-        } else {
-            self.queue().pop_front()
+        match self.stop.load(Ordering::Relaxed) {
+            GO_ON => self.queue().pop_front(),
+            _ => None,
         }
     }
 
@@ -110,7 +119,7 @@ impl Shared {
 
     /// Whether readers are to stop at the next batch boundary.
     pub(super) fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed) != GO_ON
+        !matches!(self.stop.load(Ordering::Relaxed), GO_ON | RESIZE)
     }
 
     /// Ends the load with an error; the first one counts.
@@ -122,9 +131,16 @@ impl Shared {
 
     /// Ends this snapshot; what is left goes on from another one.
     pub(super) fn lose_snapshot(&self) {
-        let _ = self
-            .stop
-            .compare_exchange(GO_ON, LOST, Ordering::Relaxed, Ordering::Relaxed);
+        self.stop_as(LOST);
+    }
+
+    /// Stops the load, unless it is stopped already: a failure that came first stays one.
+    fn stop_as(&self, how: u8) {
+        for from in [GO_ON, RESIZE] {
+            let _ = self
+                .stop
+                .compare_exchange(from, how, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 
     fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Task>> {
@@ -141,7 +157,10 @@ pub(super) async fn load(
     plan(session, work, tables).await?;
     finish_tables(work, tables)?;
     hold_merges(session, work, tables).await?;
-    let loaded = load_pending(session, work, tables).await;
+    let loaded = tokio::select! {
+        loaded = load_pending(session, work, tables) => loaded,
+        never = session.tuning.brakes.watch(&session.source, &*work.progress) => match never {},
+    };
     // Also where the load failed or was paused: a mutation of a table whose merges are held would wait for ever.
     release_merges(session, tables, loaded.is_ok()).await?;
     loaded
@@ -182,10 +201,13 @@ async fn load_pending(
         begin_snapshot(session, work, tables, &snapshot).await?;
         let before = done_chunks(work, tables)?;
         match load_from(session, work, tables, snapshot).await? {
-            Some(loaded) => return Ok(loaded),
-            // All the readers have lost their connections, and with them the snapshot.
-            None if done_chunks(work, tables)? > before => lost = 1,
-            None => lost += 1,
+            FromSnapshot::Ended(loaded) => return Ok(loaded),
+            FromSnapshot::Resized => {
+                lost = 0;
+                continue;
+            }
+            FromSnapshot::Lost if done_chunks(work, tables)? > before => lost = 1,
+            FromSnapshot::Lost => lost += 1,
         }
         if !retry::SERVER.again(lost) {
             return Err(Error::Worker(
@@ -345,7 +367,7 @@ async fn begin_snapshot(
         let unfinished = record.began.is_some() && record.state == TableState::Loading;
         // What an unfinished chunk has left is known by its blocks' tokens only if the same rows come in the same order again.
         let differs = moved || !earlier.consistent || !table.is_keyed();
-        let mends = follows && mends_itself(work, table);
+        let mends = follows && mends_itself(&work.pipe, table);
         if start_over || unfinished && differs && !mends {
             empty(session, work, table).await?;
         }
@@ -366,10 +388,10 @@ async fn begin_snapshot(
 }
 
 /// Whether what an unfinished chunk has left does no harm: changes since its snapshot are applied later, and a row replaces its older self.
-pub(super) fn mends_itself(work: &Work, table: &BoundTable) -> bool {
+pub(super) fn mends_itself(pipe: &Pipe, table: &BoundTable) -> bool {
     table.is_keyed()
         && table.target.engine == Engine::ReplacingMergeTree
-        && work.pipe.verify != VerifyMode::Full
+        && pipe.verify != VerifyMode::Full
 }
 
 /// Empties a shadow, so that its table is loaded from the beginning. The new attempt's number makes new tokens.
@@ -401,13 +423,13 @@ pub(super) async fn forget_rejected(
     Ok(())
 }
 
-/// Loads what is pending from one snapshot. None: the snapshot was lost before all was done.
+/// Loads what is pending from one snapshot.
 async fn load_from(
     session: &Arc<Session>,
     work: &Arc<Work>,
     tables: &[BoundTable],
     snapshot: Snapshot,
-) -> Result<Option<Loaded>, Error> {
+) -> Result<FromSnapshot, Error> {
     let pending = pending(work, tables)?;
     let load_tables: Vec<Arc<LoadTable>> = tables
         .iter()
@@ -436,17 +458,15 @@ async fn load_from(
     let shared = Arc::new(Shared {
         session: session.clone(),
         work: work.clone(),
-        pace: session
-            .tuning
-            .get()
-            .snapshot
-            .rows_per_second
-            .map(reading::Pace::new),
         queue: Mutex::new(queue),
         stop: AtomicU8::new(GO_ON),
         failure: Mutex::new(None),
     });
     let watch = tokio::spawn(watch(shared.clone(), load_tables.clone()));
+    session
+        .tuning
+        .brakes
+        .set_own(snapshot.readers.iter().map(Reader::id));
     run_pairs(&shared, snapshot.readers).await;
     watch.abort();
     load_tables.iter().for_each(|table| report(&shared, table));
@@ -459,14 +479,19 @@ async fn load_from(
     {
         return Err(error);
     }
-    if shared.stop.load(Ordering::Relaxed) == PAUSE {
-        return Ok(Some(Loaded::Paused));
+    let stop = shared.stop.load(Ordering::Relaxed);
+    if stop == PAUSE {
+        return Ok(FromSnapshot::Ended(Loaded::Paused));
     }
     let left: u64 = load_tables
         .iter()
         .map(|table| table.chunks_left.load(Ordering::Relaxed))
         .sum();
-    Ok((left == 0).then_some(Loaded::All))
+    Ok(match (left, stop) {
+        (0, _) => FromSnapshot::Ended(Loaded::All),
+        (_, RESIZE) => FromSnapshot::Resized,
+        _ => FromSnapshot::Lost,
+    })
 }
 
 /// Runs a reader thread and a writer task for each connection of the snapshot, until all have ended.
@@ -490,21 +515,19 @@ async fn run_pairs(shared: &Arc<Shared>, readers: Vec<Reader>) {
 
 /// Looks for a request to pause, and tells whoever watches how far the tables are.
 async fn watch(shared: Arc<Shared>, tables: Vec<Arc<LoadTable>>) {
+    let parallel_chunks = shared.session.tuning.get().snapshot.parallel_chunks;
     let mut ticks = tokio::time::interval(Duration::from_millis(300));
     loop {
         ticks.tick().await;
         match shared.work.journal.pause_requested(&shared.work.id()) {
             Ok(false) => {}
-            Ok(true) => {
-                // A failure that came first stays one.
-                let _ = shared.stop.compare_exchange(
-                    GO_ON,
-                    PAUSE,
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
-                );
-            }
+            Ok(true) => shared.stop_as(PAUSE),
             Err(error) => shared.fail(error.into()),
+        }
+        // Only a pipe that follows can go on from a later snapshot.
+        let wanted = shared.session.tuning.get().snapshot.parallel_chunks;
+        if wanted != parallel_chunks && shared.work.pipe.cdc.follows() {
+            shared.stop_as(RESIZE);
         }
         tables.iter().for_each(|table| report(&shared, table));
     }

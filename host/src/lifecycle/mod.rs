@@ -10,6 +10,7 @@
 //! its own swap. This module knows the rooms (source, transform, destination, journal), which don't know each other.
 
 mod binding;
+mod brakes;
 mod catch_up;
 mod design;
 mod drive;
@@ -20,6 +21,7 @@ mod load;
 mod main_stream;
 mod names;
 mod order;
+mod pace;
 mod pinned;
 mod reading;
 pub mod report;

@@ -2,8 +2,7 @@
 //! puts each batch through the chain, and hands blocks to its writer.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
 use tokio::runtime::Handle;
@@ -11,13 +10,13 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::Error;
-use super::load::{LoadTable, Shared, Task};
+use super::load::{LoadTable, Shared, Task, mends_itself};
 use super::writing::{Job, To};
 use crate::destination::{
     Block, BlockWriter, DestinationError, Digest, Misfit, RejectedRow, rejected_block, row_as_json,
 };
 use crate::journal::ChunkResult;
-use crate::pipe::VerifyMode;
+use crate::pipe::{SnapshotSettings, VerifyMode};
 use crate::schema::{Ledger, cell_text, named, row_text};
 use crate::source::{ReadLimits, Reader};
 use crate::transform::{Applied, ChainInstance};
@@ -33,7 +32,9 @@ const BLOCKS: u32 = 3;
 pub(super) fn read(shared: &Shared, mut reader: Reader, jobs: &Sender<Job>) {
     let mut instance: Option<(Arc<LoadTable>, ChainInstance)> = None;
     let rooms = Arc::new(Semaphore::new(BLOCKS as usize));
-    while let Some(task) = shared.next() {
+    loop {
+        shared.session.tuning.brakes.wait(|| shared.is_stopped());
+        let Some(task) = shared.next() else { return };
         let (_, chain) = match instance.take() {
             Some(kept) if Arc::ptr_eq(&kept.0, &task.table) => instance.insert(kept),
             _ => instance.insert((task.table.clone(), task.table.bound.chain.instance())),
@@ -44,6 +45,7 @@ pub(super) fn read(shared: &Shared, mut reader: Reader, jobs: &Sender<Job>) {
             chain,
             jobs,
             rooms: &rooms,
+            settings: settings(shared, &task),
             block: None,
             rejected: Vec::new(),
             rejected_bytes: 0,
@@ -67,6 +69,16 @@ pub(super) fn read(shared: &Shared, mut reader: Reader, jobs: &Sender<Job>) {
     }
 }
 
+/// How a chunk is cut: as the pipe file says now, unless a chunk that is read again must be cut as it was.
+fn settings(shared: &Shared, task: &Task) -> SnapshotSettings {
+    let may_change =
+        shared.work.pipe.cdc.follows() && mends_itself(&shared.work.pipe, &task.table.bound);
+    match may_change {
+        true => shared.session.tuning.get().snapshot.clone(),
+        false => shared.work.pipe.snapshot.clone(),
+    }
+}
+
 impl From<DestinationError> for Ended {
     fn from(error: DestinationError) -> Self {
         Self::Failed(error.into())
@@ -85,10 +97,9 @@ enum Ended {
 
 fn read_chunk(reader: &mut Reader, assembly: &mut Assembly<'_>) -> Result<(), Ended> {
     let task = assembly.task;
-    let settings = &assembly.shared.work.pipe.snapshot;
     let limits = ReadLimits {
-        batch_rows: settings.batch_rows,
-        batch_bytes: settings.batch_bytes,
+        batch_rows: assembly.settings.batch_rows,
+        batch_bytes: assembly.settings.batch_bytes,
     };
     let read = reader.read(&task.table.read, &task.chunk, limits, &mut |batch| {
         assembly.take(batch)
@@ -117,6 +128,8 @@ struct Assembly<'a> {
     chain: &'a mut ChainInstance,
     jobs: &'a Sender<Job>,
     rooms: &'a Arc<Semaphore>,
+    /// Of this chunk; they may change between two.
+    settings: SnapshotSettings,
     block: Option<(BlockWriter, OwnedSemaphorePermit)>,
     rejected: Vec<RejectedRow>,
     rejected_bytes: usize,
@@ -139,12 +152,12 @@ impl Assembly<'_> {
     }
 
     fn transform(&mut self, batch: RecordBatch) -> Result<(), Ended> {
-        if self.shared.is_stopped() {
-            return Err(Ended::Stopped);
-        }
         let read = batch.num_rows();
-        if let Some(pace) = &self.shared.pace {
-            pace.wait(read);
+        let stopped = || self.shared.is_stopped();
+        self.shared.session.tuning.brakes.wait(stopped);
+        self.shared.session.tuning.pace.wait(read, stopped);
+        if stopped() {
+            return Err(Ended::Stopped);
         }
         let applied = self
             .chain
@@ -207,7 +220,7 @@ impl Assembly<'_> {
             self.rejected_bytes += rejected.key.len() + rejected.row.len();
             self.rejected.push(rejected);
             if self.rejected.len() >= REJECTED_ROWS
-                || self.rejected_bytes >= self.shared.work.pipe.snapshot.block_bytes
+                || self.rejected_bytes >= self.settings.block_bytes
             {
                 self.flush_rejected()?;
             }
@@ -231,9 +244,7 @@ impl Assembly<'_> {
     fn append(&mut self, batch: &RecordBatch) -> Result<(), Ended> {
         let bytes = batch_bytes(batch);
         let rows = self.block.as_ref().map_or(0, |(block, _)| block.rows());
-        if self.bytes + bytes > self.shared.work.pipe.snapshot.block_bytes
-            || rows + batch.num_rows() > BLOCK_ROWS
-        {
+        if self.bytes + bytes > self.settings.block_bytes || rows + batch.num_rows() > BLOCK_ROWS {
             self.flush()?;
         }
         self.bytes += bytes;
@@ -253,7 +264,7 @@ impl Assembly<'_> {
     /// Waits until there is room for a block that begins with so many bytes. That of a huge row is alone: several of them would be the memory
     /// of a load that is otherwise bounded by the size of a block.
     fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Ended> {
-        let settings = &self.shared.work.pipe.snapshot;
+        let settings = &self.settings;
         let blocks = match bytes >= settings.block_bytes.max(2 * settings.batch_bytes) {
             true => BLOCKS,
             false => 1,
@@ -264,7 +275,7 @@ impl Assembly<'_> {
 
     /// Hands the block over at once where nothing more fits: a huge row's batch is gone by now, and its encoder goes before the next is read.
     fn flush_full(&mut self) -> Result<(), Ended> {
-        match self.bytes >= self.shared.work.pipe.snapshot.block_bytes {
+        match self.bytes >= self.settings.block_bytes {
             true => self.flush(),
             false => Ok(()),
         }
@@ -353,35 +364,4 @@ fn batch_bytes(batch: &RecordBatch) -> usize {
                 .unwrap_or(column.get_array_memory_size())
         })
         .sum()
-}
-
-/// A ceiling for the rows read a second, shared by all the readers.
-#[derive(Debug)]
-pub(super) struct Pace {
-    rows_per_second: u64,
-    free_at: Mutex<Instant>,
-}
-
-impl Pace {
-    pub(super) fn new(rows_per_second: u64) -> Self {
-        Self {
-            rows_per_second,
-            free_at: Mutex::new(Instant::now()),
-        }
-    }
-
-    /// Sleeps until these rows fit under the ceiling.
-    fn wait(&self, rows: usize) {
-        let cost = Duration::from_secs_f64(rows as f64 / self.rows_per_second as f64);
-        let until = {
-            let mut free_at = self
-                .free_at
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            let start = (*free_at).max(Instant::now());
-            *free_at = start + cost;
-            start
-        };
-        std::thread::sleep(until.saturating_duration_since(Instant::now()));
-    }
 }

@@ -3,6 +3,8 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::brakes::Brakes;
+use super::pace::Pace;
 use crate::pipe::{ApplySettings, BrakeSettings, Pipe, SnapshotSettings};
 
 /// The settings in force.
@@ -27,12 +29,18 @@ impl Settings {
 #[derive(Debug)]
 pub(super) struct Tuning {
     settings: RwLock<Arc<Settings>>,
+    /// What holds a load to spare the source.
+    pub(super) brakes: Brakes,
+    /// The ceiling for the rows read a second.
+    pub(super) pace: Pace,
 }
 
 impl Tuning {
     pub(super) fn new(pipe: &Pipe) -> Self {
         Self {
             settings: RwLock::new(Arc::new(Settings::of(pipe))),
+            brakes: Brakes::new(pipe.brakes.clone()),
+            pace: Pace::new(pipe.snapshot.rows_per_second),
         }
     }
 
@@ -51,6 +59,8 @@ impl Tuning {
             .unwrap_or_else(PoisonError::into_inner);
         let differs = **settings != new;
         if differs {
+            self.brakes.set(new.brakes.clone());
+            self.pace.set_rows_per_second(new.snapshot.rows_per_second);
             *settings = Arc::new(new);
         }
         differs

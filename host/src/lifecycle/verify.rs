@@ -51,7 +51,7 @@ pub(super) async fn verify(
     // Chunks that were left unfinished, and loaded from a later snapshot: rows that were deleted in between are there still, and are
     // deleted by the changes that are applied next.
     let sent: u64 = chunks.iter().map(|chunk| chunk.sent).sum();
-    let left = match load::mends_itself(work, table) {
+    let left = match load::mends_itself(&work.pipe, table) {
         true => sent.saturating_sub(ledger.written),
         false => 0,
     };

@@ -448,6 +448,13 @@ async fn finished(job: &mut Option<JoinHandle<Result<Outcome, Error>>>) -> Resul
 }
 
 /// What holds the load, as it is told.
-fn brakes(_session: &Arc<Session>) -> impl Fn() -> BrakeReport + Send + 'static {
-    BrakeReport::default
+fn brakes(session: &Session) -> impl Fn() -> BrakeReport + Send + use<> {
+    let tuning = session.tuning.clone();
+    move || {
+        let reason = tuning.brakes.reason();
+        BrakeReport {
+            held: reason.is_some(),
+            reason,
+        }
+    }
 }

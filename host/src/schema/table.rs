@@ -141,6 +141,9 @@ pub struct SourceTable {
     /// Positions in `columns` of the primary key's columns, in key order; else of the first unique key whose columns are
     /// all NOT NULL; else empty.
     pub key: Vec<usize>,
+    /// Of MariaDB's system-versioned tables: the column that says until when a row is current, which may be one that isn't shown.
+    #[serde(default)]
+    pub row_end: Option<String>,
     /// The name of the index that `key` is taken from, `PRIMARY` for the primary key.
     pub key_index: Option<String>,
     /// The server's estimate of the number of rows.

@@ -260,6 +260,7 @@ fn ssl(settings: &SourceSettings) -> Option<SslOpts> {
 }
 
 /// A connection for questions: `mysql_async`'s, with the room's errors.
+#[derive(Debug)]
 pub(super) struct Control {
     conn: Conn,
 }

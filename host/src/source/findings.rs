@@ -1,5 +1,7 @@
 //! Findings: what stands in the way of a copy, or makes it less than it could be, before anything is copied.
 
+mod binlog;
+
 use super::connect::{Control, Source, cell};
 use super::error::SourceError;
 use super::keys::{quoted, quoted_table};
@@ -10,87 +12,128 @@ use crate::schema::finding::{Finding, Severity};
 
 impl Source {
     /// Looks for what stands in the way of copying these tables: privileges, keys, engines, values. Reads the TINYINT(1) columns.
+    /// Of a pipe that follows, also what the binlog would not tell.
     ///
     /// # Errors
     /// A lost connection.
-    pub async fn findings(&self, tables: &[SourceTable]) -> Result<Vec<Finding>, SourceError> {
+    pub async fn findings(
+        &self,
+        tables: &[SourceTable],
+        follows: bool,
+    ) -> Result<Vec<Finding>, SourceError> {
         let mut control = self.control().await?;
         let mut findings = Vec::new();
-        self.server_findings(&mut control, &mut findings).await?;
+        let grants = Grants(column(&mut control, "SHOW GRANTS", "the user's grants").await?);
+        snapshot_findings(&grants, &mut findings);
         for table in tables {
             table_findings(&mut control, table, &mut findings).await?;
+        }
+        if follows {
+            self.binlog_findings(&mut control, &grants, tables, &mut findings)
+                .await?;
+        } else {
+            position_findings(&mut control, &grants, &mut findings).await?;
         }
         control.close().await;
         findings.sort_by_key(|finding| finding.severity);
         Ok(findings)
     }
+}
 
-    async fn server_findings(
-        &self,
-        control: &mut Control,
-        findings: &mut Vec<Finding>,
-    ) -> Result<(), SourceError> {
-        let grants: Vec<String> = column(control, "SHOW GRANTS", "the user's grants").await?;
-        let global: Vec<_> = grants
+/// What a snapshot of all tables at one moment needs.
+fn snapshot_findings(grants: &Grants, findings: &mut Vec<Finding>) {
+    if grants.has("RELOAD") {
+        return;
+    }
+    let unsure = grants.unsure();
+    findings.push(match grants.has_anywhere("LOCK TABLES") {
+        true => Finding::new(
+            Severity::Info,
+            "source",
+            format!("without the privilege RELOAD{unsure} the tables are locked one by one for the moment of the snapshot"),
+        ),
+        false => Finding::new(
+            Severity::Warning,
+            "source",
+            format!(
+                "the user has neither RELOAD nor LOCK TABLES{unsure}: the tables may be copied at different moments; \
+                 GRANT RELOAD ON *.* for a copy of one moment"
+            ),
+        ),
+    });
+}
+
+/// What keeps a snapshot from knowing its place in the binlog, which a pipe that doesn't follow can do without.
+async fn position_findings(
+    control: &mut Control,
+    grants: &Grants,
+    findings: &mut Vec<Finding>,
+) -> Result<(), SourceError> {
+    if !grants.see_position() {
+        let unsure = grants.unsure();
+        findings.push(Finding::new(
+            Severity::Warning,
+            "source",
+            format!("without the privilege REPLICATION CLIENT{unsure} the snapshot's binlog position is unknown"),
+        ));
+    }
+    let log_bin: Vec<u8> = column(
+        control,
+        "SELECT @@global.log_bin",
+        "whether there is a binlog",
+    )
+    .await?;
+    if log_bin.first() == Some(&0) {
+        findings.push(Finding::new(
+            Severity::Info,
+            "source",
+            "the server writes no binlog, so the snapshot has no position in it",
+        ));
+    }
+    Ok(())
+}
+
+/// The lines of SHOW GRANTS.
+struct Grants(Vec<String>);
+
+impl Grants {
+    /// Whether the user has a privilege on everything.
+    fn has(&self, privilege: &str) -> bool {
+        let global = |grant: &&String| grant.contains(" ON *.* ");
+        self.0
             .iter()
-            .filter(|grant| grant.contains(" ON *.* "))
-            .collect();
-        let has = |privilege: &str| {
-            global
-                .iter()
-                .any(|grant| grants_privilege(grant, privilege))
-        };
-        // A role's privileges don't show here: then there may be more than is seen.
-        let complete = !grants.iter().any(|grant| !grant.contains(" ON "));
-        let unsure = if complete {
-            ""
-        } else {
-            " (unless a role has it)"
-        };
-        if !has("RELOAD") {
-            let lock_tables = grants
-                .iter()
-                .any(|grant| grants_privilege(grant, "LOCK TABLES"));
-            findings.push(match lock_tables {
-                true => Finding::new(
-                    Severity::Info,
-                    "source",
-                    format!("without the privilege RELOAD{unsure} the tables are locked one by one for the moment of the snapshot"),
-                ),
-                false => Finding::new(
-                    Severity::Warning,
-                    "source",
-                    format!(
-                        "the user has neither RELOAD nor LOCK TABLES{unsure}: the tables may be copied at different moments; \
-                         GRANT RELOAD ON *.* for a copy of one moment"
-                    ),
-                ),
-            });
-        }
-        if !["REPLICATION CLIENT", "BINLOG MONITOR", "SUPER"]
+            .filter(global)
+            .any(|grant| grants_privilege(grant, privilege))
+    }
+
+    /// Whether it has one of several that serve.
+    fn has_any(&self, privileges: &[&str]) -> bool {
+        privileges.iter().any(|privilege| self.has(privilege))
+    }
+
+    /// Whether the user may see where the binlog is.
+    fn see_position(&self) -> bool {
+        self.has_any(&["REPLICATION CLIENT", "BINLOG MONITOR", "SUPER"])
+    }
+
+    /// Whether it has a privilege on anything.
+    fn has_anywhere(&self, privilege: &str) -> bool {
+        self.0
             .iter()
-            .any(|privilege| has(privilege))
-        {
-            findings.push(Finding::new(
-                Severity::Warning,
-                "source",
-                format!("without the privilege REPLICATION CLIENT{unsure} the snapshot's binlog position is unknown"),
-            ));
+            .any(|grant| grants_privilege(grant, privilege))
+    }
+
+    /// Whether all that the user has is seen: a role's privileges may not show.
+    fn complete(&self) -> bool {
+        self.0.iter().all(|grant| grant.contains(" ON "))
+    }
+
+    /// What is said behind a privilege that isn't seen.
+    fn unsure(&self) -> &'static str {
+        match self.complete() {
+            true => "",
+            false => " (unless a role has it)",
         }
-        let log_bin: Vec<u8> = column(
-            control,
-            "SELECT @@global.log_bin",
-            "whether there is a binlog",
-        )
-        .await?;
-        if log_bin.first() == Some(&0) {
-            findings.push(Finding::new(
-                Severity::Info,
-                "source",
-                "the server writes no binlog, so the snapshot has no position in it",
-            ));
-        }
-        Ok(())
     }
 }
 

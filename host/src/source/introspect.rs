@@ -20,6 +20,9 @@ const WITHIN_UNICODE: [&str; 20] = [
     "macroman", "binary",
 ];
 
+/// The column of a system-versioned table that says until when a row is current, where the table names none.
+const HIDDEN_ROW_END: &str = "row_end";
+
 /// A table or view, as a list of them shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableSummary {
@@ -116,7 +119,9 @@ impl Source {
                 table: name.clone(),
             });
         }
-        let columns = self.columns(control, name).await?;
+        let (columns, row_end) = self.columns(control, name).await?;
+        let row_end = (kind == "SYSTEM VERSIONED")
+            .then(|| row_end.unwrap_or_else(|| HIDDEN_ROW_END.to_owned()));
         let indexes = self.unique_indexes(control, name).await?;
         let position = |column: &String| columns.iter().position(|c| c.name == *column);
         // The primary key is the first, if there is one.
@@ -133,6 +138,7 @@ impl Source {
             name: name.clone(),
             columns,
             key,
+            row_end,
             key_index,
             estimated_rows: cell(about, 1).unwrap_or(0),
             estimated_bytes: cell(about, 2).unwrap_or(0),
@@ -144,7 +150,7 @@ impl Source {
         &self,
         control: &mut Control,
         name: &TableName,
-    ) -> Result<Vec<SourceColumn>, SourceError> {
+    ) -> Result<(Vec<SourceColumn>, Option<String>), SourceError> {
         // MariaDB's JSON is a LONGTEXT with a check: it stays text, which is what it is copied as in any case.
         let sql = "SELECT column_name, column_type, is_nullable, column_comment, generation_expression, character_set_name FROM information_schema.columns \
                    WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position";
@@ -152,6 +158,7 @@ impl Source {
         let action = format!("the columns of {name}");
         let rows = control.rows(sql, parameters, &action).await?;
         let mut columns = Vec::with_capacity(rows.len());
+        let mut row_end = None;
         for row in &rows {
             let (Some(column), Some(column_type)) =
                 (cell::<String>(row, 0), cell::<String>(row, 1))
@@ -161,6 +168,10 @@ impl Source {
                     reason: "a column without a name".into(),
                 });
             };
+            let expression = cell::<String>(row, 4);
+            if expression.as_deref() == Some("ROW END") {
+                row_end = Some(column.clone());
+            }
             let charset = cell::<String>(row, 5);
             let nullable = cell::<String>(row, 2).is_some_and(|nullable| nullable == "YES");
             match MysqlType::parse(&column_type) {
@@ -175,8 +186,7 @@ impl Source {
                     charset,
                     nullable,
                     comment: cell(row, 3).unwrap_or_default(),
-                    generated: cell::<String>(row, 4)
-                        .is_some_and(|expression| !expression.is_empty()),
+                    generated: expression.is_some_and(|expression| !expression.is_empty()),
                 }),
                 Err(cause) => {
                     return Err(SourceError::Type {
@@ -187,7 +197,7 @@ impl Source {
                 }
             }
         }
-        Ok(columns)
+        Ok((columns, row_end))
     }
 
     /// The unique indexes that a query may be told to use, the primary key first, then by name.

@@ -1,9 +1,10 @@
-//! The source: MySQL or MariaDB. Looks at tables, cuts them into chunks, opens a consistent snapshot, and turns rows into Arrow.
+//! The source: MySQL or MariaDB. Looks at tables, cuts them into chunks, opens a consistent snapshot, turns rows into Arrow, and follows
+//! the binlog.
 //!
 //! [`Source`] answers questions over short-lived connections of `mysql_async`, one a question. Rows come through a [`Reader`]: a
-//! blocking connection of its own, inside the snapshot, to be used from a dedicated thread. Everything is attempted once; what
-//! may be tried again says so ([`SourceError::is_transient`]). The module writes nothing to the source, holds no lock beyond
-//! [`Source::snapshot`], and knows neither ClickHouse nor transforms.
+//! blocking connection of its own, inside the snapshot, to be used from a dedicated thread. What is committed later comes through a
+//! [`Binlog`]. Everything is attempted once; what may be tried again says so ([`SourceError::is_transient`]). The module writes
+//! nothing to the source, holds no lock beyond [`Source::snapshot`], and knows neither ClickHouse nor transforms.
 
 mod binlog;
 mod charsets;
@@ -13,6 +14,7 @@ mod decode;
 mod defaults;
 mod error;
 mod findings;
+mod gauge;
 mod introspect;
 mod keys;
 mod reader;
@@ -28,6 +30,7 @@ pub use decode::{
 };
 pub use defaults::ColumnDefault;
 pub use error::SourceError;
+pub use gauge::{Gauge, ReplicaLag};
 pub use introspect::TableSummary;
 pub use reader::{ReadTotals, Reader};
 pub use snapshot::{Consistency, Snapshot};

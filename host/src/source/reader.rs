@@ -42,6 +42,11 @@ impl Reader {
         }
     }
 
+    /// The server's number for its connection.
+    pub fn id(&self) -> u32 {
+        self.connection.id()
+    }
+
     /// Reads a chunk's rows in the order of the key. The sink gets batches that are closed at the limits; no batch is empty. If it
     /// breaks, the rest is not read, and the reader is broken.
     ///

@@ -17,7 +17,7 @@ use super::error::SourceError;
 use super::keys::quoted_table;
 use super::reader::Reader;
 use super::wire::Connection;
-use crate::schema::{Position, TableName};
+use crate::schema::{DomainGtids, GtidSet, Position, TableName};
 
 /// How long a lock is waited for. Everyone else who writes waits behind it, so it is short.
 const LOCK_SECONDS: u64 = 30;
@@ -198,7 +198,10 @@ impl Source {
 
     /// The binlog's status: file, offset, databases that it has, databases that it leaves out, and MySQL's GTIDs; none if there is no
     /// binlog or the user may not see it.
-    async fn binlog_status(&self, control: &mut Control) -> Result<Option<Row>, SourceError> {
+    pub(super) async fn binlog_status(
+        &self,
+        control: &mut Control,
+    ) -> Result<Option<Row>, SourceError> {
         let renamed = self.server().flavor == Flavor::Mysql && self.version() >= (8, 2);
         let sql = if renamed {
             "SHOW BINARY LOG STATUS"
@@ -254,7 +257,10 @@ impl Source {
         // The fifth column is of the same moment; asking for @@gtid_executed would be another one.
         let gtid: Option<String> = cell(&status, 4);
         let gtid = gtid
-            .map(|gtid| gtid.replace(['\n', ' '], ""))
+            .map(|gtid| match GtidSet::parse(&gtid) {
+                Some(set) => set.to_string(),
+                None => gtid,
+            })
             .filter(|gtid| !gtid.is_empty());
         Ok(Some(Position { gtid, file, offset }))
     }
@@ -274,6 +280,11 @@ impl Source {
             Ok(rows) => rows
                 .first()
                 .and_then(|row| cell::<String>(row, 0))
+                // In the order of domains; the server has an order of its own.
+                .map(|gtid| match DomainGtids::parse(&gtid) {
+                    Some(gtids) => gtids.to_string(),
+                    None => gtid,
+                })
                 .filter(|gtid| !gtid.is_empty()),
             Err(error) if error.is_privilege() => None,
             Err(error) => return Err(error),

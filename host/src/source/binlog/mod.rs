@@ -52,6 +52,8 @@ pub struct Binlog {
     transaction: Transaction,
     /// Since when nothing has come; none while events come.
     silent_since: Option<Instant>,
+    /// How long nothing had come when the last event came.
+    was_silent: Option<Duration>,
     /// Set when an error was handed out: the stream can't go on.
     ended: bool,
 }
@@ -168,7 +170,7 @@ impl Binlog {
             Some(answer) => answer,
             None => self.wait().await?,
         };
-        self.silent_since = None;
+        self.was_silent = self.silent_since.take().map(|since| since.elapsed());
         match answer {
             Some(Ok(event)) => Ok(event),
             Some(Err(error)) => {

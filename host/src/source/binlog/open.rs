@@ -15,6 +15,8 @@ use crate::source::error::SourceError;
 const ACTION: &str = "the binlog";
 /// The server's error of everything that is wrong with a dump.
 const DUMP_FAILED: u16 = 1236;
+/// MariaDB's error of a reader that another one of its number has replaced; MySQL says it with the error before.
+const ALREADY_CONNECTED: u16 = 4052;
 /// The server's errors of a missing privilege.
 const DENIED: [u16; 2] = [1045, 1227];
 /// What servers say of a place that they don't have: purged, of another server's binlog, of one that was reset.
@@ -29,6 +31,9 @@ const GONE: [&str; 9] = [
     "not in the master's binlog",
     "has more GTIDs than",
 ];
+/// How often, and after what pause, a server is asked again whether it has executed what was read from it.
+const EXECUTED_ATTEMPTS: u32 = 4;
+const EXECUTED_PAUSE: Duration = Duration::from_millis(500);
 /// COM_BINLOG_DUMP has 32 bits for the offset.
 const LARGEST_OFFSET: u64 = u32::MAX as u64;
 /// The first event of a file.
@@ -89,24 +94,43 @@ impl Source {
             place: Place::new(from, gtids),
             transaction: Transaction::default(),
             silent_since: None,
+            was_silent: None,
             ended: false,
         })
     }
 }
 
-/// The position's GTID set, if the server goes by GTIDs.
+/// The position's GTID set, if the server goes by GTIDs. A server that has not executed all of it is another one than the tables were
+/// read from, or was reset: it would send what it likes, as if that were new.
 async fn mysql_gtids(control: &mut Control, from: &Position) -> Result<Gtids, SourceError> {
     let Some(set) = from.gtid.as_deref().and_then(GtidSet::parse) else {
         return Ok(Gtids::None);
     };
-    let rows = control
-        .rows("SHOW GLOBAL VARIABLES LIKE 'gtid_mode'", vec![], ACTION)
-        .await?;
+    let mode = "SHOW GLOBAL VARIABLES LIKE 'gtid_mode'";
+    let rows = control.rows(mode, vec![], ACTION).await?;
     let mode: Option<String> = rows.first().and_then(|row| cell(row, 1));
-    match mode.as_deref() {
-        Some("ON") => Ok(Gtids::Set(set)),
-        _ => Ok(Gtids::None),
+    if mode.as_deref() != Some("ON") {
+        return Ok(Gtids::None);
     }
+    for attempt in 0.. {
+        let sql = "SELECT @@GLOBAL.gtid_executed";
+        let rows = control.rows(sql, vec![], ACTION).await?;
+        let executed: Option<String> = rows.first().and_then(|row| cell(row, 0));
+        let executed = executed.as_deref().and_then(GtidSet::parse);
+        if executed.is_some_and(|executed| executed.contains(&set)) {
+            break;
+        }
+        // A transaction is in the binlog a moment before it counts as executed.
+        if attempt == EXECUTED_ATTEMPTS {
+            return Err(SourceError::Purged {
+                position: from.clone(),
+                message: "it has not executed all the transactions that were followed; it is another server, or its binlog was reset"
+                    .to_owned(),
+            });
+        }
+        tokio::time::sleep(EXECUTED_PAUSE).await;
+    }
+    Ok(Gtids::Set(set))
 }
 
 fn mariadb_gtids(from: &Position) -> Gtids {
@@ -144,6 +168,12 @@ pub(super) fn refused(
     let is_privilege =
         matches!(&error, mysql_async::Error::Server(error) if DENIED.contains(&error.code));
     match error {
+        mysql_async::Error::Server(error) if error.code == ALREADY_CONNECTED => {
+            SourceError::ServerIdTaken {
+                server_id: settings.server_id,
+                message: error.message,
+            }
+        }
         mysql_async::Error::Server(error) if error.code == DUMP_FAILED => {
             dump_failed(error.message, position, settings)
         }
@@ -198,5 +228,96 @@ fn dump_failed(message: String, position: &Position, settings: &BinlogSettings) 
         action: ACTION.to_owned(),
         code: DUMP_FAILED,
         message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mysql_async::ServerError;
+
+    use super::*;
+
+    fn of(code: u16, message: &str) -> SourceError {
+        let position = Position {
+            gtid: None,
+            file: "binlog.000007".to_owned(),
+            offset: 4,
+        };
+        let settings = BinlogSettings {
+            server_id: 7,
+            heartbeat: Duration::from_secs(5),
+        };
+        let error = ServerError {
+            code,
+            message: message.to_owned(),
+            state: "HY000".to_owned(),
+        };
+        refused(mysql_async::Error::Server(error), &position, &settings)
+    }
+
+    #[test]
+    fn what_the_servers_say_is_told_apart() {
+        for gone in [
+            "Cannot replicate because the source purged required binary logs. Replicate the missing transactions from elsewhere",
+            "The slave is connecting using CHANGE MASTER TO MASTER_AUTO_POSITION = 1, but the master has purged binary logs containing \
+             GTIDs that the slave requires.",
+            "Could not find first log file name in binary log index file",
+            "Client requested source to start replication from position > file size",
+            "Client requested master to start replication from impossible position; the first event 'binlog.000007' at 900000000",
+            "Could not find GTID state requested by slave in any binlog files. Probably the slave state is too old",
+            "Error: connecting slave requested to start from GTID 0-2-99, which is not in the master's binlog",
+            "Replica has more GTIDs than the source has, using the source's SERVER_UUID.",
+        ] {
+            let error = of(1236, gone);
+            assert!(matches!(error, SourceError::Purged { .. }), "{gone}");
+            assert!(!error.is_transient() && !error.connection_lost());
+        }
+        for taken in [
+            of(
+                1236,
+                "A replica with the same server_uuid/server_id as this replica has connected to the source",
+            ),
+            of(
+                4052,
+                "A slave with the same server_uuid/server_id is already connected",
+            ),
+        ] {
+            assert!(matches!(
+                taken,
+                SourceError::ServerIdTaken { server_id: 7, .. }
+            ));
+            assert!(!taken.is_transient());
+        }
+        assert!(matches!(
+            of(
+                1227,
+                "Access denied; you need (at least one of) the REPLICATION SLAVE privilege(s) for this operation"
+            ),
+            SourceError::ReplicationDenied { .. }
+        ));
+        let truncated = of(
+            1236,
+            "binlog truncated in the middle of event; consider out of disk space on source",
+        );
+        assert!(matches!(truncated, SourceError::Server { code: 1236, .. }));
+        assert!(of(1053, "Server shutdown in progress").connection_lost());
+    }
+
+    #[test]
+    fn a_lost_connection_is_not_an_unreadable_event() {
+        let of = |kind, text: &str| {
+            let error = std::io::Error::new(kind, text.to_owned());
+            is_of_the_connection(&IoError::Io(error))
+        };
+        assert!(of(ErrorKind::UnexpectedEof, "connection closed"));
+        assert!(of(ErrorKind::ConnectionReset, "reset"));
+        assert!(!of(
+            ErrorKind::UnexpectedEof,
+            "can't parse: buf doesn't have enough data"
+        ));
+        assert!(!of(
+            ErrorKind::Other,
+            "bytes remaining on stream while reading RotateEvent"
+        ));
     }
 }

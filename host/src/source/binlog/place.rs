@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::schema::position::file_number;
 use crate::schema::{DomainGtids, GtidSet, Position};
 
 /// A transaction's id.
@@ -100,9 +101,13 @@ impl Place {
     pub(super) fn rotate(&mut self, file: &str, offset: u64) {
         self.now_in = file.into();
         self.now_at = offset;
-        // By GTIDs the server begins with the file in which it finds the first one that is wanted: that is before the place.
+        // By GTIDs the server begins with the file in which the first one that is wanted may be: that can be before the place.
         let first = !std::mem::replace(&mut self.named, true);
-        if !first || matches!(self.gtids, Gtids::None) {
+        let before = first && !matches!(self.gtids, Gtids::None) && {
+            let (place, here) = (file_number(&self.file), file_number(file));
+            here.zip(place).is_none_or(|(here, place)| here <= place)
+        };
+        if !before {
             self.file = self.now_in.clone();
             self.offset = offset;
         }
@@ -128,11 +133,94 @@ impl Place {
         self.offset = self.now_at;
     }
 
-    /// The server has read this far, and there was nothing for us.
+    /// The server has read this far, and there was nothing for us. Only between transactions.
     pub(super) fn idle(&mut self, file: &[u8], end: u32) {
-        if file == self.now_in.as_bytes() && u64::from(end) > self.now_at {
-            self.now_at = end.into();
+        if file == self.now_in.as_bytes() {
+            self.now_at = self.now_at.max(end.into());
+            self.rest();
+        }
+    }
+
+    /// What was read last is part of no transaction: a file's head, to which the server's own position belongs. Never goes back.
+    pub(super) fn rest(&mut self) {
+        let here = file_number(&self.now_in).map(|(_, number)| (number, self.now_at));
+        let place = file_number(&self.file).map(|(_, number)| (number, self.offset));
+        if here > place {
             self.commit(None);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(gtid: Option<&str>, file: &str, offset: u64) -> Position {
+        Position {
+            gtid: gtid.map(str::to_owned),
+            file: file.to_owned(),
+            offset,
+        }
+    }
+
+    #[test]
+    fn by_file_the_place_follows_the_files() {
+        let mut place = Place::new(&at(None, "b.000001", 157), Gtids::None);
+        place.rotate("b.000001", 157);
+        place.advance(200);
+        assert_eq!(
+            place.position(),
+            at(None, "b.000001", 157),
+            "not committed yet"
+        );
+        place.commit(Some(&Gtid::Anonymous));
+        assert_eq!(place.position(), at(None, "b.000001", 200));
+        place.rotate("b.000002", 4);
+        assert_eq!(place.position(), at(None, "b.000002", 4));
+        place.advance(126);
+        place.rest();
+        assert_eq!(
+            place.position(),
+            at(None, "b.000002", 126),
+            "a new file's head"
+        );
+        place.idle(b"b.000001", 900);
+        assert_eq!(
+            place.position(),
+            at(None, "b.000002", 126),
+            "another file's"
+        );
+        place.idle(b"b.000002", 900);
+        assert_eq!(place.position(), at(None, "b.000002", 900));
+    }
+
+    #[test]
+    fn by_gtids_the_place_stays_until_there_is_something_new() {
+        let from = at(Some("0-1-7"), "b.000009", 500);
+        let gtids = DomainGtids::parse("0-1-7").unwrap();
+        let mut place = Place::new(&from, Gtids::Domains(gtids));
+        // The server begins with the file that has the transaction, from its start.
+        place.rotate("b.000008", 4);
+        place.advance(126);
+        place.rest();
+        assert_eq!(place.position(), from);
+        place.rotate("b.000009", 4);
+        place.advance(560);
+        let (domain, server, number) = (5, 2, 1);
+        place.commit(Some(&Gtid::Domain {
+            domain,
+            server,
+            number,
+        }));
+        assert_eq!(place.position(), at(Some("0-1-7,5-2-1"), "b.000009", 560));
+    }
+
+    #[test]
+    fn a_file_may_be_longer_than_its_offsets() {
+        let mut place = Place::new(&at(None, "b.000001", 4), Gtids::None);
+        place.advance(u32::MAX - 10);
+        place.advance(90);
+        place.commit(None);
+        assert_eq!(place.position().offset, (1 << 32) + 90);
     }
 }

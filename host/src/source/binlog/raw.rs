@@ -5,6 +5,7 @@
 use std::io::Read;
 
 use bytes::Bytes;
+use flate2::Crc;
 use flate2::read::ZlibDecoder;
 use mysql_async::binlog::events::Event;
 
@@ -203,6 +204,27 @@ pub(super) fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
     (whole.len() as u64 == length).then_some(whole)
 }
 
+/// The name of the file that a rotation goes to. MariaDB's first one has a checksum at its end, before the driver can know that
+/// there are any.
+pub(super) fn next_file<'a>(event: &Event, name: &'a [u8]) -> &'a [u8] {
+    let header = event.header();
+    let Some((data, checksum)) = event.data().split_last_chunk::<4>() else {
+        return name;
+    };
+    let mut crc = Crc::new();
+    crc.update(&header.timestamp().to_le_bytes());
+    crc.update(&[header.event_type_raw()]);
+    crc.update(&header.server_id().to_le_bytes());
+    crc.update(&header.event_size().to_le_bytes());
+    crc.update(&header.log_pos().to_le_bytes());
+    crc.update(&header.flags_raw().to_le_bytes());
+    crc.update(data);
+    match crc.sum() == u32::from_le_bytes(*checksum) {
+        true => name.strip_suffix(checksum).unwrap_or(name),
+        false => name,
+    }
+}
+
 /// The parts of a query event that are of use.
 pub(super) struct QueryEvent<'a> {
     pub(super) database: &'a [u8],
@@ -250,4 +272,119 @@ impl MariaGtid {
 /// Whether an XA PREPARE event is of one phase, which is a commit.
 pub(super) fn one_phase(data: &[u8]) -> Option<bool> {
     Some(Body(data).number(1)? != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::ZlibEncoder;
+    use mysql_async::binlog::BinlogVersion;
+    use mysql_async::binlog::events::FormatDescriptionEvent;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn event(event_type: u8, body: &[u8]) -> Event {
+        let mut bytes = vec![0; 19];
+        bytes[4] = event_type;
+        bytes[9..13].copy_from_slice(&(19 + body.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(body);
+        Event::read(
+            &FormatDescriptionEvent::new(BinlogVersion::Version4),
+            &bytes[..],
+        )
+        .unwrap()
+    }
+
+    fn deflate(bytes: &[u8]) -> Vec<u8> {
+        let mut out = vec![0x84];
+        out.extend((bytes.len() as u32).to_be_bytes());
+        let mut encoder = ZlibEncoder::new(out, Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn rows_are_cut_out_of_their_event() {
+        let images = b"\0\x01\0\0\0\0\x02\0\0\0";
+        let update = [
+            &[9, 0, 0, 0, 0, 0, 1, 0, 4, 0, 7, 7, 9, 0xff, 1, 0x7f, 0][..],
+            images,
+        ]
+        .concat();
+        let rows = rows(event(kind::UPDATE_ROWS, &update)).unwrap().unwrap();
+        assert_eq!(
+            (rows.table_id, rows.change, rows.width),
+            (9, Change::Update, 9)
+        );
+        assert_eq!(
+            (rows.present_before, rows.present_after),
+            (vec![0xff, 1], vec![0x7f, 0])
+        );
+        assert_eq!(&rows.images[..], images);
+    }
+
+    #[test]
+    fn the_first_version_and_its_compressed_form() {
+        let images = [b"\0\x01\0\0\0".as_slice(); 30].concat();
+        let head = [9, 0, 0, 0, 0, 0, 1, 0, 1, 1];
+        for (event_type, body) in [
+            (kind::DELETE_ROWS_V1, images.clone()),
+            (kind::MARIADB_DELETE_ROWS_COMPRESSED_V1, deflate(&images)),
+        ] {
+            let rows = rows(event(event_type, &[&head[..], &body].concat()))
+                .unwrap()
+                .unwrap();
+            assert_eq!((rows.change, rows.width), (Change::Delete, 1));
+            assert_eq!((rows.present_before, rows.present_after), (vec![1], vec![]));
+            assert_eq!(&rows.images[..], &images);
+        }
+    }
+
+    #[test]
+    fn an_event_may_have_no_rows_or_be_cut() {
+        let none = [0xff, 0xff, 0xff, 0, 0, 0, 1, 0, 2, 0, 0];
+        assert!(matches!(rows(event(kind::WRITE_ROWS, &none)), Some(None)));
+        assert!(rows(event(kind::WRITE_ROWS, &none[..9])).is_none());
+    }
+
+    #[test]
+    fn only_what_was_compressed_whole_is_inflated() {
+        let text = b"UPDATE t SET a = 1".repeat(20);
+        let packed = deflate(&text);
+        assert_eq!(inflate(&packed), Some(text.clone()));
+        assert_eq!(inflate(&packed[..packed.len() - 6]), None);
+        let mut other = packed.clone();
+        other[4] += 1;
+        assert_eq!(inflate(&other), None, "another length");
+        other[0] = 0x94;
+        assert_eq!(inflate(&other), None, "another algorithm");
+        assert_eq!(inflate(&[]), None);
+    }
+
+    #[test]
+    fn a_checksum_is_no_part_of_a_name() {
+        let mut body = [&4u64.to_le_bytes()[..], b"binlog.000001"].concat();
+        let plain = event(kind::ROTATE, &body);
+        assert_eq!(next_file(&plain, &plain.data()[8..]), b"binlog.000001");
+        let mut header = [0; 19];
+        header[4] = kind::ROTATE;
+        header[9] = 19 + 21 + 4;
+        let mut crc = Crc::new();
+        crc.update(&header);
+        crc.update(&body);
+        body.extend(crc.sum().to_le_bytes());
+        let summed = event(kind::ROTATE, &body);
+        assert_eq!(next_file(&summed, &summed.data()[8..]), b"binlog.000001");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(event_type in 0..180u8, body in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = rows(event(event_type, &body));
+            let _ = (query(&body), inflate(&body), MariaGtid::read(&body), one_phase(&body));
+        }
+    }
 }

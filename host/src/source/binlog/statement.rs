@@ -130,6 +130,9 @@ const OTHER_OBJECTS: [&str; 24] = [
     "LOADABLE",
 ];
 
+/// What stands for bytes of another character set than UTF-8. A name with it is not the table's.
+const LOST_CHARACTER: char = char::REPLACEMENT_CHARACTER;
+
 /// Reads a query; `database` is the session's default.
 pub(super) fn read(text: &str, database: &str) -> Query {
     let mut head = Head::new(text, database);
@@ -416,7 +419,7 @@ impl<'a> Head<'a> {
         let first = self.name()?;
         match self.accept_token(&Token::Period) {
             true => Some(TableName::new(first, self.name()?)),
-            false if self.database.is_empty() => None,
+            false if self.database.is_empty() || self.database.contains(LOST_CHARACTER) => None,
             false => Some(TableName::new(self.database, first)),
         }
     }
@@ -429,7 +432,7 @@ impl<'a> Head<'a> {
             _ => return None,
         };
         self.at += 1;
-        (!name.is_empty()).then_some(name)
+        (!name.is_empty() && !name.contains(LOST_CHARACTER)).then_some(name)
     }
 
     /// The next token, in capitals, if it is a word without quotes.

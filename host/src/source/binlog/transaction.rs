@@ -92,7 +92,9 @@ impl Binlog {
                 event_type,
                 kind::HEARTBEAT | kind::HEARTBEAT_V2 | kind::ROTATE
             )
-            || self.transaction.payload;
+            || self.transaction.payload
+            // The file's first event, sent to a reader that begins behind it.
+            || event_type == kind::FORMAT_DESCRIPTION && u64::from(end) < self.place.now_at();
         if stands_nowhere {
             return Ok(());
         }
@@ -243,7 +245,11 @@ impl Binlog {
             return Ok(None);
         }
         self.place.idle(event.data(), event.header().log_pos());
-        Ok(Some(EventKind::Idle))
+        // MySQL also sends one at once where it leaves out transactions of the set: more may follow.
+        let idle = self
+            .was_silent
+            .is_some_and(|silent| silent >= self.settings.heartbeat / 4 * 3);
+        Ok(idle.then_some(EventKind::Idle))
     }
 
     fn rotate(&mut self, event: &RawEvent) -> Result<(), SourceError> {
@@ -251,13 +257,23 @@ impl Binlog {
         let rotate = event
             .read_event::<RotateEvent<'_>>()
             .map_err(|_| unreadable("a change of files"))?;
-        self.place.rotate(&rotate.name(), rotate.position());
+        let file = String::from_utf8_lossy(raw::next_file(event, rotate.name_raw()));
+        self.place.rotate(&file, rotate.position());
         Ok(())
     }
 
     /// Events that end it all, and events that mean nothing here.
-    fn other(&self, event_type: u8, flags: u16) -> Result<(), SourceError> {
+    fn other(&mut self, event_type: u8, flags: u16) -> Result<(), SourceError> {
         match event_type {
+            kind::FORMAT_DESCRIPTION
+            | kind::PREVIOUS_GTIDS
+            | kind::MARIADB_CHECKPOINT
+            | kind::MARIADB_GTID_LIST => {
+                if !self.transaction.is_under_way() {
+                    self.place.rest();
+                }
+                Ok(())
+            }
             kind::INCIDENT => Err(self.unfollowable(
                 "the server says that events may be missing (an incident); `tidemill resync` loads afresh",
             )),
@@ -276,15 +292,11 @@ impl Binlog {
             | kind::SLAVE
             | kind::RAND
             | kind::USER_VAR
-            | kind::FORMAT_DESCRIPTION
             | kind::IGNORABLE
             | kind::ROWS_QUERY
-            | kind::PREVIOUS_GTIDS
             | kind::TRANSACTION_CONTEXT
             | kind::VIEW_CHANGE
             | kind::MARIADB_ANNOTATE_ROWS
-            | kind::MARIADB_CHECKPOINT
-            | kind::MARIADB_GTID_LIST
             | kind::MARIADB_START_ENCRYPTION => Ok(()),
             _ if flags & IGNORABLE_FLAG != 0 => Ok(()),
             unknown => Err(self.unfollowable(&format!(

@@ -11,6 +11,7 @@ mod framing;
 mod geometry;
 mod image;
 mod number;
+mod store;
 mod temporal;
 mod text;
 

@@ -42,7 +42,7 @@ impl Packed {
     /// None for a shape that MySQL doesn't have.
     pub(in crate::source::decode) fn new(precision: u8, scale: u8) -> Option<Self> {
         let whole = precision.checked_sub(scale)?;
-        (precision >= 1 && precision <= 65 && scale <= 30).then_some(Self { whole, scale })
+        ((1..=65).contains(&precision) && scale <= 30).then_some(Self { whole, scale })
     }
 
     pub(in crate::source::decode) fn bytes(self) -> usize {
@@ -54,7 +54,7 @@ impl Packed {
     fn sizes(self) -> impl Iterator<Item = u8> {
         let (whole, scale) = (self.whole, self.scale);
         let nines = |digits: u8| std::iter::repeat_n(9, usize::from(digits / 9));
-        let short = |digits: u8| (digits % 9 > 0).then_some(digits % 9).into_iter();
+        let short = |digits: u8| Some(digits % 9).filter(|&digits| digits > 0).into_iter();
         short(whole)
             .chain(nines(whole))
             .chain(nines(scale))

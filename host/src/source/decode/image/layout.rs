@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use mysql_async::binlog::events::{OptionalMetadataField, TableMapEvent};
+use mysql_async::binlog::events::TableMapEvent;
 use mysql_async::consts::ColumnType;
 
-use super::{Content, Frame, Packed, temporal};
+use super::map::{MapColumn, columns};
+use super::{Content, Frame};
 use crate::schema::{Form, MysqlType, SourceColumn, SourceTable, TableName};
 use crate::source::decode::TableRead;
 use crate::source::decode::charset::{Charset, Charsets};
@@ -37,18 +38,8 @@ pub(in crate::source::decode) struct Slot {
 #[derive(Clone, Debug)]
 pub(in crate::source::decode) struct Layout {
     pub(in crate::source::decode) slots: Vec<Slot>,
-}
-
-/// A column as the map has it.
-struct MapColumn {
-    kind: ColumnType,
-    /// The type's own parameters.
-    metadata: [u8; 2],
-    unsigned: Option<bool>,
-    /// The collation of its text, by the server's number.
-    collation: Option<u16>,
-    /// The values of an ENUM or members of a SET, in its own character set.
-    values: Option<Vec<Vec<u8>>>,
+    /// The column that says until when a row is current; of system-versioned tables alone.
+    pub(in crate::source::decode) row_end: Option<usize>,
 }
 
 impl Layout {
@@ -70,7 +61,7 @@ impl Layout {
             }
             None => {
                 return Err(misfit(vec![format!(
-                    "it had {} columns and has {}, and the binlog doesn't name them (set binlog_row_metadata = FULL)",
+                    "{} columns are known and the binlog has {}, without names (set binlog_row_metadata = FULL)",
                     table.columns.len(),
                     columns.len()
                 )]));
@@ -98,8 +89,20 @@ impl Layout {
                 Err(problem) => problems.push(format!("column `{name}` {problem}")),
             }
         }
+        let row_end = table.row_end.as_deref().map(|end| match &names {
+            Some(names) => names.iter().position(|name| name == end),
+            None => table.column(end),
+        });
+        if row_end == Some(None) {
+            problems.push(
+                "its rows have versions, and the binlog doesn't say which are current".to_owned(),
+            );
+        }
         match problems.is_empty() {
-            true => Ok(Self { slots }),
+            true => Ok(Self {
+                slots,
+                row_end: row_end.flatten(),
+            }),
             false => Err(misfit(problems)),
         }
     }
@@ -137,7 +140,7 @@ fn slot(
         .iter()
         .position(|wanted| wanted.name == column.name);
     let content = match map.fits(&column.mysql_type) {
-        true => map.checked(column, charsets).map(|()| ()),
+        true => map.checked(column, charsets),
         false => Err(format!(
             "was {} and is {}",
             column.mysql_type.name(),
@@ -170,73 +173,6 @@ fn fraction(mysql_type: &MysqlType) -> u8 {
 }
 
 impl MapColumn {
-    fn is_old_temporal(&self) -> bool {
-        use ColumnType as T;
-        matches!(
-            self.kind,
-            T::MYSQL_TYPE_TIMESTAMP | T::MYSQL_TYPE_DATETIME | T::MYSQL_TYPE_TIME
-        )
-    }
-
-    /// The longest value in bytes, of CHAR and BINARY: two of its bits are hidden in the type.
-    fn string_bytes(&self) -> usize {
-        let [high, low] = self.metadata;
-        usize::from(!high & 0x30) << 4 | usize::from(low)
-    }
-
-    fn bits(&self) -> usize {
-        usize::from(self.metadata[1]) * 8 + usize::from(self.metadata[0])
-    }
-
-    fn decimal(&self) -> Option<Packed> {
-        Packed::new(self.metadata[0], self.metadata[1])
-    }
-
-    fn frame(&self) -> Result<Frame, String> {
-        use ColumnType as T;
-        let [first, second] = self.metadata;
-        let fraction = temporal::fraction_bytes(first);
-        let short = |longest: usize| Frame::Length(if longest > 255 { 2 } else { 1 });
-        Ok(match self.kind {
-            T::MYSQL_TYPE_TINY | T::MYSQL_TYPE_YEAR => Frame::Bytes(1),
-            T::MYSQL_TYPE_SHORT => Frame::Bytes(2),
-            T::MYSQL_TYPE_INT24
-            | T::MYSQL_TYPE_DATE
-            | T::MYSQL_TYPE_NEWDATE
-            | T::MYSQL_TYPE_TIME => Frame::Bytes(3),
-            T::MYSQL_TYPE_LONG | T::MYSQL_TYPE_TIMESTAMP => Frame::Bytes(4),
-            T::MYSQL_TYPE_LONGLONG | T::MYSQL_TYPE_DATETIME => Frame::Bytes(8),
-            T::MYSQL_TYPE_FLOAT => Frame::Bytes(4),
-            T::MYSQL_TYPE_DOUBLE => Frame::Bytes(8),
-            T::MYSQL_TYPE_TIME2 if first <= 6 => Frame::Bytes(3 + fraction),
-            T::MYSQL_TYPE_TIMESTAMP2 if first <= 6 => Frame::Bytes(4 + fraction),
-            T::MYSQL_TYPE_DATETIME2 if first <= 6 => Frame::Bytes(5 + fraction),
-            T::MYSQL_TYPE_NEWDECIMAL => {
-                Frame::Bytes(self.decimal().ok_or("has a decimal of no size")?.bytes())
-            }
-            T::MYSQL_TYPE_BIT => Frame::Bytes(self.bits().div_ceil(8)),
-            T::MYSQL_TYPE_ENUM | T::MYSQL_TYPE_SET if (1..=8).contains(&second) => {
-                Frame::Bytes(second.into())
-            }
-            T::MYSQL_TYPE_STRING => short(self.string_bytes()),
-            T::MYSQL_TYPE_VARCHAR | T::MYSQL_TYPE_VAR_STRING => {
-                short(usize::from(u16::from_le_bytes(self.metadata)))
-            }
-            T::MYSQL_TYPE_BLOB
-            | T::MYSQL_TYPE_TINY_BLOB
-            | T::MYSQL_TYPE_MEDIUM_BLOB
-            | T::MYSQL_TYPE_LONG_BLOB
-            | T::MYSQL_TYPE_GEOMETRY
-            | T::MYSQL_TYPE_JSON
-            | T::MYSQL_TYPE_VECTOR
-                if (1..=4).contains(&first) =>
-            {
-                Frame::Length(first.into())
-            }
-            other => return Err(format!("is of a type that can't be followed ({other:?})")),
-        })
-    }
-
     /// Whether the column is of this type, as far as the map tells.
     fn fits(&self, mysql_type: &MysqlType) -> bool {
         use ColumnType as T;
@@ -408,39 +344,6 @@ impl MapColumn {
             MysqlType::Inet6 => Content::Inet6,
         })
     }
-
-    /// The type as SQL writes it, as far as the map tells.
-    fn name(&self) -> String {
-        use ColumnType as T;
-        let [first, second] = self.metadata;
-        let name = match self.kind {
-            T::MYSQL_TYPE_TINY => "TINYINT",
-            T::MYSQL_TYPE_SHORT => "SMALLINT",
-            T::MYSQL_TYPE_INT24 => "MEDIUMINT",
-            T::MYSQL_TYPE_LONG => "INT",
-            T::MYSQL_TYPE_LONGLONG => "BIGINT",
-            T::MYSQL_TYPE_NEWDECIMAL => return format!("DECIMAL({first},{second})"),
-            T::MYSQL_TYPE_BIT => return format!("BIT({})", self.bits()),
-            T::MYSQL_TYPE_DATETIME2 => return format!("DATETIME({first})"),
-            T::MYSQL_TYPE_TIMESTAMP2 => return format!("TIMESTAMP({first})"),
-            T::MYSQL_TYPE_TIME2 => return format!("TIME({first})"),
-            T::MYSQL_TYPE_STRING => {
-                return format!("a CHAR or BINARY of {} bytes", self.string_bytes());
-            }
-            T::MYSQL_TYPE_VARCHAR | T::MYSQL_TYPE_VAR_STRING => "a VARCHAR or VARBINARY",
-            T::MYSQL_TYPE_BLOB => "a TEXT or BLOB",
-            T::MYSQL_TYPE_ENUM => "an ENUM of another size",
-            T::MYSQL_TYPE_SET => "a SET of another size",
-            other => {
-                let name = format!("{other:?}");
-                return name.trim_start_matches("MYSQL_TYPE_").to_owned();
-            }
-        };
-        match self.unsigned {
-            Some(true) => format!("{name} UNSIGNED"),
-            _ => name.to_owned(),
-        }
-    }
 }
 
 /// The name of a character set without its alias.
@@ -453,103 +356,4 @@ fn same_set(name: &str) -> &str {
 
 fn charset(column: &SourceColumn, charsets: &Charsets) -> Option<Arc<Charset>> {
     charsets.get(column.charset.as_deref()?)
-}
-
-/// The columns of a map, and their names where it has them.
-fn columns(map: &TableMapEvent<'_>) -> Result<(Vec<MapColumn>, Option<Vec<String>>), String> {
-    let count = usize::try_from(map.columns_count()).map_err(|_| "it has no columns".to_owned())?;
-    let mut columns = Vec::with_capacity(count.min(4096));
-    for i in 0..count {
-        let kind = match map.get_column_type(i) {
-            Ok(Some(kind)) => kind,
-            // MariaDB's compressed columns, above all.
-            _ => {
-                return Err(format!(
-                    "its column number {} is of a type that can't be followed, such as a COMPRESSED one",
-                    i + 1
-                ));
-            }
-        };
-        let metadata = map.get_column_metadata(i).unwrap_or_default();
-        let byte = |at: usize| metadata.get(at).copied().unwrap_or(0);
-        columns.push(MapColumn {
-            kind,
-            metadata: [byte(0), byte(1)],
-            unsigned: None,
-            collation: None,
-            values: None,
-        });
-    }
-    let names = add_details(map, &mut columns)?;
-    Ok((columns, names))
-}
-
-/// Adds what the map has beyond the bare types, and returns the names.
-fn add_details(
-    map: &TableMapEvent<'_>,
-    columns: &mut [MapColumn],
-) -> Result<Option<Vec<String>>, String> {
-    use OptionalMetadataField as Field;
-    let mut names = None;
-    let of = |columns: &[MapColumn], kinds: fn(&ColumnType) -> bool| -> Vec<usize> {
-        (0..columns.len())
-            .filter(|&i| kinds(&columns[i].kind))
-            .collect()
-    };
-    // A field of a kind that isn't known says nothing that is asked for.
-    for field in map.iter_optional_meta().flatten() {
-        match field {
-            Field::Signedness(bits) => {
-                let numbers = of(columns, ColumnType::is_numeric_type);
-                for (i, bit) in numbers.into_iter().zip(bits.iter()) {
-                    columns[i].unsigned = Some(*bit);
-                }
-            }
-            Field::DefaultCharset(charset) => {
-                let texts = of(columns, ColumnType::is_character_type);
-                for &i in &texts {
-                    columns[i].collation = Some(charset.default_charset());
-                }
-                for other in charset.iter_non_default().flatten() {
-                    let at = usize::try_from(other.column_index()).unwrap_or(usize::MAX);
-                    if let Some(&i) = texts.get(at) {
-                        columns[i].collation = Some(other.charset());
-                    }
-                }
-            }
-            Field::ColumnCharset(charsets) => {
-                let texts = of(columns, ColumnType::is_character_type);
-                for (i, id) in texts.into_iter().zip(charsets.iter_charsets().flatten()) {
-                    columns[i].collation = Some(id);
-                }
-            }
-            Field::ColumnName(of_map) => {
-                let list: Vec<String> = of_map
-                    .iter_names()
-                    .flatten()
-                    .map(|name| name.name().into_owned())
-                    .collect();
-                if list.len() != columns.len() {
-                    return Err("its columns have not as many names in the binlog".to_owned());
-                }
-                names = Some(list);
-            }
-            Field::EnumStrValue(lists) => {
-                let enums = of(columns, ColumnType::is_enum_type);
-                for (i, list) in enums.into_iter().zip(lists.iter_values().flatten()) {
-                    let values = list.values().iter().map(|value| value.value_raw().to_vec());
-                    columns[i].values = Some(values.collect());
-                }
-            }
-            Field::SetStrValue(lists) => {
-                let sets = of(columns, ColumnType::is_set_type);
-                for (i, list) in sets.into_iter().zip(lists.iter_values().flatten()) {
-                    let values = list.values().iter().map(|value| value.value_raw().to_vec());
-                    columns[i].values = Some(values.collect());
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(names)
 }

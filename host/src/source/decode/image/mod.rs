@@ -7,6 +7,7 @@ mod address;
 mod decimal;
 mod json;
 pub(super) mod layout;
+mod map;
 mod temporal;
 
 use std::sync::Arc;

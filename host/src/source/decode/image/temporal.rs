@@ -156,8 +156,8 @@ fn instant(seconds: u32, micros: u32) -> Framed {
 /// TIME: three bytes of parts, then the fraction, all of them one number that is moved up so that it has no sign.
 #[inline]
 pub(in crate::source::decode) fn time(cell: &[u8]) -> Framed {
-    let bits = 8 * cell.len().clamp(1, 8) as u32;
-    let value = big_endian(cell) as i64 - (1i64 << (bits - 1));
+    let bits = 8 * cell.len().clamp(1, 7) as u32;
+    let value = (big_endian(cell) as i64).wrapping_sub(1i64 << (bits - 1));
     let (negative, value) = (value < 0, value.unsigned_abs());
     let fraction_bits = bits.saturating_sub(24);
     let unit = [1_000_000, 10_000, 100, 1][(fraction_bits / 8).min(3) as usize];
@@ -245,9 +245,12 @@ mod tests {
     fn dates_and_moments() {
         assert_eq!(date_text(&date(&[0x5D, 0xD0, 0x0F])), "2024-02-29");
         assert_eq!(date_text(&date(&[0, 0, 0])), "0000-00-00");
+        let parts = ((2013u64 * 13 + 11) << 5 | 29) << 17 | 12 << 12 | 34 << 6 | 56;
+        let whole = (parts | 0x80_0000_0000).to_be_bytes();
+        assert_eq!(text(&datetime(&whole[3..])), "2013-11-29 12:34:56.000000");
         assert_eq!(
-            text(&datetime(&[0x8C, 0xB2, 0x7B, 0xC4, 0x0F, 0x01])),
-            "2013-11-29 28:16:15.010000".replace("28", "28"),
+            text(&datetime(&[&whole[3..], &[1]].concat())),
+            "2013-11-29 12:34:56.010000"
         );
         assert_eq!(
             text(&old_datetime(&20_240_229_123_456u64.to_le_bytes())),

@@ -29,10 +29,55 @@ pub(super) fn write(value: f64, out: &mut Vec<u8>) {
         digits[count] = digit;
         count += 1;
     }
+    if count >= TIE_DIGITS && digits[count - 1] % 2 == 1 {
+        to_even(value.abs(), exponent, &mut digits[..count]);
+    }
     if value.is_sign_negative() {
         out.push(b'-');
     }
     digits_at(&digits[..count], exponent + 1, out);
+}
+
+/// The fewest digits that may be a value's shortest and yet not the value itself: of fewer, each reads back.
+const TIE_DIGITS: usize = 15;
+
+/// Where a value lies midway between two texts of as many digits, MySQL writes the one whose last digit is even, and Rust the greater.
+#[cold]
+fn to_even(value: f64, exponent: i32, digits: &mut [u8]) {
+    // More digits than such a value has: its last one is a 5, and what follows are zeros.
+    let mut buffer = [0u8; 64];
+    let mut rest = &mut buffer[..];
+    let _ = write!(rest, "{value:.40e}");
+    let exact = buffer.iter().filter(|&&byte| byte != b'.');
+    let exact = exact.take_while(|byte| byte.is_ascii_digit()).copied();
+    let is_below = |digits: &[u8]| {
+        let mut exact = exact.clone().skip(digits.len() - 1);
+        exact
+            .next()
+            .is_some_and(|digit| digit + 1 == digits[digits.len() - 1])
+            && exact.next() == Some(b'5')
+            && exact.all(|digit| digit == b'0')
+    };
+    if !is_below(digits) {
+        return;
+    }
+    let last = digits.len() - 1;
+    digits[last] -= 1;
+    // Below a power of two, values lie closer together: the lesser text may be another value's.
+    let mut text = [0u8; 32];
+    let mut rest = &mut text[..];
+    let (first, others) = digits.split_at(1);
+    let written = (|| {
+        rest.write_all(first)?;
+        rest.write_all(b".")?;
+        rest.write_all(others)?;
+        write!(rest, "e{exponent}")
+    })();
+    let length = 32 - rest.len();
+    let back = std::str::from_utf8(&text[..length]).ok();
+    if written.is_err() || back.and_then(|text| text.parse().ok()) != Some(value) {
+        digits[last] += 1;
+    }
 }
 
 /// Writes digits with the point behind so many of them.
@@ -88,6 +133,9 @@ mod tests {
             (1e-15, "0.000000000000001"),
             (1e-16, "1e-16"),
             (1234567890123456.7, "1234567890123456.8"),
+            // Midway between two texts.
+            (1720510584897580.25, "1720510584897580.2"),
+            (598073865290291.9, "598073865290291.9"),
             (5e-324, "5e-324"),
             (f64::MAX, "1.7976931348623157e308"),
         ] {

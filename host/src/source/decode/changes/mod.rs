@@ -3,21 +3,25 @@
 //! A table's images become rows of batches of the same schema as the table's read; what each image is, and the version of its row event,
 //! stand beside them. The two images of an update are never parted by the end of a batch.
 
+mod images;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::RecordBatch;
 use mysql_async::binlog::events::TableMapEvent;
 
-use super::batch::{self, Gathered};
+use super::batch::Gathered;
 use super::charset::Charsets;
-use super::column::ColumnDecoder;
 use super::image::layout::{Layout, MapMisfit};
-use super::{Fault, ReadLimits, TableRead};
+use super::{ReadLimits, TableRead};
 use crate::schema::SourceTable;
 use crate::source::SourceError;
 use crate::source::binlog::{Change, Rows, TableMap};
+use images::{Images, Scratch, UNNAMED};
 
 /// Images of rows, in the order in which the server wrote them.
 #[derive(Clone, Debug)]
@@ -71,13 +75,6 @@ pub struct ChangeDecoder {
     closed_images: usize,
     closed_bytes: usize,
     scratch: Scratch,
-}
-
-/// Where the cells of the source key's columns are, in both images of an update: room that is used again and again.
-#[derive(Default)]
-struct Scratch {
-    before: Vec<(usize, usize)>,
-    after: Vec<(usize, usize)>,
 }
 
 impl std::fmt::Debug for ChangeDecoder {
@@ -178,17 +175,17 @@ impl ChangeDecoder {
         let mut rest = &rows.images[..];
         let mut version = first_version;
         while !rest.is_empty() {
-            match rows.change {
-                Change::Insert => images.push(&mut rest, ImageKind::Insert, version)?,
-                Change::Delete => images.push(&mut rest, ImageKind::Delete, version)?,
-                Change::Update => {
-                    images.update(&mut rest, self.pairs, version, &mut self.scratch)?;
-                }
-            }
+            images.event(
+                &mut rest,
+                rows.change,
+                self.pairs,
+                version,
+                &mut self.scratch,
+            )?;
             version += 1;
             if images.gathered.is_full(self.limits) {
                 let bytes = images.gathered.bytes();
-                let closed = images.close()?;
+                let closed = close(images.gathered, images.read, images.kinds, images.versions)?;
                 self.closed_images += closed.as_ref().map_or(0, |closed| closed.kinds.len());
                 self.closed_bytes += bytes;
                 self.closed.extend(closed);
@@ -241,156 +238,7 @@ fn close(
     }))
 }
 
-/// A row of the binlog that has no name.
-const UNNAMED: &str = "of the binlog (its key is not read)";
-
 /// Whether the first bits are all set.
 fn all_present(bits: &[u8], width: usize) -> bool {
     (0..width).all(|i| bits.get(i / 8).is_some_and(|byte| byte >> (i % 8) & 1 == 1))
-}
-
-/// Where images go, and how they are laid out.
-struct Images<'a> {
-    layout: &'a Layout,
-    read: &'a TableRead,
-    gathered: &'a mut Gathered,
-    kinds: &'a mut Vec<ImageKind>,
-    versions: &'a mut Vec<u64>,
-    has_key: bool,
-}
-
-impl Images<'_> {
-    /// Takes both images of an update; the first one only as far as it is wanted.
-    fn update(
-        &mut self,
-        rest: &mut &[u8],
-        pairs: Pairs,
-        version: u64,
-        scratch: &mut Scratch,
-    ) -> Result<(), SourceError> {
-        if pairs == Pairs::ChangedKeys && self.has_key {
-            let short = || self.read.protocol(batch::SHORT);
-            let before = *rest;
-            let length =
-                key_cells(self.layout, before, &mut scratch.before).map_err(|_| short())?;
-            let after = &before[length..];
-            key_cells(self.layout, after, &mut scratch.after).map_err(|_| short())?;
-            let pairs = scratch.before.iter().zip(&scratch.after);
-            let is_same = pairs
-                .map(|(was, is)| before[was.0..was.1] == after[is.0..is.1])
-                .all(|same| same);
-            if is_same {
-                *rest = after;
-                return self.push(rest, ImageKind::After, version);
-            }
-        }
-        self.push(rest, ImageKind::Before, version)?;
-        self.push(rest, ImageKind::After, version)
-    }
-
-    /// Takes the image that the bytes begin with.
-    #[inline]
-    fn push(&mut self, rest: &mut &[u8], kind: ImageKind, version: u64) -> Result<(), SourceError> {
-        let image = *rest;
-        let slots = &self.layout.slots;
-        let Some((nulls, mut cells)) = image.split_at_checked(slots.len().div_ceil(8)) else {
-            return Err(self.read.protocol(batch::SHORT));
-        };
-        for (i, slot) in slots.iter().enumerate() {
-            let is_null = nulls[i / 8] >> (i % 8) & 1 == 1;
-            let Some((at, content)) = &slot.target else {
-                if !is_null && slot.frame.take(&mut cells).is_err() {
-                    return Err(self.read.protocol(batch::SHORT));
-                }
-                continue;
-            };
-            let column = &mut self.gathered.columns[*at];
-            if is_null {
-                if !column.push_null() {
-                    return Err(self.read.was_not_null(*at));
-                }
-                continue;
-            }
-            let pushed = slot
-                .frame
-                .take(&mut cells)
-                .and_then(|cell| column.push_image(content, cell));
-            if let Err(fault) = pushed {
-                return Err(self.fault(*at, fault, image));
-            }
-        }
-        *rest = cells;
-        self.gathered.rows += 1;
-        self.kinds.push(kind);
-        self.versions.push(version);
-        Ok(())
-    }
-
-    fn close(&mut self) -> Result<Option<Changes>, SourceError> {
-        close(self.gathered, self.read, self.kinds, self.versions)
-    }
-
-    #[cold]
-    fn fault(&self, column: usize, fault: Fault, image: &[u8]) -> SourceError {
-        match fault {
-            Fault::Short => self.read.protocol(batch::SHORT),
-            Fault::Value(problem) => self.read.value(column, self.row_name(image), &problem),
-        }
-    }
-
-    /// The name of a row by its image: its key is decoded by itself, cells that can't be are left out.
-    fn row_name(&self, image: &[u8]) -> String {
-        let columns = &self.read.columns;
-        let mut decoders: Vec<_> = columns.iter().map(ColumnDecoder::lenient).collect();
-        let slots = &self.layout.slots;
-        let (nulls, mut cells) = image.split_at(slots.len().div_ceil(8));
-        for (i, slot) in slots.iter().enumerate() {
-            let is_null = nulls[i / 8] >> (i % 8) & 1 == 1;
-            let cell = match is_null {
-                true => None,
-                false => slot.frame.take(&mut cells).ok(),
-            };
-            let Some((at, content)) = &slot.target else {
-                continue;
-            };
-            let pushed = cell.is_some_and(|cell| decoders[*at].push_image(content, cell).is_ok());
-            if !pushed {
-                decoders[*at] = ColumnDecoder::lenient(&columns[*at]);
-                decoders[*at].push_null();
-            }
-        }
-        let arrays: Vec<ArrayRef> = decoders
-            .iter_mut()
-            .map(|decoder| decoder.finish().0)
-            .collect();
-        self.read
-            .row_name(&arrays, 0)
-            .unwrap_or_else(|| UNNAMED.to_owned())
-    }
-}
-
-/// Finds the cells of the source key's columns in an image, and returns the image's length.
-#[inline]
-fn key_cells(
-    layout: &Layout,
-    image: &[u8],
-    found: &mut Vec<(usize, usize)>,
-) -> Result<usize, Fault> {
-    found.clear();
-    let (nulls, mut cells) = image
-        .split_at_checked(layout.slots.len().div_ceil(8))
-        .ok_or(Fault::Short)?;
-    for (i, slot) in layout.slots.iter().enumerate() {
-        let is_null = nulls[i / 8] >> (i % 8) & 1 == 1;
-        if !is_null {
-            let cell = slot.frame.take(&mut cells)?;
-            if slot.is_key {
-                let end = image.len() - cells.len();
-                found.push((end - cell.len(), end));
-            }
-        } else if slot.is_key {
-            found.push((0, 0));
-        }
-    }
-    Ok(image.len() - cells.len())
 }

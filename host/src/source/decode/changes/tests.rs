@@ -260,19 +260,19 @@ fn tables_that_were_changed_are_refused() {
     let wider = [ORDERS[0], (LONGLONG, &[][..]), ORDERS[2]];
     insta::assert_snapshot!(
         misfit(&orders, &table_map(&wider, None, None)),
-        @"shop.orders isn't what it was when it was looked at: column `n` was INT and is BIGINT"
+        @"shop.orders in the binlog isn't the table that was looked at: column `n` is BIGINT there and was INT"
     );
     insta::assert_snapshot!(
         misfit(&orders, &table_map(&ORDERS, None, Some(0))),
-        @"shop.orders isn't what it was when it was looked at: column `id` was INT UNSIGNED and is INT"
+        @"shop.orders in the binlog isn't the table that was looked at: column `id` is INT there and was INT UNSIGNED"
     );
     insta::assert_snapshot!(
         misfit(&orders, &table_map(&ORDERS[..2], Some(&["id", "m"]), None)),
-        @"shop.orders isn't what it was when it was looked at: column `n` is gone; column `t` is gone"
+        @"shop.orders in the binlog isn't the table that was looked at: column `n` is missing there; column `t` is missing there"
     );
     insta::assert_snapshot!(
         misfit(&orders, &table_map(&ORDERS[..2], None, None)),
-        @"shop.orders isn't what it was when it was looked at: 3 columns are known and the binlog has 2, without names (set binlog_row_metadata = FULL)"
+        @"shop.orders in the binlog isn't the table that was looked at: it has 2 columns there, without names, and had 3 (set binlog_row_metadata = FULL)"
     );
 }
 

@@ -16,7 +16,7 @@ use crate::source::decode::charset::{Charset, Charsets};
 
 /// A table in the binlog that isn't the table as it is known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{table} isn't what it was when it was looked at: {}", problems.join("; "))]
+#[error("{table} in the binlog isn't the table that was looked at: {}", problems.join("; "))]
 pub struct MapMisfit {
     /// The table.
     pub table: TableName,
@@ -61,9 +61,9 @@ impl Layout {
             }
             None => {
                 return Err(misfit(vec![format!(
-                    "{} columns are known and the binlog has {}, without names (set binlog_row_metadata = FULL)",
-                    table.columns.len(),
-                    columns.len()
+                    "it has {} columns there, without names, and had {} (set binlog_row_metadata = FULL)",
+                    columns.len(),
+                    table.columns.len()
                 )]));
             }
         };
@@ -72,7 +72,7 @@ impl Layout {
             let is_wanted = read.columns.iter().any(|wanted| wanted.name == column.name)
                 || table.key.contains(&i);
             if is_wanted && !known.contains(&Some(i)) {
-                problems.push(format!("column `{}` is gone", column.name));
+                problems.push(format!("column `{}` is missing there", column.name));
             }
         }
         let mut slots = Vec::with_capacity(columns.len());
@@ -95,7 +95,7 @@ impl Layout {
         });
         if row_end == Some(None) {
             problems.push(
-                "its rows have versions, and the binlog doesn't say which are current".to_owned(),
+                "its rows have versions, and which are current isn't told there (set binlog_row_metadata = FULL)".to_owned(),
             );
         }
         match problems.is_empty() {
@@ -142,9 +142,9 @@ fn slot(
     let content = match map.fits(&column.mysql_type) {
         true => map.checked(column, charsets),
         false => Err(format!(
-            "was {} and is {}",
-            column.mysql_type.name(),
-            map.name()
+            "is {} there and was {}",
+            map.name(),
+            column.mysql_type.name()
         )),
     };
     match target {
@@ -241,7 +241,9 @@ impl MapColumn {
         {
             let was = column.charset.as_deref().unwrap_or("binary");
             if same_set(was) != same_set(charset) {
-                return Err(format!("had the character set {was} and has {charset}"));
+                return Err(format!(
+                    "has the character set {charset} there and had {was}"
+                ));
             }
         }
         if let (Some(_), MysqlType::Enum { values } | MysqlType::Set { values }) =
@@ -251,7 +253,7 @@ impl MapColumn {
             let differs =
                 |(now, was): (&Option<String>, &String)| now.as_ref().is_some_and(|now| now != was);
             if now.len() != values.len() || now.iter().zip(values).any(differs) {
-                return Err("had other values in its type".to_owned());
+                return Err("has other values in its type there".to_owned());
             }
         }
         Ok(())

@@ -97,7 +97,7 @@ impl Following {
 
     /// Waits for the process to end by itself: its exit code and its JSON envelope.
     #[track_caller]
-    pub fn end(&mut self) -> super::world::Answer {
+    pub fn end(&mut self, world: &World) -> super::world::Answer {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("a child") {
@@ -108,7 +108,11 @@ impl Following {
                     stderr: text("err"),
                 };
             }
-            assert!(Instant::now() < deadline, "it does not end");
+            assert!(
+                Instant::now() < deadline,
+                "it does not end: {:#?}",
+                world.tidemill(&["status"]).json["result"]["cdc"]
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -117,7 +121,7 @@ impl Following {
     #[track_caller]
     pub fn pause(&mut self, world: &World) {
         world.tidemill(&["pause"]).ok();
-        let answer = self.end();
+        let answer = self.end(world);
         assert_eq!(answer.code, Some(10), "{answer:#?}");
     }
 

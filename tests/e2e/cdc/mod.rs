@@ -28,6 +28,8 @@ const QUICK: &str = "[snapshot]\nchunk_rows = 1000\nbatch_rows = 300\n";
 /// The writers' tables, with their first rows, in this world and its pipe.
 fn written(world: World, pace: Pace) -> (World, Writer) {
     let writer = Writer::new(&world, pace);
+    // A table of events is smaller when it is loaded afresh: then it has a row for each row, and none for what has happened.
+    let world = world.settings("[swap]\nmax_shrink = \"100%\"\nmax_growth = \"1000%\"\n");
     (Table::map_all(world), writer)
 }
 

@@ -58,6 +58,7 @@ fn writers_and_a_resync(flavor: Flavor) {
     assert_same(&world, &writer);
     let sampled = sampler.stop();
     assert!(sampled.changes > 10_000, "{sampled:?}");
+    assert_eq!(sampled.broken, 0, "a reader met an error: {sampled:?}");
     assert!(pipe.exits.is_empty(), "{:#?}", pipe.exits);
 }
 

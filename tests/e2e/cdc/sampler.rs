@@ -30,6 +30,9 @@ pub(super) struct Sampled {
     pub(super) keys: u64,
     /// Reads that failed, as they do while the server is down.
     pub(super) failed: u64,
+    /// Those of them that failed though their table had been there before, with the server's first word on it.
+    pub(super) broken: u64,
+    pub(super) first_error: String,
     /// Keys that had a new `rev`, or had come or gone, since they were read last.
     pub(super) changes: u64,
     /// What must not be: one sentence each.
@@ -83,8 +86,8 @@ impl Sampler {
             sampled.backwards[..sampled.backwards.len().min(20)].join("\n")
         );
         eprintln!(
-            "sampled: {} reads, {} keys, {} changes, {} reads failed",
-            sampled.reads, sampled.keys, sampled.changes, sampled.failed
+            "sampled: {} reads, {} keys, {} changes, {} reads failed, {} of them of tables that had been there",
+            sampled.reads, sampled.keys, sampled.changes, sampled.failed, sampled.broken
         );
         assert!(sampled.keys > 1000, "{sampled:?}");
         sampled
@@ -107,12 +110,22 @@ fn sample(
     let key = format!("concat({}, '')", table.key_columns().join(", '/', "));
     let part_of = format!("cityHash64({key}) % {PARTS}");
     let condition = part.map_or(String::new(), |part| format!(" WHERE {part_of} = {part}"));
-    let Ok(text) = reader.try_query(&format!(
+    let query = format!(
         "SELECT {key}, {part_of}, rev FROM {}{condition}",
         latest(table)
-    )) else {
-        sampled.failed += 1;
-        return;
+    );
+    let text = match reader.try_query(&query) {
+        Ok(text) => text,
+        Err(error) => {
+            sampled.failed += 1;
+            if !seen.is_empty() {
+                sampled.broken += 1;
+                if sampled.first_error.is_empty() {
+                    sampled.first_error = format!("{}: {error}", table.name());
+                }
+            }
+            return;
+        }
     };
     sampled.reads += 1;
     let mut found = HashMap::new();

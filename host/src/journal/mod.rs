@@ -322,8 +322,26 @@ impl Journal {
         })
     }
 
-    /// The one way to write: a transaction, with the step's line, between two places where a test may end the process.
+    /// A change with the line of its step.
     fn write(
+        &self,
+        resync: &str,
+        step: &str,
+        change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), JournalError> {
+        self.write_quietly(resync, step, |tx| {
+            change(tx)?;
+            tx.execute(
+                "INSERT INTO steps (resync, at, step) VALUES (?1, ?2, ?3)",
+                params![resync, Timestamp::now().to_string(), step],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// The one way to write: a transaction, between two places where a test may end the process. Without the step's line, for what is
+    /// done once a second for years.
+    fn write_quietly(
         &self,
         resync: &str,
         step: &str,
@@ -334,10 +352,6 @@ impl Journal {
         let written = (|| {
             let tx = connection.transaction()?;
             change(&tx)?;
-            tx.execute(
-                "INSERT INTO steps (resync, at, step) VALUES (?1, ?2, ?3)",
-                params![resync, Timestamp::now().to_string(), step],
-            )?;
             tx.commit()
         })();
         written.map_err(|cause| self.failed(cause))?;

@@ -442,7 +442,11 @@ pub fn status(pipe: &Pipe) -> Result<Status, Error> {
             ))
         })
         .collect();
-    status.drift = inspect::drift(pipe, &last_records(&journal)?);
+    let followed = match last.phase.is_over() && journal.stream(MAIN)?.is_some() {
+        true => Some(journal.followed(MAIN)?),
+        false => None,
+    };
+    status.drift = inspect::drift(pipe, &last_records(&journal)?, followed.as_deref());
     status.resync = Some(statistics::summary(&journal, &last)?);
     Ok(status)
 }

@@ -107,7 +107,7 @@ impl Writing {
             Some(gone) => failed.extend(gone),
         }
         for (sink, counted) in counts {
-            self.sinks[sink].record.counts += counted;
+            self.sinks[sink].count(counted);
         }
         self.reread |= !failed.is_empty();
         for (sink, reason) in failed.into_iter().chain(ended) {
@@ -128,9 +128,11 @@ impl Writing {
         self.stream.error = None;
         let records: Vec<FollowedRecord> =
             self.sinks.iter().map(|sink| sink.record.clone()).collect();
+        let changed = self.sinks.iter_mut().filter_map(Sink::take_changed);
+        let changed: Vec<FollowedRecord> = changed.collect();
         self.shared
             .journal
-            .write_stream(&self.name, &self.stream, &records, "changes written")?;
+            .write_stream(&self.name, &self.stream, &changed, "changes written")?;
         self.shared
             .live
             .written(&self.stream.position, end.timestamp, &records);
@@ -155,6 +157,7 @@ impl Writing {
                 .note(format!("{}: {reason}", record.source));
             record.state = state;
             record.reason = Some(reason);
+            self.sinks[sink].changed = true;
         }
     }
 

@@ -28,7 +28,7 @@ fn an_exchange_whose_answer_is_lost_is_not_done_twice() {
 #[test]
 fn a_clickhouse_that_is_killed_in_the_middle_of_an_insert_is_waited_for() {
     let world = World::of(MySql::new(Flavor::MySql), ClickHouse::disposable());
-    let mut world = shop::loaded(shop::with_mappings(world)).settings(
+    let world = shop::loaded(shop::with_mappings(world)).settings(
         "[snapshot]\nchunk_rows = 1000\nrows_per_second = 4000\n[verify]\nmode = \"full\"\n",
     );
     world.mysql.run("UPDATE orders SET total = 4;\n");

@@ -8,6 +8,7 @@ mod bad_input;
 mod binlog;
 mod brakes;
 mod cases;
+mod cdc;
 mod choices;
 mod clauses;
 mod cli;

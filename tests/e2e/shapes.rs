@@ -6,17 +6,17 @@ use crate::support::{Flavor, MySql, World};
 const SETTINGS: &str = "[snapshot]\nchunk_rows = 1000\n[verify]\nmode = \"full\"\n";
 
 /// A table of a shape.
-struct Shape {
-    table: &'static str,
+pub(crate) struct Shape {
+    pub(crate) table: &'static str,
     /// What stands in its parentheses and behind.
-    definition: &'static str,
+    pub(crate) definition: &'static str,
     /// The statements that fill it; in the table `x` a column `n` counts to 2,500.
-    rows: &'static str,
+    pub(crate) rows: &'static str,
     /// The columns that are compared, the first of which order the rows; as the order `1, 2, 3`.
-    columns: &'static str,
-    order: &'static str,
+    pub(crate) columns: &'static str,
+    pub(crate) order: &'static str,
     /// The key that it is copied by.
-    key: &'static [&'static str],
+    pub(crate) key: &'static [&'static str],
 }
 
 /// Shapes that both servers have.
@@ -328,26 +328,35 @@ const MARIADB_SHAPES: &[Shape] = &[
 ];
 
 impl Shape {
+    /// The shapes that a server has.
+    pub(crate) fn all(flavor: Flavor) -> impl Iterator<Item = &'static Self> {
+        SHAPES.iter().chain(match flavor {
+            Flavor::MySql => MYSQL_SHAPES,
+            Flavor::MariaDb => MARIADB_SHAPES,
+        })
+    }
+
     fn create(&self, mysql: &MySql) {
         let (table, definition, rows) = (self.table, self.definition, self.rows);
         mysql.run(&format!("CREATE TABLE {table} {definition};\n{rows};\n"));
     }
 }
 
+/// The table `x`, whose column counts.
+pub(crate) fn count_in_x(mysql: &MySql) {
+    mysql.run(&format!(
+        "{};\nCREATE TABLE x (n INT);\n\
+         INSERT INTO x WITH RECURSIVE x (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x WHERE n < 2500) SELECT n FROM x;\n",
+        mysql.flavor.deep_recursion()
+    ));
+}
+
 #[test]
 fn every_shape_of_a_table_is_copied_as_it_is() {
     for flavor in Flavor::ALL {
         let mut world = World::new(flavor).settings(SETTINGS);
-        let own = match flavor {
-            Flavor::MySql => MYSQL_SHAPES,
-            Flavor::MariaDb => MARIADB_SHAPES,
-        };
-        world.mysql.run(&format!(
-            "{};\nCREATE TABLE x (n INT);\n\
-             INSERT INTO x WITH RECURSIVE x (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x WHERE n < 2500) SELECT n FROM x;\n",
-            flavor.deep_recursion()
-        ));
-        let shapes = || SHAPES.iter().chain(own);
+        count_in_x(&world.mysql);
+        let shapes = || Shape::all(flavor);
         for shape in shapes() {
             shape.create(&world.mysql);
             world.add_table(shape.table, "");

@@ -12,14 +12,14 @@ const SETTINGS: &str =
 const RANDOM: usize = 200;
 
 /// A table of a type of the type table.
-struct Sampled {
-    table: String,
+pub(crate) struct Sampled {
+    pub(crate) table: String,
     sample: &'static Sample,
 }
 
 impl Sampled {
     /// A table for each type that the server has.
-    fn all(flavor: Flavor) -> Vec<Self> {
+    pub(crate) fn all(flavor: Flavor) -> Vec<Self> {
         let other = match flavor {
             Flavor::MySql => Servers::MariaDb,
             Flavor::MariaDb => Servers::Mysql,
@@ -33,7 +33,7 @@ impl Sampled {
     }
 
     /// An empty table with a column that may be NULL, unless ClickHouse has no NULL of the type, and one that may not.
-    fn create(&self, world: &World) {
+    pub(crate) fn create(&self, world: &World) {
         let null = if self.has_null() { "NULL" } else { "NOT NULL" };
         let (table, kind) = (&self.table, self.sample.sql);
         world.mysql.run(&format!(
@@ -46,7 +46,7 @@ impl Sampled {
     }
 
     /// Least, greatest, zero and boundary values, NULL, and random values; how many rows.
-    fn fill(&self, world: &World) -> u64 {
+    pub(crate) fn fill(&self, world: &World) -> u64 {
         let Sampled { table, sample } = self;
         let mut rows: Vec<String> = (sample.values.iter())
             .map(|value| format!("({value}, {value})"))
@@ -86,49 +86,69 @@ fn every_type_of_the_table_makes_the_round_trip() {
 /// The first and the last of Unicode's planes that have characters of scripts.
 const PLANES: std::ops::RangeInclusive<u32> = 1..=0x2_FFFF;
 
+/// A table for each character set of the server, empty and in the pipe, and `characters` with all of Unicode's: the names of the sets.
+pub(crate) fn character_tables(world: &mut World) -> Vec<String> {
+    let characters: Vec<String> = PLANES
+        .filter_map(char::from_u32)
+        .map(|c| format!("({}, X'{}')", u32::from(c), hex::encode(c.to_string())))
+        .collect();
+    world.mysql.run("CREATE TABLE characters (n INT PRIMARY KEY, c VARCHAR(1) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL);\n");
+    for some in characters.chunks(20_000) {
+        world.mysql.run(&format!(
+            "INSERT INTO characters VALUES {};\n",
+            some.join(", ")
+        ));
+    }
+    let sets = world.mysql.rows("SELECT character_set_name FROM information_schema.character_sets WHERE character_set_name <> 'binary'");
+    let sets: Vec<String> = sets.into_iter().flatten().flatten().collect();
+    for set in &sets {
+        world.mysql.run(&format!(
+            "CREATE TABLE {set} (id INT PRIMARY KEY, v TEXT CHARACTER SET {set} NOT NULL);\n"
+        ));
+        world.add_table(set, "");
+    }
+    sets
+}
+
+/// Fills the tables of character sets with the characters that each of them has, 64 a row.
+pub(crate) fn fill_character_tables(world: &World, sets: &[String]) {
+    for set in sets {
+        world.mysql.run(&format!(
+            "SET SESSION sql_mode = '';\n\
+             SET SESSION group_concat_max_len = 1000000;\n\
+             INSERT INTO {set} SELECT n DIV 64, CONVERT(GROUP_CONCAT(c ORDER BY n SEPARATOR '') USING {set}) FROM characters \
+               WHERE CAST(CONVERT(CONVERT(c USING {set}) USING utf8mb4) AS BINARY) = CAST(c AS BINARY) GROUP BY n DIV 64;\n"
+        ));
+    }
+}
+
+/// Expects that all the characters of these sets have arrived.
+#[track_caller]
+pub(crate) fn assert_characters(world: &World, sets: &[String]) {
+    let compared = world.assert_same_cells(sets);
+    assert!(
+        compared.tables > 35 && compared.rows > 10_000,
+        "{compared:?}"
+    );
+    for set in sets {
+        let found = world
+            .clickhouse
+            .query(&format!("SELECT sum(lengthUTF8(v)) FROM {{db}}.{set}"));
+        assert!(
+            found.parse::<u64>().is_ok_and(|characters| characters > 90),
+            "{set}: {found}"
+        );
+    }
+}
+
 #[test]
 fn every_character_of_every_character_set_arrives() {
     for flavor in Flavor::ALL {
         let mut world = World::new(flavor).settings(SETTINGS);
-        let characters: Vec<String> = PLANES
-            .filter_map(char::from_u32)
-            .map(|c| format!("({}, X'{}')", u32::from(c), hex::encode(c.to_string())))
-            .collect();
-        world.mysql.run("CREATE TABLE characters (n INT PRIMARY KEY, c VARCHAR(1) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL);\n");
-        for some in characters.chunks(20_000) {
-            world.mysql.run(&format!(
-                "INSERT INTO characters VALUES {};\n",
-                some.join(", ")
-            ));
-        }
-        let sets = world.mysql.rows("SELECT character_set_name FROM information_schema.character_sets WHERE character_set_name <> 'binary'");
-        let sets: Vec<String> = sets.into_iter().flatten().flatten().collect();
-        for set in &sets {
-            // Those that the set has, 64 a row.
-            world.mysql.run(&format!(
-                "SET SESSION sql_mode = '';\n\
-                 SET SESSION group_concat_max_len = 1000000;\n\
-                 CREATE TABLE {set} (id INT PRIMARY KEY, v TEXT CHARACTER SET {set} NOT NULL);\n\
-                 INSERT INTO {set} SELECT n DIV 64, CONVERT(GROUP_CONCAT(c ORDER BY n SEPARATOR '') USING {set}) FROM characters \
-                   WHERE CAST(CONVERT(CONVERT(c USING {set}) USING utf8mb4) AS BINARY) = CAST(c AS BINARY) GROUP BY n DIV 64;\n"
-            ));
-            world.add_table(set, "");
-        }
+        let sets = character_tables(&mut world);
+        fill_character_tables(&world, &sets);
         world.tidemill(&["run"]).ok();
-        let compared = world.assert_same_cells(&sets);
-        assert!(
-            compared.tables > 35 && compared.rows > 10_000,
-            "{compared:?}"
-        );
-        for set in &sets {
-            let found = world
-                .clickhouse
-                .query(&format!("SELECT sum(lengthUTF8(v)) FROM {{db}}.{set}"));
-            assert!(
-                found.parse::<u64>().is_ok_and(|characters| characters > 90),
-                "{set}: {found}"
-            );
-        }
+        assert_characters(&world, &sets);
     }
 }
 

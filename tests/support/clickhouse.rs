@@ -1,6 +1,7 @@
 //! A database of its own on a real ClickHouse, which `tidemill clickhouse` runs.
 
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clickhouse::Client;
@@ -22,7 +23,7 @@ pub struct ClickHouse {
 struct OwnServer {
     tcp_port: u16,
     data: tempfile::TempDir,
-    child: Option<Child>,
+    child: Mutex<Option<Child>>,
 }
 
 impl ClickHouse {
@@ -78,9 +79,9 @@ impl ClickHouse {
         let own = OwnServer {
             tcp_port: free_port(),
             data,
-            child: None,
+            child: Mutex::new(None),
         };
-        let mut server = Self {
+        let server = Self {
             http_port: free_port(),
             database,
             own: Some(own),
@@ -90,8 +91,8 @@ impl ClickHouse {
     }
 
     /// Starts the test's own server, at the same ports and with the same data as before.
-    pub fn start(&mut self) {
-        let own = self.own.as_mut().expect("a server of its own");
+    pub fn start(&self) {
+        let own = self.own.as_ref().expect("a server of its own");
         let child = Command::new(tidemill())
             .arg("clickhouse")
             .current_dir(own.data.path())
@@ -107,7 +108,7 @@ impl ClickHouse {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
-        own.child = Some(child.expect("the server starts"));
+        *own.child.lock().expect("not poisoned") = Some(child.expect("the server starts"));
         let deadline = Instant::now() + Duration::from_secs(60);
         while block_on(self.client().query("SELECT 1").execute()).is_err() {
             assert!(Instant::now() < deadline, "the server does not answer");
@@ -116,9 +117,10 @@ impl ClickHouse {
     }
 
     /// Kills the test's own server, as a crash would.
-    pub fn kill(&mut self) {
-        let own = self.own.as_mut().expect("a server of its own");
-        let mut child = own.child.take().expect("it runs");
+    pub fn kill(&self) {
+        let own = self.own.as_ref().expect("a server of its own");
+        let child = own.child.lock().expect("not poisoned").take();
+        let mut child = child.expect("it runs");
         child.kill().expect("it runs");
         child.wait().expect("it ends");
     }
@@ -158,21 +160,15 @@ impl ClickHouse {
 
     /// The same, or the server's error.
     pub fn try_query(&self, query: &str) -> Result<String, String> {
-        let query = query.replace("{db}", &self.database).replace('?', "??");
-        block_on(async {
-            let mut cursor = self
-                .client()
-                .query(&query)
-                .fetch_bytes("TabSeparated")
-                .map_err(|error| error.to_string())?;
-            let mut text = Vec::new();
-            while let Some(part) = cursor.next().await.map_err(|error| error.to_string())? {
-                text.extend_from_slice(&part);
-            }
-            Ok(String::from_utf8_lossy(&text)
-                .trim_end_matches('\n')
-                .to_owned())
-        })
+        self.reader().try_query(query)
+    }
+
+    /// A reader for another thread.
+    pub fn reader(&self) -> Reader {
+        Reader {
+            client: self.client(),
+            database: self.database.clone(),
+        }
     }
 
     /// The number of a table's visible rows.
@@ -185,7 +181,8 @@ impl ClickHouse {
 
 impl Drop for ClickHouse {
     fn drop(&mut self) {
-        match self.own.as_mut().and_then(|own| own.child.take()) {
+        let child = self.own.as_mut().map(|own| own.child.get_mut());
+        match child.and_then(|mut child| child.as_mut().ok()?.take()) {
             Some(mut child) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -196,6 +193,34 @@ impl Drop for ClickHouse {
             }
             None => {}
         }
+    }
+}
+
+/// Asks the server, from whatever thread.
+#[derive(Clone)]
+pub struct Reader {
+    client: Client,
+    database: String,
+}
+
+impl Reader {
+    /// The answer of a query as tab-separated values, without the last line end, or the server's error. `{db}` stands for the test's database.
+    pub fn try_query(&self, query: &str) -> Result<String, String> {
+        let query = query.replace("{db}", &self.database).replace('?', "??");
+        block_on(async {
+            let mut cursor = self
+                .client
+                .query(&query)
+                .fetch_bytes("TabSeparated")
+                .map_err(|error| error.to_string())?;
+            let mut text = Vec::new();
+            while let Some(part) = cursor.next().await.map_err(|error| error.to_string())? {
+                text.extend_from_slice(&part);
+            }
+            Ok(String::from_utf8_lossy(&text)
+                .trim_end_matches('\n')
+                .to_owned())
+        })
     }
 }
 

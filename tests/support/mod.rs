@@ -9,6 +9,8 @@
 )]
 
 pub mod clickhouse;
+pub mod dice;
+pub mod follow;
 pub mod mysql;
 pub mod oracle;
 pub mod proxy;
@@ -16,6 +18,8 @@ pub mod servers;
 pub mod world;
 
 pub use clickhouse::ClickHouse;
+pub use dice::Dice;
+pub use follow::Following;
 pub use mysql::{Flavor, MySql};
 pub use proxy::Proxy;
 pub use world::World;

@@ -94,6 +94,17 @@ impl MySql {
         self.server.port("port")
     }
 
+    /// Kills the server, as a crash would, and waits for its end.
+    pub fn kill(&self) {
+        let process = self.server.process();
+        servers::kill(process);
+        let alive = std::path::PathBuf::from(format!("/proc/{process}/stat"));
+        // A process that is dead and not yet buried has let go of its files.
+        while std::fs::read_to_string(&alive).is_ok_and(|stat| !stat.contains(") Z ")) {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
     /// Runs statements, separated by lines that end with a semicolon, in the test's database.
     pub fn run(&self, script: &str) {
         self.run_in(&self.database, script);
@@ -154,15 +165,24 @@ impl MySql {
         self.rows(query)[0][0].clone().expect("not NULL")
     }
 
-    async fn connect(&self, database: &str) -> Conn {
-        let options = OptsBuilder::default()
+    /// How a session in the test's database is begun, from whatever thread.
+    pub fn options(&self) -> OptsBuilder {
+        self.options_for(&self.database)
+    }
+
+    fn options_for(&self, database: &str) -> OptsBuilder {
+        OptsBuilder::default()
             .ip_or_hostname("127.0.0.1")
             .tcp_port(self.port())
             .prefer_socket(false)
             .user(Some("root"))
             .db_name(Some(database))
-            .init(vec!["SET SESSION time_zone = '+00:00'"]);
-        Conn::new(options).await.expect("the test's server answers")
+            .init(vec!["SET SESSION time_zone = '+00:00'"])
+    }
+
+    async fn connect(&self, database: &str) -> Conn {
+        let connection = Conn::new(self.options_for(database)).await;
+        connection.expect("the test's server answers")
     }
 }
 

@@ -23,6 +23,7 @@ pub struct World {
     destination_port: u16,
     destination_user: String,
     follows: bool,
+    top: String,
     settings: String,
     tables: String,
 }
@@ -85,6 +86,7 @@ impl World {
             destination_port,
             destination_user: "default".to_owned(),
             follows: false,
+            top: String::new(),
             settings: String::new(),
             tables: String::new(),
         }
@@ -122,6 +124,23 @@ impl World {
     /// Leaves change data capture on, as it is where the pipe file says nothing of it; without this the pipe ends with its load.
     pub fn following(mut self) -> Self {
         self.follows = true;
+        self
+    }
+
+    /// The same, with this in the section `[apply]`, and with a table `sentinel`, by which [`super::Following`] sees how far the pipe is.
+    pub fn with_sentinel(self, apply: &str) -> Self {
+        self.mysql
+            .run("CREATE TABLE sentinel (id INT PRIMARY KEY, rev CHAR(32) NOT NULL);\n");
+        // Tests that run side by side read the same server, which knows its readers by this number.
+        let reader = uuid::Uuid::new_v4().as_u64_pair().0 % 4_000_000_000 + 1_000;
+        self.following()
+            .settings(&format!("[apply]\nserver_id = {reader}\n{apply}\n"))
+            .table("sentinel", "")
+    }
+
+    /// Adds keys at the top of the pipe file, in TOML.
+    pub fn top(mut self, toml: &str) -> Self {
+        self.top.push_str(toml);
         self
     }
 
@@ -193,8 +212,9 @@ impl World {
     /// Writes the pipe file.
     pub fn write_pipe(&self) -> PathBuf {
         let text = format!(
-            "name = \"test\"\n{}\n[source]\nport = {}\n{}\n\n[destination]\nurl = \"http://127.0.0.1:{}\"\nuser = \"{}\"\ndatabase = {}\n\n{}\n{}",
+            "name = \"test\"\n{}{}\n[source]\nport = {}\n{}\n\n[destination]\nurl = \"http://127.0.0.1:{}\"\nuser = \"{}\"\ndatabase = {}\n\n{}\n{}",
             if self.follows { "" } else { "cdc = false\n" },
+            self.top,
             self.source_port,
             self.login,
             self.destination_port,

@@ -12,10 +12,12 @@ mod stream;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 use uuid::Uuid;
 
 pub use lock::PipeLock;
@@ -73,6 +75,28 @@ pub enum JournalError {
     },
 }
 
+/// Tries again for as long as SQLite is busy. Where another process turns the journal to write-ahead logging, closes it as the last one or
+/// recovers it after a crash, SQLite says so at once, whatever the timeout of the connection.
+fn patiently<T>(attempt: impl Fn() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let done = attempt();
+        let busy = matches!(
+            done.as_ref()
+                .err()
+                .and_then(rusqlite::Error::sqlite_error_code),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+        );
+        if !busy || Instant::now() > deadline {
+            return done;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// How long the journal waits for other processes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// The journal of a pipe. Calls are short and synchronous.
 #[derive(Debug)]
 pub struct Journal {
@@ -94,27 +118,22 @@ impl Journal {
         };
         let connection = Connection::open(&file).map_err(failed)?;
         // Other processes read while one writes: `status` beside a running resync.
-        connection
-            .busy_timeout(Duration::from_secs(30))
-            .map_err(failed)?;
-        connection
-            .pragma_update(None, "journal_mode", "wal")
-            .map_err(failed)?;
-        connection
-            .pragma_update(None, "synchronous", "full")
-            .map_err(failed)?;
-        let found: i64 = connection
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .map_err(failed)?;
+        connection.busy_timeout(PATIENCE).map_err(failed)?;
+        let set_up = || {
+            connection.pragma_update(None, "journal_mode", "wal")?;
+            connection.pragma_update(None, "synchronous", "full")?;
+            let found: i64 =
+                connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            if found < SCHEMA_VERSION {
+                connection.execute_batch(include_str!("schema.sql"))?;
+                connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            }
+            Ok(found)
+        };
+        let found = patiently(set_up).map_err(failed)?;
         if found > SCHEMA_VERSION {
             return Err(JournalError::Newer { file, found });
         }
-        connection
-            .execute_batch(include_str!("schema.sql"))
-            .map_err(failed)?;
-        connection
-            .pragma_update(None, "user_version", SCHEMA_VERSION)
-            .map_err(failed)?;
         Ok(Self {
             file,
             connection: Mutex::new(connection),
@@ -348,9 +367,11 @@ impl Journal {
         change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), JournalError> {
         crash::point("before", step);
-        let mut connection = self.connection();
+        let connection = self.connection();
         let written = (|| {
-            let tx = connection.transaction()?;
+            // It is to be written from the first: a transaction that has read can't wait for another one's end.
+            let begin = || Transaction::new_unchecked(&connection, TransactionBehavior::Immediate);
+            let tx = patiently(begin)?;
             change(&tx)?;
             tx.commit()
         })();
@@ -366,13 +387,13 @@ impl Journal {
         keys: &[&str],
     ) -> Result<Vec<T>, JournalError> {
         let connection = self.connection();
-        let texts = (|| {
+        let texts = patiently(|| {
             let mut statement = connection.prepare(sql)?;
             let rows = statement.query_map(rusqlite::params_from_iter(keys), |row| {
                 row.get::<_, String>(0)
             })?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
-        })();
+        });
         let texts = texts.map_err(|cause| self.failed(cause))?;
         texts.iter().map(|text| self.parsed(text)).collect()
     }

@@ -1,0 +1,42 @@
+//! Change data capture: writers at work, a pipe that follows, and everything that may go wrong meanwhile. At the end the destination is
+//! the source, row for row, through a reference of the transforms; and whoever reads meanwhile never sees data go back.
+
+mod faults;
+mod hand;
+mod harness;
+mod kills;
+mod lifecycle;
+mod reference;
+mod resync;
+mod sampler;
+mod schema;
+mod tables;
+mod types;
+mod writer;
+
+use std::time::{Duration, Instant};
+
+use crate::support::World;
+use tables::Table;
+use writer::{Pace, Writer};
+
+/// Chunks and batches so small, and a load so slow, that hundreds of events fall between and into them.
+const SMALL: &str = "[snapshot]\nchunk_rows = 1000\nbatch_rows = 300\nrows_per_second = 3000\n";
+/// The same in no hurry and in no delay.
+const QUICK: &str = "[snapshot]\nchunk_rows = 1000\nbatch_rows = 300\n";
+
+/// The writers' tables, with their first rows, in this world and its pipe.
+fn written(world: World, pace: Pace) -> (World, Writer) {
+    let writer = Writer::new(&world, pace);
+    (Table::map_all(world), writer)
+}
+
+/// Waits until something is so.
+#[track_caller]
+fn await_that(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,13 +1,15 @@
-//! The lifecycle of a resync: Setup → Snapshot → Resync → Completed, with Paused and Failed beside the way.
+//! The lifecycle of a pipe: a load or resync, Setup → Snapshot → Resync, then Running, with Paused and Failed beside the way.
 //!
 //! | phase | what is done | after a kill -9 |
 //! | --- | --- | --- |
-//! | Setup | schemas are read, plugins bound, everything is checked, the `_resync` tables are created | begins again |
-//! | Snapshot | chunks are loaded in parallel from one consistent snapshot | finished chunks stay, if the source has not been written to since; else the load begins again |
-//! | Resync | the copy is verified, soft-deleted rows are carried over, pairs are swapped one after the other | goes on with the first pair that is not swapped; ClickHouse is asked for the tables' UUIDs |
+//! | Setup | schemas are read, plugins bound, everything is checked, position P0 is noted, the `_resync` tables are created | begins again |
+//! | Snapshot | chunks are loaded in parallel from a consistent snapshot; position P1 is noted at the end | finished chunks stay; without CDC only if the source has not been written to since |
+//! | Resync | the copy is verified, changes from P0 until P1 is passed are applied, soft-deleted rows are carried over, pairs are swapped one after the other | goes on with the first pair that is not swapped; ClickHouse is asked for the tables' UUIDs |
+//! | Running | changes are applied, from the swap on | goes on from the last committed position |
 //!
-//! Each step is journalled before it is done and after; a step that is done again does no harm. The original is untouched until
-//! its own swap. This module knows the rooms (source, transform, destination, journal), which don't know each other.
+//! Without CDC a pipe ends in Completed. Each step is journalled before it is done and after; a step that is done again does no harm. The
+//! original is untouched until its own swap. This module knows the rooms (source, transform, destination, journal), which don't know
+//! each other. One process is at work on a pipe ([`worker`]); others leave it orders.
 
 mod binding;
 mod brakes;

@@ -213,8 +213,8 @@ impl World {
     pub fn write_pipe(&self) -> PathBuf {
         let text = format!(
             "name = \"test\"\n{}{}\n[source]\nport = {}\n{}\n\n[destination]\nurl = \"http://127.0.0.1:{}\"\nuser = \"{}\"\ndatabase = {}\n\n{}\n{}",
-            if self.follows { "" } else { "cdc = false\n" },
             self.top,
+            if self.follows { "" } else { "cdc = false" },
             self.source_port,
             self.login,
             self.destination_port,

@@ -21,7 +21,7 @@ use rusqlite::{
 use uuid::Uuid;
 
 pub use lock::PipeLock;
-pub use orders::{Order, OrderAnswer};
+pub use orders::{Order, OrderAnswer, OrderState};
 pub use record::{
     ChunkRecord, ChunkResult, Kind, Phase, PinnedPlugin, ResyncRecord, TableRecord, TableState,
 };

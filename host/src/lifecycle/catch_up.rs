@@ -101,7 +101,9 @@ pub(super) async fn begin(
             schema: table.source.clone(),
             state: FollowState::Following,
             reason: None,
-            from: (!is_as_followed(table)).then(|| now.clone()),
+            // A table that doesn't replace its rows would have those twice that are in its load already.
+            from: (!is_as_followed(table) || target.engine != Engine::ReplacingMergeTree)
+                .then(|| now.clone()),
             since: Timestamp::now(),
             counts: Default::default(),
         });

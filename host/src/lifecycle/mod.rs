@@ -344,8 +344,13 @@ pub async fn pause(pipe: &Pipe) -> Result<Status, Error> {
     if last.is_none() && stream.is_none() {
         return Err(nothing_under_way(pipe));
     }
-    if PipeLock::is_held(&pipe.state) {
-        journal.order(&Order::Pause)?;
+    let progress: Arc<dyn Progress> = Arc::new(Silent);
+    if PipeLock::is_held(&pipe.state)
+        && !matches!(
+            order::order(pipe, &Order::Pause, &progress).await?,
+            Ordered::NobodyThere
+        )
+    {
         return status(pipe);
     }
     let held = Work::lock(pipe)?;

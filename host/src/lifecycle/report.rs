@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::journal::{ChangeCounts, FollowState, FollowedRecord};
-pub use crate::journal::{Kind, Phase};
+use crate::journal::FollowedRecord;
+pub use crate::journal::{ChangeCounts, FollowState, Kind, Phase};
 use crate::pipe::VerifyMode;
 pub use crate::schema::finding::{Finding, Severity};
 use crate::schema::{Ledger, Position};

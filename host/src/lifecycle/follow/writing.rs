@@ -16,7 +16,7 @@ use crate::journal::{FollowState, FollowedRecord, Pending, StreamRecord};
 use crate::lifecycle::error::Error;
 use crate::lifecycle::retry;
 use crate::schema::rejected_name;
-use crate::source::TableRead;
+use crate::source::{TableRead, Target};
 
 /// How many tables are inserted into at the same time.
 const PARALLEL_INSERTS: usize = 4;
@@ -279,7 +279,7 @@ fn decoding(sink: &Sink) -> Decoding {
         table: sink.source().clone(),
         read: TableRead::new(sink.source(), sink.bound.chain.input_columns()),
         pairs: sink.pairs(),
-        from: sink.record.from.clone(),
+        from: sink.record.from.clone().map(Target::new),
         follows: sink.record.follows(),
     }
 }

@@ -360,7 +360,7 @@ impl Worker {
                 removed.map(|()| OrderAnswer::Done)
             }
             Order::Resume => begun(self.go_on(|_| Ok(())).await?),
-            Order::Approve => begun(self.go_on(super::approve_waiting).await?),
+            Order::Approve => begun(self.go_on(super::control::approve_waiting).await?),
             Order::Abort => {
                 if self.job.is_some() {
                     return Err(Error::Nothing {

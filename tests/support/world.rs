@@ -150,6 +150,12 @@ impl World {
         self
     }
 
+    /// Puts other sections in the place of some.
+    pub fn replace_settings(&mut self, from: &str, to: &str) {
+        assert!(self.settings.contains(from), "{}", self.settings);
+        self.settings = self.settings.replace(from, to);
+    }
+
     /// Adds a table mapping, and what stands below it, in TOML.
     pub fn table(mut self, name: &str, toml: &str) -> Self {
         self.add_table(name, toml);

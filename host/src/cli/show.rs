@@ -269,9 +269,6 @@ pub(super) fn following(report: &FollowReport) -> String {
     if let Some(trouble) = &report.trouble {
         text += &format!("waits: {trouble}\n");
     }
-    if let Some(reason) = &report.brakes.reason {
-        text += &format!("the load is held: {reason}\n");
-    }
     let names = [
         "table", "state", "inserts", "updates", "deletes", "filtered", "rejected", "written",
     ];
@@ -338,6 +335,9 @@ pub(super) fn status(status: &Status) -> String {
     match &status.resync {
         Some(summary) => text += &resync(summary),
         None => text += "it was never loaded: `tidemill run` does\n",
+    }
+    if let Some(reason) = &status.brakes.reason {
+        text += &format!("the load is held: {reason}\n");
     }
     if let Some(cdc) = &status.cdc {
         text += &format!("following the binlog: {}\n", cdc.phase);

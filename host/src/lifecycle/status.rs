@@ -1,7 +1,7 @@
 //! What a pipe is at, and what it was: by its journal, and by what the process at work says of now.
 
 use super::error::Error;
-use super::report::{FollowReport, FollowStatus, ResyncSummary, Status};
+use super::report::{BrakeReport, FollowReport, FollowStatus, ResyncSummary, Status};
 use super::{follow, inspect, statistics};
 use crate::journal::{Journal, MAIN, PipeLock, TableState};
 use crate::pipe::Pipe;
@@ -15,6 +15,7 @@ pub fn status(pipe: &Pipe) -> Result<Status, Error> {
         active: PipeLock::is_held(&pipe.state),
         resync: None,
         cdc: None,
+        brakes: BrakeReport::default(),
         drift: Vec::new(),
         rollback: Vec::new(),
     };
@@ -24,7 +25,10 @@ pub fn status(pipe: &Pipe) -> Result<Status, Error> {
     let Some(last) = journal.last_resync()? else {
         return Ok(status);
     };
-    status.cdc = follow_status(pipe, &journal, status.active)?;
+    let live = follow::live::read(&pipe.state).filter(|_| status.active);
+    let (report, brakes) = live.map(|live| (live.report, live.brakes)).unzip();
+    status.brakes = brakes.unwrap_or_default();
+    status.cdc = follow_status(&journal, report, status.active)?;
     let tables = journal.tables(&last.id)?;
     status.rollback = tables
         .iter()
@@ -47,14 +51,13 @@ pub fn status(pipe: &Pipe) -> Result<Status, Error> {
 
 /// What the pipe is at in the binlog: as the process at work says, else by the journal.
 fn follow_status(
-    pipe: &Pipe,
     journal: &Journal,
+    live: Option<FollowReport>,
     active: bool,
 ) -> Result<Option<FollowStatus>, Error> {
     let Some(stream) = journal.stream(MAIN)? else {
         return Ok(None);
     };
-    let live = follow::live::read(&pipe.state).filter(|_| active);
     let followed = journal.followed(MAIN)?;
     let report = FollowReport {
         position: Some(stream.position),

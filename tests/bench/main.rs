@@ -1,7 +1,7 @@
 //! The benchmark: TPC-H `lineitem` from a real MySQL into a real ClickHouse, in one run, alternating, several rounds.
 //!
 //! ```text
-//! tests/bench/run [--scale 1] [--rounds 3]
+//! tests/bench/run [--scale 1] [--rounds 3]           # following: see following.rs
 //! ```
 //! (a) the `mysql` client reads the table to /dev/null: the source's own floor; (b) ClickHouse's `INSERT INTO … SELECT * FROM mysql(…)`;
 //! (c) a resync without transforms; (d) with a filter and a mask; (e) with a plugin that takes in and gives back every column.
@@ -29,14 +29,14 @@ config = { key = "benchmark", columns = [{ column = "l_comment", method = "redac
 "#;
 
 fn main() {
-    let scale: f64 = argument("--scale").unwrap_or(1.0);
-    let rounds: usize = argument("--rounds").unwrap_or(3);
+    let scale: f64 = measure::argument("--scale").unwrap_or(1.0);
+    let rounds: usize = measure::argument("--rounds").unwrap_or(3);
     let mysql = MySql::new(Flavor::MySql);
     let clickhouse = ClickHouse::new();
     let rows = lineitem::load(&mysql, scale);
     println!(
         "lineitem at scale {scale}: {rows} rows, {rounds} rounds, medians; {}",
-        machine()
+        measure::machine()
     );
 
     let processes = Processes {
@@ -69,13 +69,6 @@ fn main() {
         }
     }
     report(rows, &results);
-}
-
-/// The value of an argument.
-fn argument<T: std::str::FromStr>(name: &str) -> Option<T> {
-    let arguments: Vec<String> = std::env::args().collect();
-    let position = arguments.iter().position(|argument| argument == name)?;
-    arguments.get(position + 1)?.parse().ok()
 }
 
 fn client(world: &World) -> Command {
@@ -124,19 +117,6 @@ fn resync(processes: &Processes, world: &mut World, transforms: &str) -> Measure
     world.add_table("lineitem", transforms);
     let mut command = world.command(&["resync", "--yes"]);
     processes.measure(&world.clickhouse, &mut command)
-}
-
-fn machine() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .unwrap_or("")
-        .trim_start_matches([' ', '\t', ':']);
-    format!(
-        "{} × {model}",
-        std::thread::available_parallelism().map_or(1, usize::from)
-    )
 }
 
 fn report(rows: u64, results: &[(&str, Vec<Measured>)]) {

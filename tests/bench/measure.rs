@@ -26,7 +26,69 @@ pub(crate) struct Measured {
     pub(crate) client_peak_mib: f64,
 }
 
+/// What something has cost so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cost {
+    pub(crate) wall: Duration,
+    pub(crate) mysql_cpu: f64,
+    pub(crate) clickhouse_cpu: f64,
+    pub(crate) client_cpu: f64,
+    pub(crate) client_peak_mib: f64,
+}
+
+/// Reads what something costs, from now on.
+pub(crate) struct Meter {
+    processes: Processes,
+    began: Instant,
+    mysql_cpu: f64,
+    clickhouse_cpu: f64,
+}
+
+impl Meter {
+    /// The cost so far, with that of this client.
+    pub(crate) fn read(&self, client: u32) -> Cost {
+        Cost {
+            wall: self.began.elapsed(),
+            mysql_cpu: cpu_seconds(self.processes.mysql) - self.mysql_cpu,
+            clickhouse_cpu: cpu_seconds(self.processes.clickhouse) - self.clickhouse_cpu,
+            client_cpu: cpu_seconds(client as i32),
+            client_peak_mib: peak_mib(client),
+        }
+    }
+}
+
+/// The value of an argument.
+pub(crate) fn argument<T: std::str::FromStr>(name: &str) -> Option<T> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let position = arguments.iter().position(|argument| argument == name)?;
+    arguments.get(position + 1)?.parse().ok()
+}
+
+/// The processor's name, and how many of it.
+pub(crate) fn machine() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .unwrap_or("")
+        .trim_start_matches([' ', '\t', ':']);
+    format!(
+        "{} × {model}",
+        std::thread::available_parallelism().map_or(1, usize::from)
+    )
+}
+
 impl Processes {
+    /// Begins to measure.
+    pub(crate) fn meter(&self) -> Meter {
+        Meter {
+            processes: *self,
+            began: Instant::now(),
+            mysql_cpu: cpu_seconds(self.mysql),
+            clickhouse_cpu: cpu_seconds(self.clickhouse),
+        }
+    }
+
     /// Runs a command to its end, and waits until ClickHouse has merged what it wrote: the next one must not pay for it.
     pub(crate) fn measure(
         &self,

@@ -150,6 +150,12 @@ impl World {
         self
     }
 
+    /// Puts other sections in the place of some.
+    pub fn replace_settings(&mut self, from: &str, to: &str) {
+        assert!(self.settings.contains(from), "{}", self.settings);
+        self.settings = self.settings.replace(from, to);
+    }
+
     /// Adds a table mapping, and what stands below it, in TOML.
     pub fn table(mut self, name: &str, toml: &str) -> Self {
         self.add_table(name, toml);
@@ -213,8 +219,8 @@ impl World {
     pub fn write_pipe(&self) -> PathBuf {
         let text = format!(
             "name = \"test\"\n{}{}\n[source]\nport = {}\n{}\n\n[destination]\nurl = \"http://127.0.0.1:{}\"\nuser = \"{}\"\ndatabase = {}\n\n{}\n{}",
-            if self.follows { "" } else { "cdc = false\n" },
             self.top,
+            if self.follows { "" } else { "cdc = false" },
             self.source_port,
             self.login,
             self.destination_port,

@@ -4,8 +4,8 @@ use bytesize::ByteSize;
 use comfy_table::{CellAlignment, Table, TableComponent, presets};
 
 use crate::lifecycle::report::{
-    CheckReport, FollowReport, Plan, Preview, PreviewAfter, ResyncSummary, SchemaChange, Severity,
-    Status, TablePlan, TableStatistics, TransformPlan,
+    ChangeCounts, CheckReport, FollowReport, Plan, Preview, PreviewAfter, ResyncSummary,
+    SchemaChange, Severity, Status, TablePlan, TableStatistics, TransformPlan,
 };
 use crate::schema::type_page::Entry;
 
@@ -269,9 +269,6 @@ pub(super) fn following(report: &FollowReport) -> String {
     if let Some(trouble) = &report.trouble {
         text += &format!("waits: {trouble}\n");
     }
-    if let Some(reason) = &report.brakes.reason {
-        text += &format!("the load is held: {reason}\n");
-    }
     let names = [
         "table", "state", "inserts", "updates", "deletes", "filtered", "rejected", "written",
     ];
@@ -339,6 +336,9 @@ pub(super) fn status(status: &Status) -> String {
         Some(summary) => text += &resync(summary),
         None => text += "it was never loaded: `tidemill run` does\n",
     }
+    if let Some(reason) = &status.brakes.reason {
+        text += &format!("the load is held: {reason}\n");
+    }
     if let Some(cdc) = &status.cdc {
         text += &format!("following the binlog: {}\n", cdc.phase);
         if let Some(error) = &cdc.error {
@@ -358,6 +358,11 @@ pub(super) fn status(status: &Status) -> String {
 
 pub(super) fn history(resyncs: &[ResyncSummary]) -> String {
     let rows = resyncs.iter().map(|summary| {
+        let changes = |what: fn(&ChangeCounts) -> u64| {
+            let tables = summary.tables.iter();
+            let counted = tables.filter_map(|table| table.changes.as_ref()).map(what);
+            counted.sum::<u64>().to_string()
+        };
         vec![
             summary.id.clone(),
             kind(summary).to_owned(),
@@ -369,7 +374,13 @@ pub(super) fn history(resyncs: &[ResyncSummary]) -> String {
                 .map(|table| table.ledger.written)
                 .sum::<u64>()
                 .to_string(),
+            changes(|counts| counts.inserts),
+            changes(|counts| counts.updates),
+            changes(|counts| counts.deletes),
         ]
     });
-    table(&["id", "kind", "phase", "started", "rows"], &[4], rows)
+    let names = [
+        "id", "kind", "phase", "started", "rows", "inserts", "updates", "deletes",
+    ];
+    table(&names, &[4, 5, 6, 7], rows)
 }

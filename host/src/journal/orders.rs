@@ -57,6 +57,17 @@ pub enum OrderAnswer {
     },
 }
 
+/// What has become of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OrderState {
+    /// It waits for an answer.
+    Waits,
+    /// It was answered.
+    Answered(OrderAnswer),
+    /// A process that began after it was left has taken it for an old one.
+    Forgotten,
+}
+
 impl Journal {
     /// Leaves an order for the process at work; its number.
     pub fn order(&self, order: &Order) -> Result<i64, JournalError> {
@@ -100,7 +111,7 @@ impl Journal {
     }
 
     /// The answer to an order, once there is one.
-    pub fn order_answer(&self, id: i64) -> Result<Option<OrderAnswer>, JournalError> {
+    pub fn order_answer(&self, id: i64) -> Result<OrderState, JournalError> {
         let found: Option<Option<String>> = self
             .connection()
             .query_row(
@@ -110,10 +121,11 @@ impl Journal {
             )
             .optional()
             .map_err(|cause| self.failed(cause))?;
-        found
-            .flatten()
-            .map(|answer| self.parsed(&answer))
-            .transpose()
+        Ok(match found {
+            None => OrderState::Forgotten,
+            Some(None) => OrderState::Waits,
+            Some(Some(answer)) => OrderState::Answered(self.parsed(&answer)?),
+        })
     }
 
     /// Forgets orders that nobody was there to answer: the process that they were meant for has ended.

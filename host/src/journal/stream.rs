@@ -161,7 +161,7 @@ impl Journal {
         tables: &[FollowedRecord],
         step: &str,
     ) -> Result<(), JournalError> {
-        self.write(stream, step, |tx| {
+        self.write_quietly(stream, step, |tx| {
             put_stream(tx, stream, record)?;
             tables
                 .iter()

@@ -27,6 +27,9 @@ use crate::source::{BinlogSettings, SourceError};
 /// How often it is looked whether the pipe's own stream has come as far as it must.
 const LOOK: Duration = Duration::from_millis(300);
 
+/// How long the refusal of a position is waited for.
+const FIRST_EVENT: Duration = Duration::from_secs(1);
+
 /// Whether the tables could be brought up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CaughtUp {
@@ -98,7 +101,9 @@ pub(super) async fn begin(
             schema: table.source.clone(),
             state: FollowState::Following,
             reason: None,
-            from: (!is_as_followed(table)).then(|| now.clone()),
+            // A table that doesn't replace its rows would have those twice that are in its load already.
+            from: (!is_as_followed(table) || target.engine != Engine::ReplacingMergeTree)
+                .then(|| now.clone()),
             since: Timestamp::now(),
             counts: Default::default(),
         });
@@ -142,16 +147,16 @@ async fn can_open(session: &Session, position: &Position) -> Result<bool, Error>
     };
     let open = || async {
         let mut binlog = session.source.binlog(position, &settings).await?;
-        // A place that is gone is told with the first event.
-        let event = binlog.next().await;
+        // A place that is gone is told instead of the first event; where it is the last one, no event comes.
+        let event = tokio::time::timeout(FIRST_EVENT, binlog.next()).await;
         binlog.close().await;
-        event
+        event.map_or(Ok(()), |event| event.map(|_| ()))
     };
     let opened = retry::SERVER
         .run("open the binlog", SourceError::is_transient, open)
         .await;
     match opened {
-        Ok(_) => Ok(true),
+        Ok(()) => Ok(true),
         Err(SourceError::Purged { .. }) => Ok(false),
         Err(error) => Err(error.into()),
     }

@@ -213,10 +213,6 @@ async fn prove(session: &Arc<Session>, work: &Work, table: &BoundTable) -> Resul
             record.state = TableState::Verified;
             record.reason = None;
         })?;
-        let shadow = table.target.shadow();
-        session
-            .retried("release a TTL", || session.destination.release_ttl(&shadow))
-            .await?;
     }
     if work.table(source).state != TableState::Verified {
         return Ok(());
@@ -242,6 +238,10 @@ async fn prove(session: &Arc<Session>, work: &Work, table: &BoundTable) -> Resul
 async fn carry_over(session: &Arc<Session>, work: &Work, table: &BoundTable) -> Result<(), Error> {
     let (source, name) = (&table.mapping.source, &table.target.name);
     let destination = &session.destination;
+    let shadow = table.target.shadow();
+    session
+        .retried("release a TTL", || destination.release_ttl(&shadow))
+        .await?;
     let original = session
         .retried("look at the original", || destination.live_table(name))
         .await?;

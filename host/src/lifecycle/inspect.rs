@@ -11,7 +11,7 @@ use super::report::{
 use super::session::Session;
 use super::setup;
 use crate::destination::{Fitted, LiveTable, Misfit};
-use crate::journal::Journal;
+use crate::journal::{FollowedRecord, Journal, TableRecord};
 use crate::pipe::Pipe;
 use crate::schema::{OutOfRange, TableName, cell_text};
 use crate::source::TableRead;
@@ -304,7 +304,11 @@ fn texts(batch: &RecordBatch, row: usize) -> Vec<Option<String>> {
 }
 
 /// The pipe's plugins whose files differ from what its last load used.
-pub(super) fn drift(pipe: &Pipe, journalled: &[crate::journal::TableRecord]) -> Vec<String> {
+pub(super) fn drift(
+    pipe: &Pipe,
+    journalled: &[TableRecord],
+    followed: Option<&[FollowedRecord]>,
+) -> Vec<String> {
     let mut drift = Vec::new();
     for mapping in &pipe.tables {
         let Some(record) = journalled
@@ -314,6 +318,13 @@ pub(super) fn drift(pipe: &Pipe, journalled: &[crate::journal::TableRecord]) -> 
             drift.push(format!("{} is new since the last load", mapping.source));
             continue;
         };
+        let is_followed = |followed: &[FollowedRecord]| {
+            let mut tables = followed.iter();
+            tables.any(|table| table.source == mapping.source)
+        };
+        if !followed.is_none_or(is_followed) {
+            drift.push(format!("{} is not followed", mapping.source));
+        }
         let plugins = |names: Vec<&str>| names.join(", ");
         let now: Vec<&str> = mapping
             .transforms

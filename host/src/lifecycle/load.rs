@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use super::binding::BoundTable;
 use super::catch_up;
 use super::error::Error;
+use super::merges;
 use super::reading;
 use super::report::TableStatistics;
 use super::retry;
@@ -31,11 +32,6 @@ use crate::journal::TableState;
 use crate::pipe::{Pipe, VerifyMode};
 use crate::schema::{Chunk, Engine, Ledger, TableName};
 use crate::source::{Consistency, Reader, Snapshot, TableRead};
-
-/// Parts of a shadow up to which its merges are held: inserts are slowed down from 1,000 a partition on.
-const HELD_PARTS: u64 = 250;
-/// The same where a block makes a part for each partition that it has rows of.
-const HELD_PARTS_PARTITIONED: u64 = 40;
 
 /// How a load ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,13 +152,13 @@ pub(super) async fn load(
 ) -> Result<Loaded, Error> {
     plan(session, work, tables).await?;
     finish_tables(work, tables)?;
-    hold_merges(session, work, tables).await?;
+    merges::hold(session, work, tables).await?;
     let loaded = tokio::select! {
         loaded = load_pending(session, work, tables) => loaded,
         never = session.tuning.brakes.watch(&session.source, &*work.progress) => match never {},
     };
     // Also where the load failed or was paused: a mutation of a table whose merges are held would wait for ever.
-    release_merges(session, tables, loaded.is_ok()).await?;
+    merges::release(session, tables, loaded.is_ok()).await?;
     loaded
 }
 
@@ -252,58 +248,6 @@ fn finish_tables(work: &Work, tables: &[BoundTable]) -> Result<(), Error> {
         let done = chunks.iter().all(|chunk| chunk.result.is_some());
         if done && work.table(source).state == TableState::Loading {
             work.loaded(source)?;
-        }
-    }
-    Ok(())
-}
-
-/// Holds the TTLs of the shadows, and the merges of those that will have few parts; many parts would slow inserts down, and in the end stop them.
-async fn hold_merges(session: &Session, work: &Work, tables: &[BoundTable]) -> Result<(), Error> {
-    let block_bytes = work.pipe.snapshot.block_bytes as u64;
-    for table in tables {
-        let shadow = table.target.shadow();
-        session
-            .retried("hold a TTL", || session.destination.hold_ttl(&shadow))
-            .await?;
-        let chunks = work
-            .journal
-            .chunks(&work.id(), &table.mapping.source)?
-            .len() as u64;
-        let parts = chunks + table.source.estimated_bytes / block_bytes;
-        let most = match table.target.partition_by {
-            Some(_) => HELD_PARTS_PARTITIONED,
-            None => HELD_PARTS,
-        };
-        if parts > most {
-            continue;
-        }
-        let held = session
-            .retried("hold merges", || session.destination.hold_merges(&shadow))
-            .await?;
-        if !held {
-            tracing::info!(
-                shadow,
-                "no right to SYSTEM STOP MERGES: the load is merged as it goes"
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Lets the shadows be merged again. One of an earlier process may be held, so all are released. After a failure, which may well be the
-/// destination's, it is tried once.
-async fn release_merges(
-    session: &Session,
-    tables: &[BoundTable],
-    loaded: bool,
-) -> Result<(), Error> {
-    for table in tables {
-        let shadow = table.target.shadow();
-        let release = || session.destination.release_merges(&shadow);
-        if loaded {
-            session.retried("release merges", release).await?;
-        } else if let Err(error) = release().await {
-            tracing::debug!(%error, shadow, "its merges are still held");
         }
     }
     Ok(())

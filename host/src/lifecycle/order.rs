@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::error::Error;
 use super::report::{Outcome, Progress};
 use super::statistics;
-use crate::journal::{Journal, Order, OrderAnswer, Phase, PipeLock, TableState};
+use crate::journal::{Journal, Order, OrderAnswer, OrderState, Phase, PipeLock, TableState};
 use crate::pipe::Pipe;
 
 /// How often the journal is looked into.
@@ -31,12 +31,14 @@ pub(super) async fn order(
     let Some(journal) = Journal::open_existing(&pipe.state)? else {
         return Ok(Ordered::NobodyThere);
     };
-    let number = journal.order(order)?;
+    let mut number = journal.order(order)?;
     let answer = loop {
         // In this order: the answer of a process that has ended since is an answer.
         let is_held = PipeLock::is_held(&pipe.state);
-        if let Some(answer) = journal.order_answer(number)? {
-            break answer;
+        match journal.order_answer(number)? {
+            OrderState::Answered(answer) => break answer,
+            OrderState::Waits => {}
+            OrderState::Forgotten => number = journal.order(order)?,
         }
         if !is_held {
             return Ok(Ordered::NobodyThere);

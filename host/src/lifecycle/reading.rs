@@ -353,7 +353,7 @@ impl Assembly<'_> {
 }
 
 /// The memory of a batch's values, in bytes; of a slice, only its part.
-fn batch_bytes(batch: &RecordBatch) -> usize {
+pub(super) fn batch_bytes(batch: &RecordBatch) -> usize {
     batch
         .columns()
         .iter()

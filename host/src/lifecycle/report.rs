@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::journal::{ChangeCounts, FollowState, FollowedRecord};
-pub use crate::journal::{Kind, Phase};
+use crate::journal::FollowedRecord;
+pub use crate::journal::{ChangeCounts, FollowState, Kind, Phase};
 use crate::pipe::VerifyMode;
 pub use crate::schema::finding::{Finding, Severity};
 use crate::schema::{Ledger, Position};
@@ -230,8 +230,6 @@ pub struct FollowReport {
     pub trouble: Option<String>,
     /// The tables.
     pub tables: Vec<FollowedTable>,
-    /// Whether the load is held to spare the source.
-    pub brakes: BrakeReport,
 }
 
 /// Whether a load is held to spare the source.
@@ -314,6 +312,8 @@ pub struct Status {
     pub resync: Option<ResyncSummary>,
     /// What it is at in the binlog; none for a pipe that doesn't follow, or not yet.
     pub cdc: Option<FollowStatus>,
+    /// Whether a load is held to spare the source, and why.
+    pub brakes: BrakeReport,
     /// Plugins whose file differs from what the last load used.
     pub drift: Vec<String>,
     /// Old tables that a rollback would bring back, each with the time at which it is dropped.

@@ -6,7 +6,7 @@ use super::error::Error;
 use super::swap::{bearer, settle};
 use super::work::Work;
 use crate::destination::Destination;
-use crate::journal::{Journal, Phase, TableRecord, TableState};
+use crate::journal::{FollowState, Journal, MAIN, Phase, TableRecord, TableState};
 use crate::schema::{TableName, old_name, shadow_name};
 
 /// Brings back the old table of each swapped pair among `tables` (all, if it is empty).
@@ -35,6 +35,7 @@ pub(super) async fn roll_back(
         });
     }
     for table in &ready {
+        follow_no_longer(work, table)?;
         exchange_back(destination, work, table).await?;
     }
     if !any(work, is_swapped) {
@@ -53,6 +54,27 @@ fn is_swapped(table: &TableRecord) -> bool {
 
 fn can_roll_back(table: &TableRecord) -> bool {
     is_swapped(table) && table.original.is_some() && table.keep_old_until.is_some()
+}
+
+/// Changes since the swap are in the new table alone: the old one can't be gone on with.
+fn follow_no_longer(work: &Work, table: &TableRecord) -> Result<(), Error> {
+    let Some(stream) = work.journal.stream(MAIN)? else {
+        return Ok(());
+    };
+    let followed = work.journal.followed(MAIN)?;
+    if let Some(mut followed) = followed
+        .into_iter()
+        .find(|followed| followed.source == table.source)
+    {
+        followed.state = FollowState::Stopped;
+        followed.reason = Some(format!(
+            "the table from before the resync {} was brought back; a resync follows it again (`tidemill resync --table`)",
+            work.id()
+        ));
+        work.journal
+            .write_stream(MAIN, &stream, &[followed], "rolled back")?;
+    }
+    Ok(())
 }
 
 /// Exchanges the table with the old one, once; the new one is kept under the old one's name for as long.
@@ -107,6 +129,7 @@ pub(super) async fn abort(destination: &Destination, work: &Work) -> Result<(), 
         }
     }
     work.journal.clear_request(&work.id())?;
+    work.journal.end_stream(&work.id())?;
     work.enter(Phase::Aborted)?;
     Ok(())
 }

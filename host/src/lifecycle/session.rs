@@ -1,8 +1,10 @@
 //! What a run has open: the source, the destination (an embedded one is started and stopped here) and the plugins' runtime.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::Error;
+use super::pinned;
 use super::retry;
 use super::tuning::Tuning;
 use crate::destination::embedded::Embedded;
@@ -16,6 +18,18 @@ use crate::transform::{Runtime, RuntimeSettings, default_cache_dir};
 pub(super) struct Outlet {
     pub(super) destination: Destination,
     embedded: Mutex<Option<Embedded>>,
+    /// The file that says where this process's embedded server is.
+    address: Option<PathBuf>,
+}
+
+/// Where the embedded server of the process at work listens, in the pipe's state folder.
+const ADDRESS: &str = "clickhouse.url";
+
+/// The embedded server that another process runs, if there is one that answers.
+async fn running(pipe: &Pipe) -> Option<Destination> {
+    let text = std::fs::read_to_string(pipe.state.join(ADDRESS)).ok()?;
+    let url = text.parse().ok()?;
+    Destination::connect(&pipe.destination, &url).await.ok()
 }
 
 impl Outlet {
@@ -25,14 +39,32 @@ impl Outlet {
         let (url, embedded) = match &settings.server {
             DestinationServer::Url(url) => (url.clone(), None),
             DestinationServer::Embedded { port } => {
+                if let Some(destination) = running(pipe).await {
+                    return Ok(Self {
+                        destination,
+                        embedded: Mutex::new(None),
+                        address: None,
+                    });
+                }
                 let embedded = Embedded::start(&pipe.state.join("clickhouse"), *port).await?;
                 (embedded.url().clone(), Some(embedded))
             }
         };
         let destination = Destination::connect(settings, &url).await?;
+        let mut address = None;
+        if embedded.is_some() {
+            let file = pipe.state.join(ADDRESS);
+            match pinned::write(&file, url.as_str().as_bytes()) {
+                Ok(()) => address = Some(file),
+                Err(error) => {
+                    tracing::warn!(%error, "other processes won't find the embedded server")
+                }
+            }
+        }
         Ok(Self {
             destination,
             embedded: Mutex::new(embedded),
+            address,
         })
     }
 
@@ -43,6 +75,10 @@ impl Outlet {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
+        if let (Some(_), Some(address)) = (&embedded, &self.address) {
+            // That it isn't there is what is wanted.
+            let _ = std::fs::remove_file(address);
+        }
         match embedded {
             Some(embedded) => embedded.stop().await,
             None => Ok(()),

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use super::report::{ResyncSummary, TableStatistics};
-use crate::journal::{ChunkRecord, Journal, JournalError, ResyncRecord, TableRecord, TableState};
+use crate::journal::{
+    ChunkRecord, Journal, JournalError, MAIN, ResyncRecord, TableRecord, TableState,
+};
 use crate::schema::Ledger;
 
 /// A resync with the statistics of its tables.
@@ -12,9 +14,16 @@ pub(super) fn summary(
     resync: &ResyncRecord,
 ) -> Result<ResyncSummary, JournalError> {
     let tables = journal.tables(&resync.id)?;
+    let followed = journal.followed(MAIN)?;
     let statistics = tables.iter().map(|table| {
         let chunks = journal.chunks(&resync.id, &table.source)?;
-        Ok(of_table(table, &chunks, Timestamp::now()))
+        let mut statistics = of_table(table, &chunks, Timestamp::now());
+        let mut following = followed.iter();
+        let following = following
+            .find(|followed| followed.source == table.source && followed.resync == resync.id);
+        // While it follows its counters go on; what they came to is kept with the load that they belong to.
+        statistics.changes = following.map(|followed| followed.counts).or(table.changes);
+        Ok(statistics)
     });
     Ok(ResyncSummary {
         id: resync.id.clone(),

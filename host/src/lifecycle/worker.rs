@@ -95,10 +95,18 @@ impl Worker {
     }
 
     async fn work(&mut self, job: Option<Job>, follow: bool) -> Result<Outcome, Error> {
-        if let Some(job) = job {
-            self.begin(job).await?;
-        } else {
-            self.main.start().await?;
+        let begun = match job {
+            Some(job) => self.begin(job).await.map(|_| ()),
+            None => self.main.start().await,
+        };
+        match begun {
+            // What could be followed goes on, though what is unfinished does not.
+            Err(error) if follow && self.can_follow()? => {
+                self.progress
+                    .note(&format!("the resync can't go on: {error}"));
+                self.main.start().await?;
+            }
+            begun => begun?,
         }
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -171,6 +179,12 @@ impl Worker {
         Ok(self.spawn(work, bound))
     }
 
+    /// Whether there is a table to follow.
+    fn can_follow(&self) -> Result<bool, Error> {
+        let followed = self.held.1.followed(MAIN)?;
+        Ok(self.pipe.cdc.follows() && followed.iter().any(FollowedRecord::follows))
+    }
+
     /// Whether a table follows that is not one of these.
     fn others_follow(&self, tables: &[binding::BoundTable]) -> Result<bool, Error> {
         let is_other = |followed: &FollowedRecord| {
@@ -229,14 +243,7 @@ impl Worker {
         follow: bool,
     ) -> Result<Option<Outcome>, Error> {
         self.job = None;
-        let follows = self.pipe.cdc.follows()
-            && self
-                .held
-                .1
-                .followed(MAIN)?
-                .iter()
-                .any(FollowedRecord::follows);
-        let goes_on = follow && follows;
+        let goes_on = follow && self.can_follow()?;
         match done {
             Ok(Outcome::Paused(summary)) => return Ok(Some(Outcome::Paused(summary))),
             Ok(outcome) if !goes_on => return Ok(Some(outcome)),
@@ -360,7 +367,7 @@ impl Worker {
                 removed.map(|()| OrderAnswer::Done)
             }
             Order::Resume => begun(self.go_on(|_| Ok(())).await?),
-            Order::Approve => begun(self.go_on(super::approve_waiting).await?),
+            Order::Approve => begun(self.go_on(super::control::approve_waiting).await?),
             Order::Abort => {
                 if self.job.is_some() {
                     return Err(Error::Nothing {

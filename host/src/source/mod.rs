@@ -23,6 +23,7 @@ mod wire;
 
 pub use binlog::{
     Binlog, BinlogSettings, Change, Event, EventKind, Rows, Statement, TableMap, TableStatement,
+    Target,
 };
 pub use connect::{Flavor, ServerInfo, Source};
 pub use decode::{

@@ -10,7 +10,9 @@ mod reference;
 mod resync;
 mod sampler;
 mod schema;
+mod steps;
 mod tables;
+mod tuning;
 mod types;
 mod writer;
 

@@ -96,14 +96,15 @@ impl Live {
 pub(in crate::lifecycle) struct Document {
     at: Timestamp,
     pub(in crate::lifecycle) report: FollowReport,
+    pub(in crate::lifecycle) brakes: BrakeReport,
 }
 
 /// What the file says, if it is of now.
-pub(in crate::lifecycle) fn read(state: &Path) -> Option<FollowReport> {
+pub(in crate::lifecycle) fn read(state: &Path) -> Option<Document> {
     let text = std::fs::read_to_string(state.join(FILE)).ok()?;
     let document: Document = serde_json::from_str(&text).ok()?;
     let age = Timestamp::now().duration_since(document.at);
-    (age.unsigned_abs() < STALE).then_some(document.report)
+    (age.unsigned_abs() < STALE).then_some(document)
 }
 
 /// Forgets what was said: nothing is at work any more.
@@ -149,13 +150,13 @@ pub(in crate::lifecycle) async fn publish(
                 paused: false,
                 trouble: state.trouble.clone(),
                 tables: state.tables.iter().map(Into::into).collect(),
-                brakes: brakes(),
             }
         };
         live.progress.following(&report);
         let document = Document {
             at: Timestamp::now(),
             report,
+            brakes: brakes(),
         };
         if let Ok(text) = serde_json::to_vec(&document) {
             let file = state.join(FILE);

@@ -21,7 +21,7 @@ use crate::pipe::ApplySettings;
 use crate::schema::{Position, SourceTable, TableName};
 use crate::source::{
     Binlog, BinlogSettings, ChangeDecoder, Changes, Charsets, Event, EventKind, Pairs, ReadLimits,
-    Rows, SourceError, Statement, TableMap, TableRead, TableStatement,
+    Rows, SourceError, Statement, TableMap, TableRead, TableStatement, Target,
 };
 
 /// How long a look at an idle binlog lasts, before a request to stop is looked for.
@@ -38,7 +38,7 @@ pub(super) struct Decoding {
     /// Whether the old row of an update is always needed.
     pub(super) pairs: Pairs,
     /// Changes up to here are left out.
-    pub(super) from: Option<Position>,
+    pub(super) from: Option<Target>,
     /// Whether it follows at all.
     pub(super) follows: bool,
 }
@@ -107,7 +107,7 @@ pub(super) struct Reading {
     by_name: HashMap<TableName, usize>,
     /// Which table rows of an id are of; none: one that isn't followed.
     by_id: HashMap<u64, Option<usize>>,
-    target: Option<Position>,
+    target: Option<Target>,
     /// The end of the last whole flush.
     position: Position,
     /// The counter there, and now.
@@ -142,7 +142,7 @@ impl Reading {
             tables: Vec::with_capacity(tables.len()),
             by_name: HashMap::new(),
             by_id: HashMap::new(),
-            target,
+            target: target.map(Target::new),
             position: stream.position.clone(),
             flushed: stream.counter,
             counter: stream.counter,
@@ -318,13 +318,12 @@ impl Reading {
         {
             return;
         }
-        let position = binlog.position();
         for table in &mut self.tables {
             if table
                 .decoding
                 .from
                 .as_ref()
-                .is_some_and(|from| position.reached(from))
+                .is_some_and(|from| binlog.reached(from))
             {
                 table.decoding.from = None;
             }
@@ -433,7 +432,7 @@ impl Reading {
 
     fn is_reached(&self, binlog: &Binlog) -> bool {
         let target = self.target.as_ref();
-        target.is_some_and(|target| binlog.position().reached(target))
+        target.is_some_and(|target| binlog.reached(target))
     }
 
     /// Hands over what was gathered. The end of the reading, if the writer is gone.

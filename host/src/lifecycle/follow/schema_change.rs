@@ -231,6 +231,7 @@ impl Writing {
         let mut record = self.sinks[sink].record.clone();
         record.schema = now;
         self.sinks[sink] = Sink::new(record, bound);
+        self.sinks[sink].changed = true;
         Ok(Ok(()))
     }
 }

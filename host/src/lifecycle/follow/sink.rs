@@ -11,6 +11,7 @@ use crate::destination::{
 use crate::journal::{ChangeCounts, FollowedRecord};
 use crate::lifecycle::binding::BoundTable;
 use crate::lifecycle::error::Error;
+use crate::lifecycle::reading::batch_bytes;
 use crate::schema::{OutOfRange, SourceTable, cell_text, named, row_text};
 use crate::source::{Changes, ImageKind, Pairs};
 use crate::transform::{Applied, ChainInstance, Lineage};
@@ -22,6 +23,8 @@ const BLOCK_ROWS: usize = 1_000_000;
 pub(super) struct Sink {
     pub(super) record: FollowedRecord,
     pub(super) bound: BoundTable,
+    /// Whether its record is another one than the journal's.
+    pub(super) changed: bool,
     identity: Vec<usize>,
     instance: ChainInstance,
 }
@@ -41,9 +44,21 @@ impl Sink {
         Self {
             identity: identity_columns(&bound.target),
             instance: bound.chain.instance(),
+            changed: false,
             record,
             bound,
         }
+    }
+
+    /// Counts what became of changes.
+    pub(super) fn count(&mut self, counts: ChangeCounts) {
+        self.changed |= counts != ChangeCounts::default();
+        self.record.counts += counts;
+    }
+
+    /// Its record, if the journal has another one.
+    pub(super) fn take_changed(&mut self) -> Option<FollowedRecord> {
+        std::mem::take(&mut self.changed).then(|| self.record.clone())
     }
 
     /// Whether an update's old row is always needed: where it may have to be deleted though its key stays.
@@ -84,7 +99,7 @@ impl Sink {
             if rows.num_rows() == 0 {
                 continue;
             }
-            let bytes = rows.get_array_memory_size();
+            let bytes = batch_bytes(&rows);
             if let Some((full, size)) = block.take() {
                 match size + bytes > block_bytes || full.rows() + rows.num_rows() > BLOCK_ROWS {
                     true => written.blocks.push(full.finish()?),

@@ -16,7 +16,7 @@ use crate::journal::{FollowState, FollowedRecord, Pending, StreamRecord};
 use crate::lifecycle::error::Error;
 use crate::lifecycle::retry;
 use crate::schema::rejected_name;
-use crate::source::TableRead;
+use crate::source::{TableRead, Target};
 
 /// How many tables are inserted into at the same time.
 const PARALLEL_INSERTS: usize = 4;
@@ -107,7 +107,7 @@ impl Writing {
             Some(gone) => failed.extend(gone),
         }
         for (sink, counted) in counts {
-            self.sinks[sink].record.counts += counted;
+            self.sinks[sink].count(counted);
         }
         self.reread |= !failed.is_empty();
         for (sink, reason) in failed.into_iter().chain(ended) {
@@ -128,9 +128,11 @@ impl Writing {
         self.stream.error = None;
         let records: Vec<FollowedRecord> =
             self.sinks.iter().map(|sink| sink.record.clone()).collect();
+        let changed = self.sinks.iter_mut().filter_map(Sink::take_changed);
+        let changed: Vec<FollowedRecord> = changed.collect();
         self.shared
             .journal
-            .write_stream(&self.name, &self.stream, &records, "changes written")?;
+            .write_stream(&self.name, &self.stream, &changed, "changes written")?;
         self.shared
             .live
             .written(&self.stream.position, end.timestamp, &records);
@@ -155,6 +157,7 @@ impl Writing {
                 .note(format!("{}: {reason}", record.source));
             record.state = state;
             record.reason = Some(reason);
+            self.sinks[sink].changed = true;
         }
     }
 
@@ -276,7 +279,7 @@ fn decoding(sink: &Sink) -> Decoding {
         table: sink.source().clone(),
         read: TableRead::new(sink.source(), sink.bound.chain.input_columns()),
         pairs: sink.pairs(),
-        from: sink.record.from.clone(),
+        from: sink.record.from.clone().map(Target::new),
         follows: sink.record.follows(),
     }
 }

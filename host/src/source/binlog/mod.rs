@@ -24,6 +24,7 @@ use mysql_async::binlog::events::{Event as RawEvent, TableMapEvent};
 use tokio::time::Instant;
 
 use self::place::Place;
+pub use self::place::Target;
 pub use self::statement::{Statement, TableStatement};
 use self::transaction::Transaction;
 use super::error::SourceError;
@@ -158,6 +159,11 @@ impl Binlog {
     /// Where the last whole transaction ends. Makes text of a GTID set: cheap enough for each flush, not for each event.
     pub fn position(&self) -> Position {
         self.place.position()
+    }
+
+    /// Whether all that is behind the target has been handed out. Cheap enough for the end of each transaction.
+    pub fn reached(&self, target: &Target) -> bool {
+        self.place.reached(target)
     }
 
     /// Ends the connection at once, so that the server needn't find out by itself.

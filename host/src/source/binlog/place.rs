@@ -52,6 +52,26 @@ impl Gtids {
     }
 }
 
+/// A place to be reached, taken apart once: it is asked for at the end of each transaction.
+#[derive(Clone, Debug)]
+pub struct Target {
+    gtids: Gtids,
+    position: Position,
+}
+
+impl Target {
+    /// This position as a target.
+    pub fn new(position: Position) -> Self {
+        let gtid = position.gtid.as_deref();
+        let set = || gtid.and_then(GtidSet::parse).map(Gtids::Set);
+        let domains = || gtid.and_then(DomainGtids::parse).map(Gtids::Domains);
+        Self {
+            gtids: set().or_else(domains).unwrap_or(Gtids::None),
+            position,
+        }
+    }
+}
+
 /// Where the reading is, and where the last whole transaction ended.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -67,6 +87,22 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Whether all that is behind the target is behind this place, too: as [`Position::reached`], without making text of it.
+    pub(super) fn reached(&self, target: &Target) -> bool {
+        match (&self.gtids, &target.gtids) {
+            (Gtids::Set(have), Gtids::Set(want)) => have.contains(want),
+            (Gtids::Domains(have), Gtids::Domains(want)) => have.contains(want),
+            _ => {
+                let by_file = Position {
+                    gtid: None,
+                    file: self.file.to_string(),
+                    offset: self.offset,
+                };
+                by_file.reached(&target.position)
+            }
+        }
+    }
+
     pub(super) fn new(from: &Position, gtids: Gtids) -> Self {
         let file: Arc<str> = from.file.as_str().into();
         Self {

@@ -1,0 +1,307 @@
+//! What a person can have a pipe do: it is done in this process, or by the one that is at work on the pipe.
+
+use std::sync::Arc;
+
+use super::error::Error;
+use super::order::{self, Ordered};
+use super::report::{Outcome, Progress, Silent, Status};
+use super::session::Outlet;
+use super::status::status;
+use super::stop::StopSignal;
+use super::work::{Held, Work};
+use super::worker::{self, Job, Worker};
+use super::{drive, nothing_under_way, setup};
+use crate::journal::{
+    FollowedRecord, Journal, Kind, MAIN, Order, Phase, PipeLock, TableRecord, TableState,
+};
+use crate::pipe::Pipe;
+use crate::schema::TableName;
+
+/// Ends what a process does at the next batch boundary. A clone asks for the same.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<StopSignal>);
+
+impl Stop {
+    /// Asks for it.
+    pub fn ask(&self) {
+        self.0.ask();
+    }
+}
+
+/// Loads a pipe that was never loaded, goes on with what a crash interrupted, and follows the binlog until `stop` says otherwise.
+pub async fn run(pipe: &Pipe, progress: Arc<dyn Progress>, stop: Stop) -> Result<Outcome, Error> {
+    let held = Work::lock(pipe)?;
+    let follows = pipe.cdc.follows();
+    let stream = held.1.stream(MAIN)?;
+    if stream.as_ref().is_some_and(|stream| stream.paused) {
+        return Err(Error::Nothing {
+            reason: format!("the pipe `{}` is paused", pipe.name),
+            suggestion: "go on with `tidemill resume`".to_owned(),
+        });
+    }
+    let load = Job::Start {
+        kind: Kind::Load,
+        tables: Vec::new(),
+        live: false,
+    };
+    let job = match held.1.last_resync()? {
+        None => Some(load),
+        Some(last) if !last.phase.is_over() => match last.phase {
+            // What was interrupted by a crash goes on; what a person or an error stopped waits for a person.
+            Phase::Setup | Phase::Snapshot | Phase::Resync
+                if (follows || last.kind == Kind::Load) && !waits(&held.1, &last.id)? =>
+            {
+                Some(Job::GoOn)
+            }
+            _ if stream.is_some() => {
+                progress.note(&format!(
+                    "the resync {} is not finished (phase {}): `tidemill resume` or `tidemill abort`",
+                    last.id, last.phase
+                ));
+                None
+            }
+            _ => Some(load),
+        },
+        Some(_) if stream.is_some() && follows => None,
+        Some(last) if last.phase == Phase::Completed => {
+            return Err(Error::Nothing {
+                reason: format!(
+                    "the pipe `{}` is loaded already (resync {})",
+                    pipe.name, last.id
+                ),
+                suggestion: "rebuild its tables with `tidemill resync`".to_owned(),
+            });
+        }
+        Some(_) => Some(load),
+    };
+    if job.is_none() && !held.1.followed(MAIN)?.iter().any(FollowedRecord::follows) {
+        return Err(Error::Nothing {
+            reason: format!("no table of the pipe `{}` can be followed", pipe.name),
+            suggestion: "`tidemill status` says why; a resync loads them afresh".to_owned(),
+        });
+    }
+    Worker::new(pipe, held, progress, stop.0)
+        .await?
+        .run(job, true)
+        .await
+}
+
+/// Whether a resync waits for approval.
+fn waits(journal: &Journal, id: &str) -> Result<bool, Error> {
+    let waits = |table: &TableRecord| table.state == TableState::NeedsApproval && !table.approved;
+    Ok(journal.tables(id)?.iter().any(waits))
+}
+
+/// Rebuilds these tables (all, if there are none) and swaps them in. Where a process is at work on the pipe, that one does it.
+pub async fn resync(
+    pipe: &Pipe,
+    tables: &[TableName],
+    live: bool,
+    progress: Arc<dyn Progress>,
+    stop: Stop,
+) -> Result<Outcome, Error> {
+    let order = Order::Resync {
+        tables: tables.to_vec(),
+        live,
+    };
+    let job = Job::Start {
+        kind: Kind::Resync,
+        tables: tables.to_vec(),
+        live,
+    };
+    let start = |_: &Held| Ok((Some(job), false));
+    ordered_or_done(pipe, order, progress, stop, start).await
+}
+
+/// Loads a table that is new in the pipe file; it follows from then on.
+pub async fn add_table(
+    pipe: &Pipe,
+    table: &TableName,
+    progress: Arc<dyn Progress>,
+    stop: Stop,
+) -> Result<Outcome, Error> {
+    if pipe.table(table).is_none() {
+        return Err(setup::unknown_table(pipe, table));
+    }
+    let order = Order::AddTable {
+        table: table.clone(),
+    };
+    let start = |held: &Held| Ok((Some(worker::add(&held.1, table.clone())?), false));
+    ordered_or_done(pipe, order, progress, stop, start).await
+}
+
+/// Follows a table no longer. Its destination table stays.
+pub async fn remove_table(pipe: &Pipe, table: &TableName) -> Result<Status, Error> {
+    let progress: Arc<dyn Progress> = Arc::new(Silent);
+    let order = Order::RemoveTable {
+        table: table.clone(),
+    };
+    if PipeLock::is_held(&pipe.state)
+        && !matches!(
+            order::order(pipe, &order, &progress).await?,
+            Ordered::NobodyThere
+        )
+    {
+        return status(pipe);
+    }
+    let held = Work::lock(pipe)?;
+    worker::remove(&held.1, table)?;
+    drop(held);
+    status(pipe)
+}
+
+/// Goes on with what is paused, has failed, or was interrupted, and with following.
+pub async fn resume(
+    pipe: &Pipe,
+    progress: Arc<dyn Progress>,
+    stop: Stop,
+) -> Result<Outcome, Error> {
+    let start = |held: &Held| {
+        let stream = held.1.stream(MAIN)?;
+        if let Some(mut stream) = stream.clone().filter(|stream| stream.paused) {
+            stream.paused = false;
+            held.1.write_stream(MAIN, &stream, &[], "resumed")?;
+        }
+        let last = held.1.last_resync()?;
+        let is_open = last.is_some_and(|last| !last.phase.is_over());
+        match (is_open, stream) {
+            (true, _) => Ok((Some(Job::GoOn), true)),
+            (false, Some(_)) if pipe.cdc.follows() => Ok((None, true)),
+            (false, _) => Err(nothing_under_way(pipe)),
+        }
+    };
+    ordered_or_done(pipe, Order::Resume, progress, stop, start).await
+}
+
+/// Approves the swap of tables that the gate holds, and goes on.
+pub async fn approve(
+    pipe: &Pipe,
+    progress: Arc<dyn Progress>,
+    stop: Stop,
+) -> Result<Outcome, Error> {
+    let start = |held: &Held| {
+        let work = Work::take_up(pipe, held.clone(), Arc::new(Silent))?;
+        match work.filter(|work| !work.resync().phase.is_over()) {
+            None => Err(nothing_under_way(pipe)),
+            Some(work) => {
+                approve_waiting(&work)?;
+                Ok((Some(Job::GoOn), false))
+            }
+        }
+    };
+    ordered_or_done(pipe, Order::Approve, progress, stop, start).await
+}
+
+pub(super) fn approve_waiting(work: &Work) -> Result<(), Error> {
+    if !work
+        .tables()
+        .iter()
+        .any(|table| table.state == TableState::NeedsApproval)
+    {
+        return Err(Error::Nothing {
+            reason: "no table waits for approval".to_owned(),
+            suggestion: "`tidemill status` says what the pipe is at".to_owned(),
+        });
+    }
+    drive::approve(work)
+}
+
+/// Lets the process at work do it, or does it in this one where there is none: `start` says what, and whether to follow afterwards.
+async fn ordered_or_done(
+    pipe: &Pipe,
+    order: Order,
+    progress: Arc<dyn Progress>,
+    stop: Stop,
+    start: impl FnOnce(&Held) -> Result<(Option<Job>, bool), Error>,
+) -> Result<Outcome, Error> {
+    if PipeLock::is_held(&pipe.state) {
+        match order::order(pipe, &order, &progress).await? {
+            Ordered::Outcome(outcome) => return Ok(outcome),
+            Ordered::Done => return Ok(Outcome::Stopped(Box::default())),
+            Ordered::NobodyThere => {}
+        }
+    }
+    let held = Work::lock(pipe)?;
+    let (job, follow) = start(&held)?;
+    Worker::new(pipe, held, progress, stop.0)
+        .await?
+        .run(job, follow)
+        .await
+}
+
+/// Asks the process at work on the pipe to stop at the next batch boundary; what nobody works on is paused at once.
+pub async fn pause(pipe: &Pipe) -> Result<Status, Error> {
+    let Some(journal) = Journal::open_existing(&pipe.state)? else {
+        return Err(nothing_under_way(pipe));
+    };
+    let last = journal.last_resync()?.filter(|last| !last.phase.is_over());
+    let stream = journal.stream(MAIN)?.filter(|_| pipe.cdc.follows());
+    if last.is_none() && stream.is_none() {
+        return Err(nothing_under_way(pipe));
+    }
+    let progress: Arc<dyn Progress> = Arc::new(Silent);
+    if PipeLock::is_held(&pipe.state)
+        && !matches!(
+            order::order(pipe, &Order::Pause, &progress).await?,
+            Ordered::NobodyThere
+        )
+    {
+        return status(pipe);
+    }
+    let held = Work::lock(pipe)?;
+    if let Some(last) = last {
+        if last.phase != Phase::Paused
+            && let Some(work) = Work::take_up(pipe, held, Arc::new(Silent))?
+        {
+            work.enter(Phase::Paused)?;
+        }
+    } else if let Some(mut stream) = stream {
+        stream.paused = true;
+        journal.write_stream(MAIN, &stream, &[], "paused")?;
+    }
+    status(pipe)
+}
+
+/// Gives the unfinished resync up: its `_resync` tables are dropped, pairs that were swapped are swapped back.
+pub async fn abort(pipe: &Pipe) -> Result<Status, Error> {
+    let progress: Arc<dyn Progress> = Arc::new(Silent);
+    if PipeLock::is_held(&pipe.state)
+        && !matches!(
+            order::order(pipe, &Order::Abort, &progress).await?,
+            Ordered::NobodyThere
+        )
+    {
+        return status(pipe);
+    }
+    let work = Work::take_up(pipe, Work::lock(pipe)?, progress)?;
+    let Some(work) = work.filter(|work| !work.resync().phase.is_over()) else {
+        return Err(nothing_under_way(pipe));
+    };
+    let outlet = Outlet::open(pipe).await?;
+    let aborted = super::rollback::abort(&outlet.destination, &work).await;
+    outlet.close().await?;
+    aborted?;
+    drop(work);
+    status(pipe)
+}
+
+/// Brings back the old tables of the last resync, of these tables or of all. A table that followed does so no longer.
+pub async fn rollback(pipe: &Pipe, tables: &[TableName]) -> Result<Status, Error> {
+    let work = Work::take_up(pipe, Work::lock(pipe)?, Arc::new(Silent))?;
+    let is_done = |work: &Work| matches!(work.resync().phase, Phase::Completed | Phase::Running);
+    let Some(work) = work.filter(is_done) else {
+        return Err(Error::Nothing {
+            reason: format!(
+                "the pipe `{}` has no completed resync to roll back",
+                pipe.name
+            ),
+            suggestion: "an unfinished one is given up with `tidemill abort`".to_owned(),
+        });
+    };
+    let outlet = Outlet::open(pipe).await?;
+    let rolled_back = super::rollback::roll_back(&outlet.destination, &work, tables).await;
+    outlet.close().await?;
+    rolled_back?;
+    drop(work);
+    status(pipe)
+}

@@ -310,11 +310,10 @@ fn refuse_ended(work: &Work) -> Result<(), Error> {
 /// Before the first swap: the tables leave the pipe's own stream, which would write to their new tables by the old transforms.
 pub(super) fn leave_main(work: &Work) -> Result<(), Error> {
     for table in work.journal.followed(MAIN)? {
-        if work
-            .tables()
-            .iter()
-            .any(|record| record.source == table.source)
-        {
+        let is_swapped_next = |record: &TableRecord| {
+            record.source == table.source && record.state != TableState::Failed
+        };
+        if work.tables().iter().any(is_swapped_next) {
             work.journal.leave_main(&table, "left by")?;
         }
     }

@@ -99,6 +99,18 @@ fn take_up(work: &Work, tables: &[BoundTable]) -> Result<(), Error> {
         ))?;
         phase = Phase::Setup;
     }
+    let followed = work.journal.followed(&work.id())?;
+    let ended = followed.iter().find(|table| !table.follows());
+    if let (Phase::Snapshot | Phase::Resync, Some(table), false) =
+        (phase, ended, begun_to_swap(work))
+    {
+        work.note(format!(
+            "{} could not be followed behind its load ({}), so that begins again",
+            table.source,
+            table.reason.as_deref().unwrap_or_default()
+        ))?;
+        phase = Phase::Setup;
+    }
     if resync.phase != phase {
         work.enter(phase)?;
     }

@@ -95,8 +95,6 @@ struct Table {
     name: TableName,
     decoder: ChangeDecoder,
     decoding: Decoding,
-    /// The map by whose id its rows come.
-    table_id: Option<u64>,
 }
 
 pub(super) struct Reading {
@@ -171,7 +169,6 @@ impl Reading {
                 name,
                 decoder,
                 decoding,
-                table_id: None,
             });
         }
         reading
@@ -233,7 +230,6 @@ impl Reading {
         self.nothing_gathered();
         for i in 0..self.tables.len() {
             self.tables[i].decoder = self.decoder(&self.tables[i].decoding);
-            self.tables[i].table_id = None;
         }
     }
 
@@ -331,17 +327,14 @@ impl Reading {
     }
 
     fn map(&mut self, map: &TableMap) {
-        let table = *self
-            .by_id
-            .entry(map.table_id)
-            .or_insert_with(|| self.by_name.get(&map.table).copied());
+        // A server that was started again gives the numbers that it gave before to other tables, in the middle of a stream.
+        let table = self.by_name.get(&map.table).copied();
+        self.by_id.insert(map.table_id, table);
         let Some(i) = table else { return };
         let table = &mut self.tables[i];
-        let is_wanted = table.decoding.follows && table.decoding.from.is_none();
-        if !is_wanted || table.table_id == Some(map.table_id) {
+        if !table.decoding.follows || table.decoding.from.is_some() {
             return;
         }
-        table.table_id = Some(map.table_id);
         if let Err(misfit) = table.decoder.map(map) {
             self.give_up(i, misfit.to_string());
         }
@@ -484,9 +477,6 @@ impl Reading {
         }
         // Table maps of the new definition have new numbers, and old ones may be of another table now.
         self.by_id.clear();
-        for table in &mut self.tables {
-            table.table_id = None;
-        }
         if self.in_transaction {
             for table in concerned {
                 let reason = format!(

@@ -529,6 +529,7 @@ impl Reading {
                 TableStatement::Truncate(table)
                 | TableStatement::Drop(table)
                 | TableStatement::Alter(table)
+                | TableStatement::ColumnGone { table, .. }
                 | TableStatement::RowsChanged(table)
                 | TableStatement::Create(table) => named(table).into_iter().collect(),
                 TableStatement::Rename { from, to } => {

@@ -81,6 +81,16 @@ impl Writing {
                 self.end(sink, FollowState::NeedsResync, reason);
                 Ok(true)
             }
+            TableStatement::ColumnGone { table, column } if *table == name => {
+                let is_known = |known: &SourceColumn| known.name.eq_ignore_ascii_case(column);
+                if !self.sinks[sink].source().columns.iter().any(is_known) {
+                    return Ok(false);
+                }
+                let reason =
+                    format!("its column `{column}` was dropped or renamed at the source; {RESYNC}");
+                self.end(sink, FollowState::NeedsResync, reason);
+                Ok(true)
+            }
             TableStatement::Alter(table) | TableStatement::Create(table) if *table == name => {
                 self.look_again(sink).await
             }

@@ -1,7 +1,7 @@
 //! Statements in the binlog: what the head of one says it does to which tables.
 //!
 //! A statement is read only as far as that needs. What it says behind its names (columns, values) is not looked at, with one
-//! exception: the clauses of ALTER TABLE that rename the table or change rows without row events.
+//! exception: the clauses of ALTER TABLE that rename the table, take a column from it, or change rows without row events.
 
 use sqlparser::dialect::MySqlDialect;
 use sqlparser::keywords::Keyword;
@@ -38,6 +38,13 @@ pub enum TableStatement {
     },
     /// The table's definition was changed.
     Alter(TableName),
+    /// The table's column was dropped or renamed, whatever other column may have its name now. Told before the `Alter` of the same statement.
+    ColumnGone {
+        /// The table.
+        table: TableName,
+        /// The column's name before.
+        column: String,
+    },
     /// Rows of the table were changed without row events: a partition was dropped, emptied or exchanged, a tablespace imported.
     RowsChanged(TableName),
     /// The table is new.
@@ -128,6 +135,20 @@ const OTHER_OBJECTS: [&str; 24] = [
     "JSON",
     "CATALOG",
     "LOADABLE",
+];
+
+/// First words of what ALTER TABLE can drop beside columns. The last two can be a column's name without quotes, too: that one is seen to be gone when
+/// the table is looked at.
+const OTHER_PARTS: [&str; 9] = [
+    "PRIMARY",
+    "INDEX",
+    "KEY",
+    "FOREIGN",
+    "CONSTRAINT",
+    "CHECK",
+    "PARTITION",
+    "SYSTEM",
+    "PERIOD",
 ];
 
 /// What stands for bytes of another character set than UTF-8. A name with it is not the table's.
@@ -285,6 +306,8 @@ impl<'a> Head<'a> {
                 false => self.at += 1,
             }
         }
+        // Before all else, however the columns are called afterwards.
+        kinds.sort_by_key(|kind| !matches!(kind, TableStatement::ColumnGone { .. }));
         // A clause that can't be read may be one of those that count.
         self.whole.then_some(kinds)
     }
@@ -292,6 +315,12 @@ impl<'a> Head<'a> {
     /// A clause of ALTER TABLE: what it does beside changing the definition.
     fn clause(&mut self, table: &TableName, kinds: &mut Vec<TableStatement>) -> Option<()> {
         let before = self.at;
+        if let Some(column) = self.column_gone() {
+            let table = table.clone();
+            kinds.push(TableStatement::ColumnGone { table, column });
+            return Some(());
+        }
+        self.at = before;
         if self.accept("RENAME") {
             if ["COLUMN", "INDEX", "KEY"]
                 .into_iter()
@@ -332,6 +361,37 @@ impl<'a> Head<'a> {
         }
         self.at = self.at.max(before + 1);
         Some(())
+    }
+
+    /// The column that a clause of ALTER TABLE drops or renames.
+    fn column_gone(&mut self) -> Option<String> {
+        if self.accept("RENAME") {
+            return match self.accept("COLUMN") {
+                true => self.column(),
+                false => None,
+            };
+        }
+        if self.accept("CHANGE") {
+            self.accept("COLUMN");
+            let (old, new) = (self.column()?, self.name()?);
+            return (old.to_lowercase() != new.to_lowercase()).then_some(old);
+        }
+        if !self.accept("DROP") {
+            return None;
+        }
+        if !self.accept("COLUMN")
+            && self
+                .peek_word()
+                .is_some_and(|word| OTHER_PARTS.contains(&&*word))
+        {
+            return None;
+        }
+        self.column()
+    }
+
+    fn column(&mut self) -> Option<String> {
+        self.accept_all(&["IF", "EXISTS"]);
+        self.name()
     }
 
     fn create(&mut self) -> Option<Vec<TableStatement>> {

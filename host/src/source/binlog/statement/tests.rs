@@ -22,6 +22,13 @@ fn rename(from: &str, to: &str) -> TableStatement {
     }
 }
 
+fn gone(column: &str) -> TableStatement {
+    ColumnGone {
+        table: table("t"),
+        column: column.to_owned(),
+    }
+}
+
 #[test]
 fn what_ddl_does_to_tables() {
     let elsewhere = TableName::new("b", "t");
@@ -89,10 +96,18 @@ fn what_ddl_does_to_tables() {
         ),
         (
             "ALTER TABLE t RENAME COLUMN a TO b, RENAME INDEX i TO j, RENAME KEY k TO l",
-            vec![Alter(table("t"))],
+            vec![gone("a"), Alter(table("t"))],
         ),
         (
-            "ALTER TABLE t DROP rename, DROP PRIMARY KEY, DROP COLUMN x",
+            "ALTER TABLE t ADD y INT, DROP rename, DROP PRIMARY KEY, DROP COLUMN IF EXISTS x, DROP `KEY`, DROP KEY k",
+            vec![gone("rename"), gone("x"), gone("KEY"), Alter(table("t"))],
+        ),
+        (
+            "ALTER TABLE t CHANGE a b INT, CHANGE COLUMN c C BIGINT FIRST, RENAME TO u, CHANGE COLUMN `d` e INT DEFAULT 'x, DROP f'",
+            vec![gone("a"), gone("d"), Alter(table("t")), rename("t", "u")],
+        ),
+        (
+            "ALTER TABLE t DROP CONSTRAINT c, DROP FOREIGN KEY f, DROP CHECK c, DROP SYSTEM VERSIONING, DROP PERIOD FOR p, ALTER COLUMN a DROP DEFAULT",
             vec![Alter(table("t"))],
         ),
         (

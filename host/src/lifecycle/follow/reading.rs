@@ -29,6 +29,9 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How old a position may become while only changes of other tables come.
 const IDLE_COMMIT: Duration = Duration::from_secs(5);
 
+/// How many numbers of tables are remembered.
+const MOST_IDS: usize = 4096;
+
 /// A followed table as the reader sees it.
 pub(super) struct Decoding {
     /// The table at the stream's position.
@@ -95,8 +98,6 @@ struct Table {
     name: TableName,
     decoder: ChangeDecoder,
     decoding: Decoding,
-    /// The map by whose id its rows come.
-    table_id: Option<u64>,
 }
 
 pub(super) struct Reading {
@@ -171,7 +172,6 @@ impl Reading {
                 name,
                 decoder,
                 decoding,
-                table_id: None,
             });
         }
         reading
@@ -233,7 +233,6 @@ impl Reading {
         self.nothing_gathered();
         for i in 0..self.tables.len() {
             self.tables[i].decoder = self.decoder(&self.tables[i].decoding);
-            self.tables[i].table_id = None;
         }
     }
 
@@ -311,6 +310,10 @@ impl Reading {
 
     /// Lets go of the places up to which changes are in a table's load already, once they are passed.
     fn begin(&mut self, binlog: &Binlog) {
+        // Each transaction has its own maps.
+        if self.by_id.len() > MOST_IDS {
+            self.by_id.clear();
+        }
         if self
             .tables
             .iter()
@@ -330,18 +333,15 @@ impl Reading {
         }
     }
 
+    /// Each map is looked at, known or not: a server that was restarted gives its tables the numbers of others.
     fn map(&mut self, map: &TableMap) {
-        let table = *self
-            .by_id
-            .entry(map.table_id)
-            .or_insert_with(|| self.by_name.get(&map.table).copied());
+        let table = self.by_name.get(&map.table).copied();
+        self.by_id.insert(map.table_id, table);
         let Some(i) = table else { return };
         let table = &mut self.tables[i];
-        let is_wanted = table.decoding.follows && table.decoding.from.is_none();
-        if !is_wanted || table.table_id == Some(map.table_id) {
+        if !table.decoding.follows || table.decoding.from.is_some() {
             return;
         }
-        table.table_id = Some(map.table_id);
         if let Err(misfit) = table.decoder.map(map) {
             self.give_up(i, misfit.to_string());
         }
@@ -481,11 +481,6 @@ impl Reading {
                 true => None,
                 false => self.boundary(binlog, false),
             };
-        }
-        // Table maps of the new definition have new numbers, and old ones may be of another table now.
-        self.by_id.clear();
-        for table in &mut self.tables {
-            table.table_id = None;
         }
         if self.in_transaction {
             for table in concerned {

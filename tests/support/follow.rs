@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -241,6 +241,15 @@ impl Drop for Following {
                 eprintln!("the log of process {number}:\n{}", tail.join("\n"));
             }
             eprintln!("ended by themselves: {:#?}", self.exits);
+            // The journal and all logs, for whoever looks into it.
+            if let Some(kept) = std::env::var_os("TIDEMILL_KEEP") {
+                let copied = Command::new("cp")
+                    .arg("-a")
+                    .arg(&self.folder)
+                    .arg(&kept)
+                    .status();
+                eprintln!("{:?} is kept in {kept:?}: {:?}", self.folder, copied);
+            }
         }
     }
 }

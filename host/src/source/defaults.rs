@@ -76,11 +76,37 @@ fn of(flavor: Flavor, stated: Option<&str>, nullable: bool, extra: &str) -> Colu
                 .strip_prefix('\'')
                 .and_then(|rest| rest.strip_suffix('\''));
             match inner {
-                Some(inner) => ColumnDefault::Constant(inner.replace("''", "'")),
+                Some(inner) => ColumnDefault::Constant(unquoted(inner)),
                 None => ColumnDefault::Computed,
             }
         }
     }
+}
+
+/// What stands between the quotes of a literal, as MariaDB itself writes it: it doubles a quote, and escapes what its own reader would
+/// take for something else.
+fn unquoted(inner: &str) -> String {
+    let mut text = String::with_capacity(inner.len());
+    let mut characters = inner.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\'' => {
+                characters.next();
+                text.push('\'');
+            }
+            '\\' => text.push(match characters.next() {
+                Some('0') => '\0',
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some('t') => '\t',
+                Some('Z') => '\u{1A}',
+                Some(other) => other,
+                None => '\\',
+            }),
+            other => text.push(other),
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -112,6 +138,13 @@ mod tests {
                 false,
                 "",
                 constant("it's"),
+            ),
+            (
+                Flavor::MariaDb,
+                Some(r"'\\ \n \0 %\\_'"),
+                false,
+                "",
+                constant("\\ \n \0 %\\_"),
             ),
             (
                 Flavor::MariaDb,

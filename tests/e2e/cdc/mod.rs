@@ -1,6 +1,7 @@
 //! Change data capture: writers at work, a pipe that follows, and everything that may go wrong meanwhile. At the end the destination is
 //! the source, row for row, through a reference of the transforms; and whoever reads meanwhile never sees data go back.
 
+mod binlogs;
 mod faults;
 mod hand;
 mod harness;

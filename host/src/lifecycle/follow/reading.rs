@@ -29,6 +29,9 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How old a position may become while only changes of other tables come.
 const IDLE_COMMIT: Duration = Duration::from_secs(5);
 
+/// How many numbers of tables are remembered.
+const MOST_IDS: usize = 4096;
+
 /// A followed table as the reader sees it.
 pub(super) struct Decoding {
     /// The table at the stream's position.
@@ -307,6 +310,10 @@ impl Reading {
 
     /// Lets go of the places up to which changes are in a table's load already, once they are passed.
     fn begin(&mut self, binlog: &Binlog) {
+        // Each transaction has its own maps.
+        if self.by_id.len() > MOST_IDS {
+            self.by_id.clear();
+        }
         if self
             .tables
             .iter()
@@ -326,8 +333,8 @@ impl Reading {
         }
     }
 
+    /// Each map is looked at, known or not: a server that was restarted gives its tables the numbers of others.
     fn map(&mut self, map: &TableMap) {
-        // A server that was started again gives the numbers that it gave before to other tables, in the middle of a stream.
         let table = self.by_name.get(&map.table).copied();
         self.by_id.insert(map.table_id, table);
         let Some(i) = table else { return };
@@ -475,8 +482,6 @@ impl Reading {
                 false => self.boundary(binlog, false),
             };
         }
-        // Table maps of the new definition have new numbers, and old ones may be of another table now.
-        self.by_id.clear();
         if self.in_transaction {
             for table in concerned {
                 let reason = format!(

@@ -216,7 +216,7 @@ async fn ordered_or_done(
 ) -> Result<Outcome, Error> {
     if PipeLock::is_held(&pipe.state) {
         match order::order(pipe, &order, &progress).await? {
-            Ordered::Outcome(outcome) => return Ok(outcome),
+            Ordered::Outcome(outcome) => return Ok(*outcome),
             Ordered::Done => return Ok(Outcome::Stopped(Box::default())),
             Ordered::NobodyThere => {}
         }

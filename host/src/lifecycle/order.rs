@@ -17,7 +17,7 @@ pub(super) enum Ordered {
     /// It is done.
     Done,
     /// It began a resync, which has ended, or waits.
-    Outcome(Outcome),
+    Outcome(Box<Outcome>),
     /// The process that was at work has ended without an answer.
     NobodyThere,
 }
@@ -48,9 +48,10 @@ pub(super) async fn order(
     match answer {
         OrderAnswer::Done => Ok(Ordered::Done),
         OrderAnswer::Refused { reason, suggestion } => Err(Error::Nothing { reason, suggestion }),
-        OrderAnswer::Begun { resync } => Ok(Ordered::Outcome(
-            watch(pipe, &journal, &resync, progress).await?,
-        )),
+        OrderAnswer::Begun { resync } => {
+            let outcome = watch(pipe, &journal, &resync, progress).await?;
+            Ok(Ordered::Outcome(Box::new(outcome)))
+        }
     }
 }
 

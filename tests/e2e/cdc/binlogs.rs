@@ -11,7 +11,10 @@ fn a_source_without_gtids_is_followed_by_file_and_offset() {
     changed_while_it_is_killed(&world, &mut pipe, "");
     let status = world.tidemill(&["status"]).ok();
     let position = &status.json["result"]["cdc"]["position"];
-    assert!(position["gtid"].is_null() && position["offset"].is_u64(), "{position}");
+    assert!(
+        position["gtid"].is_null() && position["offset"].is_u64(),
+        "{position}"
+    );
 }
 
 #[test]

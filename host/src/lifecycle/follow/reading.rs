@@ -46,6 +46,9 @@ pub(super) struct Decoding {
     pub(super) follows: bool,
 }
 
+/// Tells the reader how the tables that a statement changed are decoded from then on, by their numbers.
+pub(super) type Tell = oneshot::Sender<Vec<(usize, Decoding)>>;
+
 /// Changes on their way to the destination.
 pub(super) struct Flush {
     /// The counter at the beginning of the flush.
@@ -71,7 +74,7 @@ pub(super) struct End {
     /// The server's clock at the last event; 0 if it is unknown.
     pub(super) timestamp: u32,
     /// A statement that stands behind the changes, and where the tables that it changes are told.
-    pub(super) statement: Option<(Statement, oneshot::Sender<Vec<(usize, Decoding)>>)>,
+    pub(super) statement: Option<(Statement, Tell)>,
 }
 
 /// How the reading ended.
@@ -254,6 +257,7 @@ impl Reading {
     }
 
     fn read(&mut self, handle: &Handle, binlog: &mut Binlog) -> Result<ReadEnd, SourceError> {
+        self.pass(binlog);
         // The target may be where the stream is already.
         if self.cut == Cut::Free && self.is_reached(binlog) {
             return Ok(ReadEnd::Reached);
@@ -290,46 +294,38 @@ impl Reading {
         match event.kind {
             EventKind::Begin => {
                 self.in_transaction = true;
-                self.begin(binlog);
+                // Each transaction has its own maps.
+                if self.by_id.len() > MOST_IDS {
+                    self.by_id.clear();
+                }
             }
             EventKind::TableMap(map) => self.map(&map),
             EventKind::Rows(rows) => return Ok(self.change(&rows)),
             EventKind::Commit => {
                 self.in_transaction = false;
                 self.shared.live.read(self.timestamp);
+                self.pass(binlog);
                 return Ok(self.boundary(binlog, false));
             }
             EventKind::Idle => {
                 self.shared.live.idle();
                 return Ok(self.boundary(binlog, true));
             }
-            EventKind::Statement(statement) => return Ok(self.statement(binlog, statement)),
+            EventKind::Statement(statement) => {
+                let end = self.statement(binlog, statement);
+                if !self.in_transaction {
+                    self.pass(binlog);
+                }
+                return Ok(end);
+            }
         }
         Ok(None)
     }
 
     /// Lets go of the places up to which changes are in a table's load already, once they are passed.
-    fn begin(&mut self, binlog: &Binlog) {
-        // Each transaction has its own maps.
-        if self.by_id.len() > MOST_IDS {
-            self.by_id.clear();
-        }
-        if self
-            .tables
-            .iter()
-            .all(|table| table.decoding.from.is_none())
-        {
-            return;
-        }
-        for table in &mut self.tables {
-            if table
-                .decoding
-                .from
-                .as_ref()
-                .is_some_and(|from| binlog.reached(from))
-            {
-                table.decoding.from = None;
-            }
+    fn pass(&mut self, binlog: &Binlog) {
+        for Table { decoding, .. } in &mut self.tables {
+            decoding.from.take_if(|from| binlog.reached(from));
         }
     }
 
@@ -518,13 +514,15 @@ impl Reading {
 
     /// The followed tables that a statement may have changed.
     fn concerned(&self, statement: &Statement) -> Vec<usize> {
+        // What a statement did before the load is in it.
+        let counts = |table: &Table| table.decoding.follows && table.decoding.from.is_none();
         let named = |name: &TableName| {
             let table = self.by_name.get(name).copied();
-            table.filter(|&i| self.tables[i].decoding.follows)
+            table.filter(|&i| counts(&self.tables[i]))
         };
         let all = |is: &dyn Fn(&Table) -> bool| {
             let tables = self.tables.iter().enumerate();
-            let followed = tables.filter(|(_, table)| table.decoding.follows && is(table));
+            let followed = tables.filter(|(_, table)| counts(table) && is(table));
             followed.map(|(i, _)| i).collect::<Vec<_>>()
         };
         let mut concerned: Vec<usize> = statement

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::World;
 
 /// How long a pipe may take to show what was written, on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(420);
 /// The table whose rows are written last.
 const SENTINEL: &str = "sentinel";
 

@@ -124,6 +124,9 @@ pub struct FollowedRecord {
     pub reason: Option<String>,
     /// Changes up to here are in its load already, and are left out.
     pub from: Option<Position>,
+    /// Columns that were added in the stream, and when their default was asked for, by the source's clock, in seconds since 1970.
+    #[serde(default)]
+    pub taken_up: Vec<(String, u64)>,
     /// Since when it has followed.
     pub since: Timestamp,
     /// What has become of its changes.

@@ -104,6 +104,7 @@ pub(super) async fn begin(
             // A table that doesn't replace its rows would have those twice that are in its load already.
             from: (!is_as_followed(table) || target.engine != Engine::ReplacingMergeTree)
                 .then(|| now.clone()),
+            taken_up: Vec::new(),
             since: Timestamp::now(),
             counts: Default::default(),
         });
@@ -142,7 +143,8 @@ async fn refuse_changed(session: &Session, table: &BoundTable) -> Result<(), Err
 /// Whether the source still has the binlog from here on.
 async fn can_open(session: &Session, position: &Position) -> Result<bool, Error> {
     let settings = BinlogSettings {
-        server_id: side_server_id(session),
+        // A number of its own: a server that is slow to begin with this reader would end the one that comes after it.
+        server_id: side_server_id(session).wrapping_add(1),
         heartbeat: session.tuning.get().apply.heartbeat,
     };
     let open = || async {

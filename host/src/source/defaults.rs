@@ -17,16 +17,22 @@ pub enum ColumnDefault {
     Computed,
 }
 
+/// The defaults of a table's columns.
+#[derive(Clone, Debug)]
+pub struct ColumnDefaults {
+    /// When they were asked for, by the server's clock, in seconds since 1970.
+    pub at: u64,
+    /// Each column's, by its name.
+    pub columns: Vec<(String, ColumnDefault)>,
+}
+
 impl Source {
     /// The defaults of a table's columns, by name.
     ///
     /// # Errors
     /// A lost connection.
-    pub async fn column_defaults(
-        &self,
-        table: &TableName,
-    ) -> Result<Vec<(String, ColumnDefault)>, SourceError> {
-        let sql = "SELECT column_name, column_default, is_nullable, extra, generation_expression FROM information_schema.columns \
+    pub async fn column_defaults(&self, table: &TableName) -> Result<ColumnDefaults, SourceError> {
+        let sql = "SELECT column_name, column_default, is_nullable, extra, generation_expression, UNIX_TIMESTAMP() FROM information_schema.columns \
                    WHERE table_schema = ? AND table_name = ?";
         let parameters = vec![table.database.as_str().into(), table.name.as_str().into()];
         let mut control = self.control().await?;
@@ -47,7 +53,13 @@ impl Source {
             };
             Some((name, default))
         };
-        Ok(rows.iter().filter_map(default).collect())
+        Ok(ColumnDefaults {
+            at: rows
+                .first()
+                .and_then(|row| cell(row, 5))
+                .unwrap_or(u64::MAX),
+            columns: rows.iter().filter_map(default).collect(),
+        })
     }
 }
 

@@ -29,7 +29,7 @@ pub use connect::{Flavor, ServerInfo, Source};
 pub use decode::{
     ChangeDecoder, Changes, Charsets, ImageKind, MapMisfit, Pairs, ReadLimits, TableRead,
 };
-pub use defaults::ColumnDefault;
+pub use defaults::{ColumnDefault, ColumnDefaults};
 pub use error::SourceError;
 pub use gauge::{Gauge, ReplicaLag};
 pub use introspect::TableSummary;

@@ -31,11 +31,11 @@ fn nothing_is_lost_or_doubled_by_kills_on_mariadb() {
 fn nothing_is_lost_or_doubled_by_kills(flavor: Flavor) {
     let pace = Pace {
         connections: 3,
-        rate: 2_500,
+        rate: 1_500,
         noted: false,
     };
     // Blocks of a few rows, so that there is nearly always one on its way.
-    let world = World::new(flavor).with_sentinel("every = \"50ms\"\nrows = 300");
+    let world = World::new(flavor).with_sentinel("every = \"50ms\"\nrows = 1000");
     let (world, mut writer) = written(world.settings(QUICK), pace);
     let mut dice = Dice::new(writer.seed, 1_000_000);
     let mut pipe = Following::start(&world);

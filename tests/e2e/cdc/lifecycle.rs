@@ -5,7 +5,7 @@ use super::reference::assert_same;
 use super::writer::Pace;
 use super::{QUICK, written};
 use crate::shop;
-use crate::support::follow::table_of;
+use crate::support::follow::{follows, table_of};
 use crate::support::{ClickHouse, Flavor, Following, MySql, World, servers, unique};
 
 const APPLY: &str = "every = \"50ms\"";
@@ -81,6 +81,8 @@ fn a_pipe_that_was_paused_goes_on_where_it_was() {
             writer.await_events(3_000 * round + 1_000);
             assert_eq!(count(), then, "{flavor:?}: it rests");
             pipe.go_on(&world, "resume");
+            // Whoever pauses it sooner pauses what isn't at work yet.
+            pipe.await_status(&world, "it follows", follows);
         }
         writer.stop();
         pipe.caught_up(&world);

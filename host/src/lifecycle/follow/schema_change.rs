@@ -16,7 +16,7 @@ use crate::pipe::{OnDrop, OnTruncate};
 use crate::schema::{
     ClickHouseType, MysqlType, SourceColumn, SourceTable, TableName, TargetColumn,
 };
-use crate::source::{ColumnDefault, SourceError, Statement, TableStatement};
+use crate::source::{ColumnDefault, ColumnDefaults, SourceError, Statement, TableStatement};
 use crate::transform::Lineage;
 
 /// What a change of a table's definition means.
@@ -34,6 +34,7 @@ impl Writing {
     pub(super) async fn apply_statement(
         &mut self,
         statement: &Statement,
+        timestamp: u32,
     ) -> Result<Vec<usize>, Error> {
         let mut changed = Vec::new();
         for kind in &statement.kinds {
@@ -41,7 +42,7 @@ impl Writing {
                 if !self.sinks[sink].record.follows() {
                     continue;
                 }
-                if self.apply_to(sink, kind).await? {
+                if self.apply_to(sink, kind, timestamp).await? {
                     changed.push(sink);
                 }
             }
@@ -52,7 +53,12 @@ impl Writing {
     }
 
     /// What a statement does to one table; whether that is another one now.
-    async fn apply_to(&mut self, sink: usize, kind: &TableStatement) -> Result<bool, Error> {
+    async fn apply_to(
+        &mut self,
+        sink: usize,
+        kind: &TableStatement,
+        timestamp: u32,
+    ) -> Result<bool, Error> {
         let name = self.sinks[sink].record.source.clone();
         let stopped = |what: &str| format!("{name} was {what} at the source; {AGAIN}");
         match kind {
@@ -88,6 +94,21 @@ impl Writing {
                 }
                 let reason =
                     format!("its column `{column}` was dropped or renamed at the source; {RESYNC}");
+                self.end(sink, FollowState::NeedsResync, reason);
+                Ok(true)
+            }
+            TableStatement::ColumnChanged { table, column } if *table == name => {
+                // The default that was asked for then may be this one already, and not that of the rows that were there.
+                let may_differ = |(known, at): &(String, u64)| {
+                    known.eq_ignore_ascii_case(column) && u64::from(timestamp) <= *at
+                };
+                if !self.sinks[sink].record.taken_up.iter().any(may_differ) {
+                    return Ok(false);
+                }
+                let reason = format!(
+                    "its new column `{column}` was changed again before it could be followed, so that the rows that were there may have \
+                     another value in it; {RESYNC}"
+                );
                 self.end(sink, FollowState::NeedsResync, reason);
                 Ok(true)
             }
@@ -211,6 +232,7 @@ impl Writing {
         }
         let defaults = source_defaults(&session.source, &now.name).await?;
         let table = old.record.destination.clone();
+        let mut taken_up = old.record.taken_up.clone();
         for (i, column) in bound.target.columns.iter().enumerate() {
             if old.bound.target.column(&column.name).is_some() {
                 continue;
@@ -221,10 +243,11 @@ impl Writing {
                     column.name
                 )));
             };
-            let default = match existing_value(&now.columns[source], column, &defaults) {
+            let default = match existing_value(&now.columns[source], column, &defaults.columns) {
                 Ok(default) => default,
                 Err(reason) => return Ok(Err(reason)),
             };
+            taken_up.push((now.columns[source].name.clone(), defaults.at));
             let after = i
                 .checked_sub(1)
                 .map(|before| bound.target.columns[before].name.as_str());
@@ -240,6 +263,7 @@ impl Writing {
         }
         let mut record = self.sinks[sink].record.clone();
         record.schema = now;
+        record.taken_up = taken_up;
         self.sinks[sink] = Sink::new(record, bound);
         self.sinks[sink].changed = true;
         Ok(Ok(()))
@@ -252,7 +276,7 @@ const AGAIN: &str = "a resync follows it again (`tidemill resync --table`)";
 async fn source_defaults(
     source: &crate::source::Source,
     name: &TableName,
-) -> Result<Vec<(String, ColumnDefault)>, Error> {
+) -> Result<ColumnDefaults, Error> {
     let ask = || source.column_defaults(name);
     Ok(retry::SERVER
         .run("ask for defaults", SourceError::is_transient, ask)

@@ -119,7 +119,7 @@ impl Writing {
         };
         let mut told = Vec::new();
         if let Some((statement, tell)) = end.statement {
-            let changed = self.apply_statement(&statement).await?;
+            let changed = self.apply_statement(&statement, end.timestamp).await?;
             told.push((changed, tell));
         }
         self.stream.position = end.position;

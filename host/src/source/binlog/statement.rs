@@ -1,7 +1,7 @@
 //! Statements in the binlog: what the head of one says it does to which tables.
 //!
 //! A statement is read only as far as that needs. What it says behind its names (columns, values) is not looked at, with one
-//! exception: the clauses of ALTER TABLE that rename the table, take a column from it, or change rows without row events.
+//! exception: the clauses of ALTER TABLE that rename the table, take a column from it, change one, or change rows without row events.
 
 use sqlparser::dialect::MySqlDialect;
 use sqlparser::keywords::Keyword;
@@ -43,6 +43,13 @@ pub enum TableStatement {
         /// The table.
         table: TableName,
         /// The column's name before.
+        column: String,
+    },
+    /// The definition of a column was changed, its default perhaps. Told behind the `Alter` of the same statement.
+    ColumnChanged {
+        /// The table.
+        table: TableName,
+        /// The column.
         column: String,
     },
     /// Rows of the table were changed without row events: a partition was dropped, emptied or exchanged, a tablespace imported.
@@ -321,6 +328,12 @@ impl<'a> Head<'a> {
             return Some(());
         }
         self.at = before;
+        if let Some(column) = self.column_changed() {
+            let table = table.clone();
+            kinds.push(TableStatement::ColumnChanged { table, column });
+            return Some(());
+        }
+        self.at = before;
         if self.accept("RENAME") {
             if ["COLUMN", "INDEX", "KEY"]
                 .into_iter()
@@ -361,6 +374,22 @@ impl<'a> Head<'a> {
         }
         self.at = self.at.max(before + 1);
         Some(())
+    }
+
+    /// The column that a clause of ALTER TABLE changes under its name.
+    fn column_changed(&mut self) -> Option<String> {
+        let alters = self.accept("ALTER");
+        if !alters && !self.accept("MODIFY") && !self.accept("CHANGE") {
+            return None;
+        }
+        let other = ["INDEX", "KEY", "CHECK", "CONSTRAINT"];
+        if !self.accept("COLUMN")
+            && alters
+            && self.peek_word().is_some_and(|word| other.contains(&&*word))
+        {
+            return None;
+        }
+        self.column()
     }
 
     /// The column that a clause of ALTER TABLE drops or renames.

@@ -29,6 +29,13 @@ fn gone(column: &str) -> TableStatement {
     }
 }
 
+fn changed(column: &str) -> TableStatement {
+    ColumnChanged {
+        table: table("t"),
+        column: column.to_owned(),
+    }
+}
+
 #[test]
 fn what_ddl_does_to_tables() {
     let elsewhere = TableName::new("b", "t");
@@ -104,11 +111,17 @@ fn what_ddl_does_to_tables() {
         ),
         (
             "ALTER TABLE t CHANGE a b INT, CHANGE COLUMN c C BIGINT FIRST, RENAME TO u, CHANGE COLUMN `d` e INT DEFAULT 'x, DROP f'",
-            vec![gone("a"), gone("d"), Alter(table("t")), rename("t", "u")],
+            vec![
+                gone("a"),
+                gone("d"),
+                Alter(table("t")),
+                changed("c"),
+                rename("t", "u"),
+            ],
         ),
         (
             "ALTER TABLE t DROP CONSTRAINT c, DROP FOREIGN KEY f, DROP CHECK c, DROP SYSTEM VERSIONING, DROP PERIOD FOR p, ALTER COLUMN a DROP DEFAULT",
-            vec![Alter(table("t"))],
+            vec![Alter(table("t")), changed("a")],
         ),
         (
             "ALTER TABLE t COMMENT 'a, rename to u'",
@@ -121,6 +134,10 @@ fn what_ddl_does_to_tables() {
         (
             "ALTER TABLE t TRUNCATE PARTITION ALL",
             vec![Alter(table("t")), RowsChanged(table("t"))],
+        ),
+        (
+            "ALTER TABLE t MODIFY a INT DEFAULT 5, ALTER b SET DEFAULT 6, ALTER INDEX i INVISIBLE, ALTER CHECK c NOT ENFORCED",
+            vec![Alter(table("t")), changed("a"), changed("b")],
         ),
         (
             "ALTER TABLE t EXCHANGE PARTITION p0 WITH TABLE b.t WITHOUT VALIDATION",

@@ -53,6 +53,8 @@ pub async fn run(pipe: &Pipe, progress: Arc<dyn Progress>, stop: Stop) -> Result
             {
                 Some(Job::GoOn)
             }
+            // A first load that has failed is tried again: there is nothing else to do.
+            Phase::Failed if last.kind == Kind::Load && stream.is_none() => Some(Job::GoOn),
             _ if stream.is_some() => {
                 progress.note(&format!(
                     "the resync {} is not finished (phase {}): `tidemill resume` or `tidemill abort`",

@@ -13,7 +13,7 @@ const APPLY: &str = "every = \"50ms\"\nrows = 300";
 fn pace(noted: bool) -> Pace {
     Pace {
         connections: 3,
-        rate: 2_500,
+        rate: 1_500,
         noted,
     }
 }

@@ -76,6 +76,8 @@ fn nothing_is_lost_or_doubled_by_kills(flavor: Flavor) {
             answers.push(answer(asked.wait_with_output().unwrap()));
         }
     }
+    // The last resync has the source for itself: on a slow machine the kills have left much to catch up with.
+    writer.stop();
     let _ = asked.kill();
     answers.push(answer(asked.wait_with_output().unwrap()));
     let status = pipe.await_status(&world, "it follows", follows);
@@ -83,7 +85,6 @@ fn nothing_is_lost_or_doubled_by_kills(flavor: Flavor) {
     let before = done();
     world.tidemill(RESYNC).ok();
     assert_eq!(done(), before + 1, "{status:#?}, {answers:#?}");
-    writer.stop();
     pipe.caught_up(&world);
     assert_same(&world, &writer);
     events_once(&world);

@@ -8,7 +8,7 @@ use super::writer::{Pace, Writer};
 use super::{QUICK, written};
 use crate::support::{ClickHouse, Dice, Flavor, Following, MySql, Proxy, World, servers, unique};
 
-const APPLY: &str = "every = \"50ms\"\nrows = 300";
+const APPLY: &str = "every = \"50ms\"\nrows = 1000";
 
 fn pace(noted: bool) -> Pace {
     Pace {

@@ -134,16 +134,10 @@ pub async fn add_table(
 
 /// Follows a table no longer. Its destination table stays.
 pub async fn remove_table(pipe: &Pipe, table: &TableName) -> Result<Status, Error> {
-    let progress: Arc<dyn Progress> = Arc::new(Silent);
     let order = Order::RemoveTable {
         table: table.clone(),
     };
-    if PipeLock::is_held(&pipe.state)
-        && !matches!(
-            order::order(pipe, &order, &progress).await?,
-            Ordered::NobodyThere
-        )
-    {
+    if done_by_another(pipe, &order).await? {
         return status(pipe);
     }
     let held = Work::lock(pipe)?;
@@ -208,6 +202,16 @@ pub(super) fn approve_waiting(work: &Work) -> Result<(), Error> {
     drive::approve(work)
 }
 
+/// Whether the process at work has done it; there may be none.
+async fn done_by_another(pipe: &Pipe, order: &Order) -> Result<bool, Error> {
+    let progress: Arc<dyn Progress> = Arc::new(Silent);
+    Ok(PipeLock::is_held(&pipe.state)
+        && !matches!(
+            order::order(pipe, order, &progress).await?,
+            Ordered::NobodyThere
+        ))
+}
+
 /// Lets the process at work do it, or does it in this one where there is none: `start` says what, and whether to follow afterwards.
 async fn ordered_or_done(
     pipe: &Pipe,
@@ -241,13 +245,7 @@ pub async fn pause(pipe: &Pipe) -> Result<Status, Error> {
     if last.is_none() && stream.is_none() {
         return Err(nothing_under_way(pipe));
     }
-    let progress: Arc<dyn Progress> = Arc::new(Silent);
-    if PipeLock::is_held(&pipe.state)
-        && !matches!(
-            order::order(pipe, &Order::Pause, &progress).await?,
-            Ordered::NobodyThere
-        )
-    {
+    if done_by_another(pipe, &Order::Pause).await? {
         return status(pipe);
     }
     let held = Work::lock(pipe)?;
@@ -266,16 +264,10 @@ pub async fn pause(pipe: &Pipe) -> Result<Status, Error> {
 
 /// Gives the unfinished resync up: its `_resync` tables are dropped, pairs that were swapped are swapped back.
 pub async fn abort(pipe: &Pipe) -> Result<Status, Error> {
-    let progress: Arc<dyn Progress> = Arc::new(Silent);
-    if PipeLock::is_held(&pipe.state)
-        && !matches!(
-            order::order(pipe, &Order::Abort, &progress).await?,
-            Ordered::NobodyThere
-        )
-    {
+    if done_by_another(pipe, &Order::Abort).await? {
         return status(pipe);
     }
-    let work = Work::take_up(pipe, Work::lock(pipe)?, progress)?;
+    let work = Work::take_up(pipe, Work::lock(pipe)?, Arc::new(Silent))?;
     let Some(work) = work.filter(|work| !work.resync().phase.is_over()) else {
         return Err(nothing_under_way(pipe));
     };

@@ -31,6 +31,9 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
 }
 
+# Whether a process lives: one that is dead and not yet buried by its parent doesn't.
+alive() { [ -n "$1" ] && [ "$(sed 's/.*) \(.\).*/\1/' "/proc/$1/stat" 2>/dev/null || echo Z)" != Z ]; }
+
 # Ends the process of a pid file and waits for its end: end_process PIDFILE
 end_process() {
   local pid
@@ -38,7 +41,7 @@ end_process() {
   pid=$(cat "$1")
   kill "$pid" 2>/dev/null || true
   for _ in $(seq 300); do
-    kill -0 "$pid" 2>/dev/null || { rm -f "$1"; return 0; }
+    alive "$pid" || { rm -f "$1"; return 0; }
     sleep 0.1
   done
   die "process $pid of $1 does not end"

@@ -276,6 +276,15 @@ impl World {
         answer(self.command(arguments).output().expect("the binary runs"))
     }
 
+    /// What the pipe's history has, the newest first: `resync`, `load`.
+    #[track_caller]
+    pub fn history(&self) -> Vec<String> {
+        let history = self.tidemill(&["history"]).ok();
+        let resyncs = history.json["result"].as_array().expect("a list");
+        let kind = |resync: &serde_json::Value| resync["kind"].as_str().expect("a text").to_owned();
+        resyncs.iter().map(kind).collect()
+    }
+
     /// Starts a command.
     pub fn spawn(&self, arguments: &[&str]) -> Child {
         self.command(arguments).spawn().expect("the binary runs")

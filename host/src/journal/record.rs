@@ -221,6 +221,31 @@ pub struct TableRecord {
     pub changes: Option<ChangeCounts>,
 }
 
+impl TableRecord {
+    /// A table that nothing has been done with yet.
+    pub fn new(source: TableName, destination: String, fingerprint: String) -> Self {
+        Self {
+            source,
+            destination,
+            state: TableState::Waiting,
+            fingerprint,
+            plugins: Vec::new(),
+            attempt: 0,
+            estimated_rows: 0,
+            original: None,
+            shadow: None,
+            original_rows: None,
+            carried_over: None,
+            approved: false,
+            reason: None,
+            began: None,
+            loaded: None,
+            keep_old_until: None,
+            changes: None,
+        }
+    }
+}
+
 /// What is known of a chunk that is done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChunkResult {

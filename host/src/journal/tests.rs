@@ -3,23 +3,12 @@ use crate::schema::{KeyValue, Ledger};
 
 fn table() -> TableRecord {
     TableRecord {
-        source: TableName::new("shop", "orders"),
-        destination: "orders".to_owned(),
-        state: TableState::Waiting,
-        fingerprint: "f".to_owned(),
-        plugins: Vec::new(),
-        attempt: 0,
         estimated_rows: 10,
-        original: None,
-        shadow: None,
-        original_rows: None,
-        carried_over: None,
-        approved: false,
-        reason: None,
-        began: None,
-        loaded: None,
-        keep_old_until: None,
-        changes: None,
+        ..TableRecord::new(
+            TableName::new("shop", "orders"),
+            "orders".to_owned(),
+            "f".to_owned(),
+        )
     }
 }
 

@@ -83,23 +83,13 @@ pub(super) async fn obstacles(
 /// The first records of the tables of a resync.
 pub(super) fn records(pipe: &Pipe, tables: &[BoundTable]) -> Vec<TableRecord> {
     let record = |table: &BoundTable| TableRecord {
-        source: table.mapping.source.clone(),
-        destination: table.target.name.clone(),
-        state: TableState::Waiting,
-        fingerprint: table.fingerprint(pipe),
         plugins: table.plugins.clone(),
-        attempt: 0,
         estimated_rows: table.source.estimated_rows,
-        original: None,
-        shadow: None,
-        original_rows: None,
-        carried_over: None,
-        approved: false,
-        reason: None,
-        began: None,
-        loaded: None,
-        keep_old_until: None,
-        changes: None,
+        ..TableRecord::new(
+            table.mapping.source.clone(),
+            table.target.name.clone(),
+            table.fingerprint(pipe),
+        )
     };
     tables.iter().map(record).collect()
 }

@@ -213,6 +213,37 @@ impl fmt::Display for DomainGtids {
     }
 }
 
+/// The transactions that a place in the binlog has behind it, on either server.
+#[derive(Clone, Debug)]
+pub enum Gtids {
+    /// None are known: GTIDs are off.
+    None,
+    /// MySQL's.
+    Set(GtidSet),
+    /// MariaDB's.
+    Domains(DomainGtids),
+}
+
+impl Gtids {
+    /// Reads what a position says. An empty text, which fits both servers, counts as MySQL's.
+    pub fn parse(text: Option<&str>) -> Self {
+        let set = || text.and_then(GtidSet::parse).map(Self::Set);
+        let domains = || text.and_then(DomainGtids::parse).map(Self::Domains);
+        set().or_else(domains).unwrap_or(Self::None)
+    }
+
+    /// Whether all of `other` is in here; none where the two can't be compared.
+    pub fn contains(&self, other: &Self) -> Option<bool> {
+        match (self, other) {
+            (Self::Set(have), Self::Set(want)) => Some(have.contains(want)),
+            (Self::Domains(have), Self::Domains(want)) => Some(have.contains(want)),
+            (Self::Domains(_), Self::Set(want)) if want.is_empty() => Some(true),
+            (Self::Set(have), Self::Domains(want)) if have.is_empty() => Some(want.is_empty()),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -21,7 +21,7 @@ pub mod type_table;
 pub use cell::{cell_text, named, row_text};
 pub use chunk::{Chunk, KeyBound, KeyValue, Ledger};
 pub use clickhouse_type::{ClickHouseType, Shape};
-pub use gtid::{DomainGtids, GtidSet};
+pub use gtid::{DomainGtids, GtidSet, Gtids};
 pub use mysql_type::{MysqlType, TypeError};
 pub use policy::{OutOfRange, ZeroDates};
 pub use position::Position;

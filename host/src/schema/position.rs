@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::gtid::{DomainGtids, GtidSet};
+use super::gtid::Gtids;
 
 /// A place in the binlog. Two equal positions of one server mean that nothing was committed in between, if its binlog has every commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,20 +21,22 @@ impl Position {
     /// Whether all that is behind `target` is behind this place, too. By GTIDs where both have them, of one kind; else by file and
     /// offset, which say nothing over a change of the server: files of another name are not reached.
     pub fn reached(&self, target: &Self) -> bool {
-        if let (Some(have), Some(want)) = (&self.gtid, &target.gtid) {
-            if let (Some(have), Some(want)) = (GtidSet::parse(have), GtidSet::parse(want)) {
-                return have.contains(&want);
-            }
-            if let (Some(have), Some(want)) = (DomainGtids::parse(have), DomainGtids::parse(want)) {
-                return have.contains(&want);
-            }
+        let (have, want) = (&self.gtid, &target.gtid);
+        Gtids::parse(have.as_deref())
+            .contains(&Gtids::parse(want.as_deref()))
+            .unwrap_or_else(|| {
+                file_reached((&self.file, self.offset), (&target.file, target.offset))
+            })
+    }
+}
+
+/// Whether a file and offset are at least as far as others.
+pub fn file_reached((file, offset): (&str, u64), (target, wanted): (&str, u64)) -> bool {
+    match (file_number(file), file_number(target)) {
+        (Some((base, number)), Some((target_base, target_number))) => {
+            base == target_base && (number, offset) >= (target_number, wanted)
         }
-        match (file_number(&self.file), file_number(&target.file)) {
-            (Some((base, number)), Some((wanted_base, wanted))) => {
-                base == wanted_base && (number, self.offset) >= (wanted, target.offset)
-            }
-            _ => self.file == target.file && self.offset >= target.offset,
-        }
+        _ => file == target && offset >= wanted,
     }
 }
 

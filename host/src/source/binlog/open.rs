@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use mysql_async::{BinlogStreamRequest, IoError, Sid};
 
-use super::place::{Gtids, Place};
+use super::place::Place;
 use super::transaction::Transaction;
 use super::{Binlog, BinlogSettings, FOLLOWING};
-use crate::schema::{DomainGtids, GtidSet, Position};
+use crate::schema::{DomainGtids, GtidSet, Gtids, Position};
 use crate::source::connect::{Control, Flavor, Source, cell};
 use crate::source::error::SourceError;
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::schema::position::file_number;
-use crate::schema::{DomainGtids, GtidSet, Position};
+use crate::schema::position::{file_number, file_reached};
+use crate::schema::{Gtids, Position};
 
 /// A transaction's id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,29 +26,20 @@ pub(super) enum Gtid {
     Anonymous,
 }
 
-/// The ids that are behind.
-#[derive(Clone, Debug)]
-pub(super) enum Gtids {
-    None,
-    Set(GtidSet),
-    Domains(DomainGtids),
-}
-
-impl Gtids {
-    pub(super) fn add(&mut self, gtid: &Gtid) {
-        match (self, gtid) {
-            (Self::Set(set), Gtid::Set { uuid, tag, number }) => set.add(*uuid, tag, *number),
-            (
-                Self::Domains(domains),
-                Gtid::Domain {
-                    domain,
-                    server,
-                    number,
-                },
-            ) => domains.set(*domain, *server, *number),
-            // Ids that were not there at the beginning can't make a whole of what is behind.
-            _ => {}
-        }
+/// Takes a transaction in.
+fn add(gtids: &mut Gtids, gtid: &Gtid) {
+    match (gtids, gtid) {
+        (Gtids::Set(set), Gtid::Set { uuid, tag, number }) => set.add(*uuid, tag, *number),
+        (
+            Gtids::Domains(domains),
+            Gtid::Domain {
+                domain,
+                server,
+                number,
+            },
+        ) => domains.set(*domain, *server, *number),
+        // Ids that were not there at the beginning can't make a whole of what is behind.
+        _ => {}
     }
 }
 
@@ -62,11 +53,8 @@ pub struct Target {
 impl Target {
     /// This position as a target.
     pub fn new(position: Position) -> Self {
-        let gtid = position.gtid.as_deref();
-        let set = || gtid.and_then(GtidSet::parse).map(Gtids::Set);
-        let domains = || gtid.and_then(DomainGtids::parse).map(Gtids::Domains);
         Self {
-            gtids: set().or_else(domains).unwrap_or(Gtids::None),
+            gtids: Gtids::parse(position.gtid.as_deref()),
             position,
         }
     }
@@ -89,18 +77,10 @@ pub(super) struct Place {
 impl Place {
     /// Whether all that is behind the target is behind this place, too: as [`Position::reached`], without making text of it.
     pub(super) fn reached(&self, target: &Target) -> bool {
-        match (&self.gtids, &target.gtids) {
-            (Gtids::Set(have), Gtids::Set(want)) => have.contains(want),
-            (Gtids::Domains(have), Gtids::Domains(want)) => have.contains(want),
-            _ => {
-                let by_file = Position {
-                    gtid: None,
-                    file: self.file.to_string(),
-                    offset: self.offset,
-                };
-                by_file.reached(&target.position)
-            }
-        }
+        let Target { gtids, position } = target;
+        self.gtids.contains(gtids).unwrap_or_else(|| {
+            file_reached((&self.file, self.offset), (&position.file, position.offset))
+        })
     }
 
     pub(super) fn new(from: &Position, gtids: Gtids) -> Self {
@@ -161,7 +141,7 @@ impl Place {
     /// A transaction ended with the last event.
     pub(super) fn commit(&mut self, gtid: Option<&Gtid>) {
         if let Some(gtid) = gtid {
-            self.gtids.add(gtid);
+            add(&mut self.gtids, gtid);
         }
         if !Arc::ptr_eq(&self.file, &self.now_in) {
             self.file = self.now_in.clone();
@@ -190,6 +170,7 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::DomainGtids;
 
     fn at(gtid: Option<&str>, file: &str, offset: u64) -> Position {
         Position {

@@ -59,12 +59,21 @@ pub fn start_with(script: &str, name: &str, options: &str) -> Server {
 
 /// Stops a server of `tests/provision`.
 pub fn stop(script: &str, name: &str) {
+    end("stop", script, name);
+}
+
+/// Stops a server that a test had for itself, and removes its folder.
+pub fn remove(script: &str, name: &str) {
+    end("remove", script, name);
+}
+
+fn end(command: &str, script: &str, name: &str) {
     let status = Command::new(root().join("tests/provision").join(script))
-        .args(["stop", name])
+        .args([command, name])
         .status();
     assert!(
         status.expect("the script can be run").success(),
-        "{script} stop {name}"
+        "{script} {command} {name}"
     );
 }
 

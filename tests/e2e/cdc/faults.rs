@@ -114,5 +114,5 @@ fn restarted(flavor: Flavor) {
         servers::start(script, &name);
     });
     drop(world);
-    servers::stop(script, &name);
+    servers::remove(script, &name);
 }

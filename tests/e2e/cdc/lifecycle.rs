@@ -189,6 +189,6 @@ fn a_position_that_was_purged_asks_for_a_resync() {
         pipe.caught_up(&world);
         assert_t(&world);
         drop((pipe, world));
-        servers::stop(script, &name);
+        servers::remove(script, &name);
     }
 }

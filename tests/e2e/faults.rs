@@ -33,7 +33,7 @@ fn a_clickhouse_that_is_killed_in_the_middle_of_an_insert_is_waited_for() {
     );
     world.mysql.run("UPDATE orders SET total = 4;\n");
     let running = world.spawn(&["resync", "--yes"]);
-    await_rows(&world);
+    await_rows(&world, 0);
     world.clickhouse.kill();
     std::thread::sleep(Duration::from_secs(1));
     world.clickhouse.start();
@@ -54,7 +54,7 @@ fn a_mysql_connection_that_is_cut_in_the_middle_of_a_chunk_is_made_again() {
         let world = world.table("orders", "engine = \"MergeTree\"").table("log", "").settings("[snapshot]\nchunk_rows = 1000\nbatch_rows = 100\nrows_per_second = 4000\n[verify]\nmode = \"full\"\n");
         let running = world.spawn(&["run"]);
         for _ in 0..3 {
-            await_rows(&world);
+            await_rows(&world, 0);
             proxy.cut();
             std::thread::sleep(Duration::from_millis(400));
         }
@@ -83,9 +83,9 @@ fn where_readers_see_different_moments_a_cut_connection_leaves_nothing_behind() 
     let world = world
         .login(&format!("user = \"{user}\""))
         .table("orders", "engine = \"MergeTree\"")
-        .settings("[snapshot]\nchunk_rows = 1000\nbatch_rows = 100\nblock = \"1MiB\"\nrows_per_second = 2000\n");
+        .settings("[snapshot]\nchunk_rows = 1000\nbatch_rows = 100\nblock = \"1MiB\"\nrows_per_second = 400\n");
     let running = world.spawn(&["run"]);
-    await_rows(&world);
+    await_rows(&world, 0);
     world.mysql.run("DELETE FROM orders WHERE id % 2 = 0;\n");
     proxy.cut();
     answer(running.wait_with_output().unwrap()).ok();
@@ -100,7 +100,8 @@ fn where_readers_see_different_moments_a_cut_connection_leaves_nothing_behind() 
 fn a_source_that_went_on_after_a_crash_is_loaded_from_the_beginning() {
     let world = shop::shop(Flavor::MySql).settings("rows_per_second = 3000\n");
     let mut running = world.spawn(&["run"]);
-    await_rows(&world);
+    // More than a chunk: rows are to be seen a moment before their chunk is journalled.
+    await_rows(&world, 1000);
     running.kill().unwrap();
     running.wait().unwrap();
     world.mysql.run(
@@ -116,15 +117,11 @@ fn a_source_that_went_on_after_a_crash_is_loaded_from_the_beginning() {
     shop::assert_shop(&world);
 }
 
-/// Waits until the shadow has some rows.
-fn await_rows(world: &World) {
+/// Waits until the shadow has more than so many rows.
+fn await_rows(world: &World, rows: u64) {
     let deadline = Instant::now() + Duration::from_secs(60);
-    while world
-        .clickhouse
-        .try_query("SELECT count() > 0 FROM {db}.orders_resync")
-        .as_deref()
-        != Ok("1")
-    {
+    let query = format!("SELECT count() > {rows} FROM {{db}}.orders_resync");
+    while world.clickhouse.try_query(&query).as_deref() != Ok("1") {
         assert!(Instant::now() < deadline, "no rows arrive");
         std::thread::sleep(Duration::from_millis(20));
     }

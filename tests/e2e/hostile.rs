@@ -10,7 +10,7 @@ fn world(mode: &str) -> (World, String) {
     world.clear_tables();
     world.add_table(
         "orders",
-        &format!("[[table.transform]]\nplugin = \"hostile\"\nconfig = {{ mode = \"{mode}\" }}\nlimits = {{ deadline = \"300ms\", memory = \"32MiB\" }}"),
+        &format!("[[table.transform]]\nplugin = \"hostile\"\nconfig = {{ mode = \"{mode}\" }}\nlimits = {{ deadline = \"3s\", memory = \"32MiB\" }}"),
     );
     (world, before)
 }

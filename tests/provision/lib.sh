@@ -40,7 +40,7 @@ end_process() {
   [ -s "$1" ] || return 0
   pid=$(cat "$1")
   # The number of a server that crashed may be another process's by now.
-  tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF "${1%/*}/" || { rm -f "$1"; return 0; }
+  grep -qaF "${1%/*}/" "/proc/$pid/cmdline" 2>/dev/null || { rm -f "$1"; return 0; }
   kill "$pid" 2>/dev/null || true
   for _ in $(seq 300); do
     alive "$pid" || { rm -f "$1"; return 0; }

@@ -1,5 +1,5 @@
-//! A TCP proxy on loopback that loses connections on command: at once, or right after it has passed a request on whose bytes
-//! hold a given text, so that the server does it and the client never hears.
+//! A TCP proxy on loopback that loses connections on command: at once, one byte before the end of an answer, or right after it has
+//! passed a request on whose bytes hold a given text, so that the server does it and the client never hears.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -19,6 +19,7 @@ pub struct Proxy {
 struct State {
     connections: Mutex<Vec<TcpStream>>,
     refuse: AtomicBool,
+    within: AtomicBool,
     needle: Mutex<Option<Vec<u8>>>,
     answers_lost: AtomicU64,
     bytes_to_client: AtomicU64,
@@ -57,6 +58,11 @@ impl Proxy {
         {
             let _ = connection.shutdown(Shutdown::Both);
         }
+    }
+
+    /// Cuts the connection on which the server answers next, a byte before the end of what it sent: in the middle of a packet.
+    pub fn cut_within_an_answer(&self) {
+        self.state.within.store(true, Ordering::SeqCst);
     }
 
     /// Whether new connections are refused.
@@ -100,7 +106,9 @@ fn connect(state: &Arc<State>, client: TcpStream, server: TcpStream) {
             answers
                 .bytes_to_client
                 .fetch_add(read as u64, Ordering::SeqCst);
-            if to.write_all(&buffer[..read]).is_err() {
+            let cut = answers.within.swap(false, Ordering::SeqCst);
+            let passed = read - usize::from(cut);
+            if to.write_all(&buffer[..passed]).is_err() || cut {
                 break;
             }
         }

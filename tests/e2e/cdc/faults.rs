@@ -79,7 +79,10 @@ fn a_mysql_connection_that_is_cut_is_made_again() {
         let world = World::of(mysql, ClickHouse::new()).source_through(proxy.port);
         let (world, mut writer) = written(world.with_sentinel(APPLY).settings(QUICK), pace(false));
         disturbed(&world, &mut writer, 20, |n, dice| {
-            proxy.cut();
+            match n % 2 {
+                0 => proxy.cut(),
+                _ => proxy.cut_within_an_answer(),
+            }
             if n % 5 == 0 {
                 proxy.refuse(true);
                 std::thread::sleep(Duration::from_millis(dice.below(1000)));

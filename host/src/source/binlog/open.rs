@@ -200,7 +200,9 @@ pub(super) fn refused(
 fn is_of_the_connection(error: &IoError) -> bool {
     match error {
         IoError::Io(error) => match error.kind() {
-            ErrorKind::InvalidData | ErrorKind::Other => false,
+            // Tokio's codec says so of a connection that ended within a packet; events' parsers name the event.
+            ErrorKind::Other => error.to_string() == "bytes remaining on stream",
+            ErrorKind::InvalidData => false,
             // The driver's crate says so of an event that is too short.
             ErrorKind::UnexpectedEof => !error.to_string().contains("can't parse"),
             _ => true,
@@ -311,6 +313,7 @@ mod tests {
         };
         assert!(of(ErrorKind::UnexpectedEof, "connection closed"));
         assert!(of(ErrorKind::ConnectionReset, "reset"));
+        assert!(of(ErrorKind::Other, "bytes remaining on stream"));
         assert!(!of(
             ErrorKind::UnexpectedEof,
             "can't parse: buf doesn't have enough data"

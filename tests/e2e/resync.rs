@@ -171,21 +171,24 @@ fn empty_tables_and_tables_without_a_key_are_copied() {
 
 #[test]
 fn a_second_resync_is_refused_with_the_id_of_the_first() {
-    let world = shop::loaded(shop::shop(Flavor::MySql));
-    let world = world.settings("rows_per_second = 2000\n");
+    let slow = "rows_per_second = 500\n";
+    let mut world = shop::loaded(shop::shop(Flavor::MySql)).settings(slow);
     let first = world.spawn(&["resync", "--yes"]);
     let resync = world.await_phase("snapshot");
     let id = resync["id"].as_str().unwrap();
     world
         .tidemill(&["resync", "--yes"])
         .fails(9, &[id, "not finished"]);
+    world.replace_settings(slow, "");
+    world.write_pipe();
     crate::support::world::answer(first.wait_with_output().unwrap()).ok();
     shop::assert_shop(&world);
 }
 
 #[test]
 fn a_resync_is_paused_and_resumed() {
-    let world = shop::loaded(shop::shop(Flavor::MySql)).settings("rows_per_second = 3000\n");
+    let slow = "rows_per_second = 500\n";
+    let mut world = shop::loaded(shop::shop(Flavor::MySql)).settings(slow);
     world.mysql.run("UPDATE orders SET total = total + 5;\n");
     let running = world.spawn(&["resync", "--yes"]);
     world.await_phase("snapshot");
@@ -199,6 +202,8 @@ fn a_resync_is_paused_and_resumed() {
     world
         .tidemill(&["resync", "--yes"])
         .fails(9, &["not finished (phase Paused)"]);
+    world.replace_settings(slow, "");
+    world.write_pipe();
     world.tidemill(&["resume"]).ok();
     shop::assert_shop(&world);
 }

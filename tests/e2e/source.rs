@@ -219,7 +219,11 @@ fn a_binlog_that_leaves_databases_out_is_no_proof_of_one_moment() {
         world.mysql.run("CREATE TABLE t (id INT PRIMARY KEY);\nCREATE TABLE u LIKE t;\nINSERT INTO t VALUES (1), (2);\n");
         world.tidemill(&["run"]).ok().json["result"]["consistency"].to_string()
     };
-    let whole = consistency(MySql::new(Flavor::MariaDb));
+    // A server of its own: on the shared one, others write between the two positions.
+    let whole = MySql::disposable(Flavor::MariaDb, "mariadb-whole");
+    let process = whole.server.process();
+    let whole = consistency(whole);
+    servers::kill(process);
     assert!(whole.contains("one binlog position"), "{whole}");
     let filtered = MySql::mariadb_with("--binlog-ignore-db=scratch", "mariadb-filtered");
     let process = filtered.server.process();

@@ -38,7 +38,7 @@ fn written(world: World, pace: Pace) -> (World, Writer) {
 
 /// Waits until something is so.
 #[track_caller]
-fn await_that(what: &str, is_so: impl Fn() -> bool) {
+fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !is_so() {
         assert!(Instant::now() < deadline, "never: {what}");

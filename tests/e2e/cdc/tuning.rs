@@ -37,13 +37,17 @@ fn brakes_are_told_and_let_go_by_the_pipe_file() {
     let brakes = "[brakes]\nthreads_running = 1\nevery = \"100ms\"\n";
     let mut world = shop::with_mappings(World::new(Flavor::MariaDb).with_sentinel(""))
         .settings(&format!("{}{brakes}", shop::SMALL_CHUNKS));
-    let sleepers: Vec<_> = (0..3)
+    let gate = format!("gate of {}", world.mysql.database);
+    let hold = world
+        .mysql
+        .session(&format!("SELECT GET_LOCK('{gate}', 0)"));
+    let waiting: Vec<_> = (0..3)
         .map(|_| {
             let mut connection = world.mysql.session("SELECT 1;\n");
+            let wait = format!("SELECT GET_LOCK('{gate}', 600), RELEASE_LOCK('{gate}')");
             std::thread::spawn(move || {
                 use mysql_async::prelude::Queryable;
-                let asleep = async { connection.query_drop("SELECT SLEEP(20)").await };
-                crate::support::block_on(asleep).unwrap();
+                crate::support::block_on(async { connection.query_drop(wait).await }).unwrap();
             })
         })
         .collect();
@@ -58,11 +62,12 @@ fn brakes_are_told_and_let_go_by_the_pipe_file() {
     world.write_pipe();
     pipe.await_status(&world, "it follows", follows);
     assert!(
-        sleepers.iter().any(|sleeper| !sleeper.is_finished()),
-        "the brakes let go first"
+        waiting.iter().all(|thread| !thread.is_finished()),
+        "the threads ended first"
     );
+    drop(hold);
     shop::assert_shop(&world);
-    sleepers
+    waiting
         .into_iter()
-        .for_each(|sleeper| sleeper.join().unwrap());
+        .for_each(|thread| thread.join().unwrap());
 }

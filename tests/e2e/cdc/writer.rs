@@ -302,10 +302,13 @@ impl Connection {
             "SELECT transaction FROM notes WHERE connection = {}",
             self.index
         );
-        let noted: Option<u64> = connection
-            .query_first(query)
-            .await
-            .expect("it answers again");
+        // A server that is stopped twice may lose this answer as well.
+        let noted: Option<u64> = loop {
+            match connection.query_first(&query).await {
+                Ok(noted) => break noted,
+                Err(_) => *connection = self.connect().await,
+            }
+        };
         match noted.expect("the note") {
             noted if noted == self.transaction => self.roll_back(shared),
             noted if noted == self.transaction + 1 => self.commit(shared),

@@ -212,23 +212,24 @@ fn dates_that_are_no_days_are_null_or_refused_also_as_a_bound() {
 
 #[test]
 fn a_binlog_that_leaves_databases_out_is_no_proof_of_one_moment() {
+    // Servers of their own: on a shared one, others write between the two positions.
     let consistency = |mysql: MySql| {
+        let process = mysql.server.process();
         let world = World::of(mysql, ClickHouse::new())
             .table("t", "")
             .table("u", "");
         world.mysql.run("CREATE TABLE t (id INT PRIMARY KEY);\nCREATE TABLE u LIKE t;\nINSERT INTO t VALUES (1), (2);\n");
-        world.tidemill(&["run"]).ok().json["result"]["consistency"].to_string()
+        let found = world.tidemill(&["run"]).ok().json["result"]["consistency"].to_string();
+        drop(world);
+        servers::kill(process);
+        found
     };
-    // A server of its own: on the shared one, others write between the two positions.
-    let whole = MySql::disposable(Flavor::MariaDb, "mariadb-whole");
-    let process = whole.server.process();
-    let whole = consistency(whole);
-    servers::kill(process);
+    let whole = consistency(MySql::disposable(Flavor::MariaDb, "mariadb-whole"));
     assert!(whole.contains("one binlog position"), "{whole}");
-    let filtered = MySql::mariadb_with("--binlog-ignore-db=scratch", "mariadb-filtered");
-    let process = filtered.server.process();
-    let found = consistency(filtered);
-    servers::kill(process);
+    let found = consistency(MySql::mariadb_with(
+        "--binlog-ignore-db=scratch",
+        "mariadb-filtered",
+    ));
     assert!(found.contains("FLUSH TABLES WITH READ LOCK"), "{found}");
 }
 

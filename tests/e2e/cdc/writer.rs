@@ -306,6 +306,9 @@ impl Connection {
         let noted: Option<u64> = loop {
             match connection.query_first(&query).await {
                 Ok(noted) => break noted,
+                Err(Error::Server(error)) if !ENDS.contains(&error.code) => {
+                    panic!("the writer's own mistake: {error}")
+                }
                 Err(_) => *connection = self.connect().await,
             }
         };

@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod destination;
 pub mod journal;
+pub mod kit;
 pub mod lifecycle;
 pub mod pipe;
 pub mod schema;

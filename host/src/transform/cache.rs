@@ -119,7 +119,7 @@ fn read_private(path: &Path) -> Option<Vec<u8>> {
 }
 
 /// Writes a file beside its name and renames it, so that a reader sees all of it or nothing.
-pub(super) fn write_whole(path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
+pub(crate) fn write_whole(path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let beside = path.with_extension(format!(
         "{}-{}.tmp",

@@ -15,7 +15,6 @@
 
 mod apply;
 mod binding;
-pub mod build;
 mod cache;
 mod chain;
 mod contract;
@@ -36,6 +35,7 @@ use std::path::PathBuf;
 pub use apply::{Applied, ChainInstance, Rejected};
 pub use binding::TableShape;
 pub use cache::default_cache_dir;
+pub(crate) use cache::write_whole;
 pub use chain::{Chain, Step, StepBinding};
 pub use error::{LimitKind, Refusal, Site, TransformError, Violation};
 pub use limits::Limits;
@@ -45,7 +45,7 @@ pub use resolve::{PLUGIN_PATH, resolve};
 pub use runtime::{Runtime, RuntimeSettings, digest_of};
 
 /// This user's folder for what can be made again: `$XDG_CACHE_HOME/tidemill`, or `~/.cache/tidemill`.
-fn user_cache_dir() -> Option<PathBuf> {
+pub(crate) fn user_cache_dir() -> Option<PathBuf> {
     let given = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .filter(|dir| dir.is_absolute());

@@ -95,7 +95,7 @@ impl Runtime {
     }
 
     /// [`Runtime::load`] for bytes that are, or will be, in this file.
-    pub(super) fn load_bytes(
+    pub fn load_bytes(
         &self,
         path: &Path,
         bytes: &[u8],

@@ -201,8 +201,8 @@ pub(super) fn preview(preview: &Preview) -> String {
 
 pub(super) fn tables(statistics: &[TableStatistics]) -> String {
     let names = [
-        "table", "state", "rows", "filtered", "rejected", "bytes", "chunks", "rows/s", "left",
-        "carried",
+        "table", "state", "rows", "filtered", "rejected", "skipped", "bytes", "chunks", "rows/s",
+        "left", "carried",
     ];
     let rows = statistics.iter().map(|table| {
         vec![
@@ -211,6 +211,7 @@ pub(super) fn tables(statistics: &[TableStatistics]) -> String {
             table.ledger.written.to_string(),
             table.ledger.filtered.to_string(),
             table.ledger.rejected.to_string(),
+            table.ledger.skipped.to_string(),
             ByteSize(table.bytes).to_string(),
             format!("{}/{}", table.chunks_done, table.chunks_total),
             format!("{:.0}", table.rows_per_second),
@@ -270,7 +271,8 @@ pub(super) fn following(report: &FollowReport) -> String {
         text += &format!("waits: {trouble}\n");
     }
     let names = [
-        "table", "state", "inserts", "updates", "deletes", "filtered", "rejected", "written",
+        "table", "state", "inserts", "updates", "deletes", "filtered", "rejected", "skipped",
+        "written",
     ];
     let rows = report.tables.iter().map(|table| {
         let counts = &table.counts;
@@ -280,6 +282,7 @@ pub(super) fn following(report: &FollowReport) -> String {
             counts.deletes,
             counts.filtered,
             counts.rejected,
+            counts.skipped,
             counts.written,
         ];
         [table.destination.clone(), table.state.to_string()]
@@ -287,7 +290,7 @@ pub(super) fn following(report: &FollowReport) -> String {
             .chain(numbers.map(|number| number.to_string()))
             .collect()
     });
-    text += &table(&names, &[2, 3, 4, 5, 6, 7], rows);
+    text += &table(&names, &[2, 3, 4, 5, 6, 7, 8], rows);
     text += "\n";
     for table in report.tables.iter().filter(|table| table.reason.is_some()) {
         text += &format!(

@@ -255,6 +255,18 @@ pub struct ChunkResult {
     pub bytes: u64,
     /// The digests of the columns that were sent, if the pipe verifies in full: an opaque document of the destination.
     pub digest: Option<serde_json::Value>,
+    /// What each of its transforms used and set aside.
+    #[serde(default)]
+    pub steps: Vec<StepCounts>,
+}
+
+/// What a transform used and set aside in a chunk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepCounts {
+    /// CPU time, in microseconds.
+    pub cpu_us: u64,
+    /// Rows that it could not transform.
+    pub rejected: u64,
 }
 
 /// A chunk, to do or done.

@@ -87,6 +87,9 @@ pub struct ChangeCounts {
     pub filtered: u64,
     /// Row images that went to the table of rejected rows.
     pub rejected: u64,
+    /// Rows that a transform could not transform, and that the pipe leaves out.
+    #[serde(default)]
+    pub skipped: u64,
     /// Rows that were written to the destination, deletions included.
     pub written: u64,
     /// Bytes written, as Arrow.
@@ -100,6 +103,7 @@ impl std::ops::AddAssign for ChangeCounts {
         self.deletes += other.deletes;
         self.filtered += other.filtered;
         self.rejected += other.rejected;
+        self.skipped += other.skipped;
         self.written += other.written;
         self.bytes += other.bytes;
     }

@@ -32,9 +32,11 @@ fn what_was_written_is_there_for_the_next_process() {
             written: 4,
             filtered: 1,
             rejected: 0,
+            skipped: 0,
         },
         bytes: 9,
         digest: None,
+        steps: Vec::new(),
     };
     {
         let journal = Journal::open(folder.path()).expect("a new journal");

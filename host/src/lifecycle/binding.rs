@@ -4,7 +4,9 @@
 
 use std::path::PathBuf;
 
-use xxhash_rust::xxh3::xxh3_128;
+use jiff::Timestamp;
+use secrecy::SecretString;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::design;
 use super::error::Error;
@@ -12,10 +14,13 @@ use super::names;
 use super::session::Session;
 use crate::destination::{Fitter, Zones};
 use crate::journal::PinnedPlugin;
-use crate::pipe::{LimitSettings, Pipe, TableMapping};
+use crate::pipe::{self, GrantSettings, Pipe, TableMapping, TransformUse};
 use crate::schema::{SourceTable, TargetTable};
 use crate::source::SourceError;
-use crate::transform::{Chain, Limits, Runtime, Step, TableShape, TransformError, resolve};
+use crate::transform::{
+    Chain, Grant, Grants, Limits, OnError, Origin, Runtime, Step, TableShape, Tolerance,
+    TransformError, resolve,
+};
 
 /// A table mapping with all that a load needs.
 #[derive(Clone, Debug)]
@@ -138,10 +143,15 @@ fn chain(
             plugin: transform.plugin.clone(),
             digest: plugin.digest().to_owned(),
         });
+        let granted = grants(&transform.grants);
         steps.push(Step {
             plugin,
             config: transform.config.clone(),
-            limits: limits(&transform.limits),
+            limits: limits(transform),
+            grants: granted.map_err(|(grant, reason)| {
+                pipe.invalid(&format!("{}.grants.{grant}", transform.key), reason)
+            })?,
+            tolerance: tolerance(transform),
         });
     }
     let shape = TableShape {
@@ -190,12 +200,66 @@ fn config_path(cause: &TransformError) -> String {
 }
 
 /// The limits of a transform: the pipe's where it states them, else the defaults.
-fn limits(settings: &LimitSettings) -> Limits {
-    let defaults = Limits::default();
+fn limits(transform: &TransformUse) -> Limits {
+    let (settings, defaults) = (&transform.limits, Limits::default());
     Limits {
         memory_bytes: settings.memory_bytes.unwrap_or(defaults.memory_bytes),
         batch_deadline: settings.batch_deadline.unwrap_or(defaults.batch_deadline),
+        cpu: settings.cpu.unwrap_or(defaults.cpu),
         output_bytes: settings.output_bytes.unwrap_or(defaults.output_bytes),
+        growth: settings.growth.unwrap_or(defaults.growth),
+        batches: settings.batches.unwrap_or(defaults.batches),
         log_lines: settings.log_lines.unwrap_or(defaults.log_lines),
+        show_output: transform.show_output,
+    }
+}
+
+/// What becomes of rows that a transform can't transform.
+fn tolerance(transform: &TransformUse) -> Tolerance {
+    let defaults = Tolerance::default();
+    Tolerance {
+        on_error: match transform.on_error {
+            pipe::OnError::Fail => OnError::Fail,
+            pipe::OnError::Reject => OnError::Reject,
+            pipe::OnError::Skip => OnError::Skip,
+        },
+        max_rejected: transform.max_rejected,
+        max_share: transform.max_rejected_share.unwrap_or(defaults.max_share),
+        window: transform.rejected_window.unwrap_or(defaults.window),
+    }
+}
+
+/// What a transform is granted, as this machine has it; an error says which grant can't be given, and why.
+fn grants(settings: &GrantSettings) -> Result<Grants, (Grant, String)> {
+    let variable = |name: &String| match std::env::var(name) {
+        Ok(value) => Ok((name.clone(), SecretString::from(value))),
+        Err(_) => {
+            let reason = format!("the environment variable `{name}` is not set, or not text");
+            Err((Grant::Environment, reason))
+        }
+    };
+    let environment = settings.environment.as_ref();
+    let environment = environment.map(|names| names.iter().map(variable).collect());
+    if let Some(missing) = settings.files.iter().flatten().find(|path| !path.is_dir()) {
+        let reason = format!("`{}` is no folder", missing.display());
+        return Err((Grant::Files, reason));
+    }
+    Ok(Grants {
+        environment: environment.transpose()?,
+        files: settings.files.clone(),
+        network: settings.network.clone(),
+    })
+}
+
+/// Where plugins' clocks stand and their random numbers begin in a resync: its id says when it was started.
+pub(super) fn origin(resync: &str) -> Origin {
+    let started = uuid::Uuid::parse_str(resync).ok();
+    let started = started.and_then(|id| {
+        let (seconds, nanoseconds) = id.get_timestamp()?.to_unix();
+        Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanoseconds).ok()?).ok()
+    });
+    Origin {
+        started: started.unwrap_or_default(),
+        seed: xxh3_64(resync.as_bytes()),
     }
 }

@@ -26,6 +26,7 @@ use super::report::TableStatistics;
 use super::retry;
 use super::session::Session;
 use super::statistics;
+use super::transforms;
 use super::work::Work;
 use super::writing::{self, Job};
 use crate::journal::TableState;
@@ -152,6 +153,7 @@ pub(super) async fn load(
 ) -> Result<Loaded, Error> {
     plan(session, work, tables).await?;
     finish_tables(work, tables)?;
+    transforms::begin(work, tables)?;
     merges::hold(session, work, tables).await?;
     let loaded = tokio::select! {
         loaded = load_pending(session, work, tables) => loaded,
@@ -493,6 +495,7 @@ fn report(shared: &Shared, table: &LoadTable) {
     statistics.ledger.written = statistics.ledger.written.max(live.unfinished.written);
     statistics.ledger.filtered = statistics.ledger.filtered.max(live.unfinished.filtered);
     statistics.ledger.rejected = statistics.ledger.rejected.max(live.unfinished.rejected);
+    statistics.ledger.skipped = statistics.ledger.skipped.max(live.unfinished.skipped);
     if let Some(since) = live.since {
         statistics::set_rate(&mut statistics, record.state, since.elapsed().as_secs_f64());
     }

@@ -37,6 +37,7 @@ mod statistics;
 mod status;
 mod stop;
 mod swap;
+mod transforms;
 mod tuning;
 mod verify;
 mod work;

@@ -11,15 +11,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::Error;
 use super::load::{LoadTable, Shared, Task, mends_itself};
+use super::transforms;
 use super::writing::{Job, To};
 use crate::destination::{
     Block, BlockWriter, DestinationError, Digest, Misfit, RejectedRow, rejected_block, row_as_json,
 };
-use crate::journal::ChunkResult;
+use crate::journal::{ChunkResult, StepCounts};
 use crate::pipe::{SnapshotSettings, VerifyMode};
-use crate::schema::{Ledger, cell_text, named, row_text};
+use crate::schema::{Ledger, row_text};
 use crate::source::{ReadLimits, Reader};
-use crate::transform::{Applied, ChainInstance};
+use crate::transform::{Applied, ChainInstance, OnError, Rejected};
 
 /// A block of ClickHouse has at most this many rows; from 1,048,449 on it cuts an insert in two.
 const BLOCK_ROWS: usize = 1_000_000;
@@ -163,9 +164,12 @@ impl Assembly<'_> {
             .chain
             .apply(batch.clone(), &self.task.chunk.number)
             .map_err(|cause| Ended::Failed(cause.into()))?;
-        if let Some(rejected) = self.first_rejected(&batch, &applied) {
-            return Err(Ended::Failed(rejected));
+        if let Some(rejected) = transforms::first_failure(&applied) {
+            return Err(Ended::Failed(self.failure_of(&batch, rejected)));
         }
+        let skipped = |rejected: &&Rejected| rejected.on_error == OnError::Skip;
+        let skipped = applied.rejected.iter().filter(skipped).count();
+        let set_aside = applied.rejected.len() - skipped;
         let fitter = &self.task.table.bound.fitter;
         let fitted = fitter
             .fit(&applied.batch)
@@ -174,11 +178,12 @@ impl Assembly<'_> {
             read: read as u64,
             written: fitted.batch.num_rows() as u64,
             filtered: applied.filtered_rows,
-            rejected: fitted.rejected.len() as u64,
+            rejected: (set_aside + fitted.rejected.len()) as u64,
+            skipped: skipped as u64,
         };
         self.result.ledger += ledger;
         self.task.table.count(ledger);
-        self.reject(&applied.batch, fitted.rejected)?;
+        self.reject(&applied, fitted.rejected)?;
         if fitted.batch.num_rows() == 0 {
             return Ok(());
         }
@@ -207,9 +212,14 @@ impl Assembly<'_> {
     }
 
     /// Keeps rejected rows for their table.
-    fn reject(&mut self, batch: &RecordBatch, misfits: Vec<Misfit>) -> Result<(), Ended> {
-        let key = self.task.table.bound.chain.output_key();
+    fn reject(&mut self, applied: &Applied, misfits: Vec<Misfit>) -> Result<(), Ended> {
+        let rejected = applied.rejected.iter();
+        for rejected in rejected.filter(|rejected| rejected.on_error == OnError::Reject) {
+            self.keep_rejected(transforms::rejected_row(applied, rejected))?;
+        }
+        let batch = &applied.batch;
         for misfit in misfits {
+            let key = self.task.table.bound.chain.output_key();
             let rejected = RejectedRow {
                 key: row_as_json(batch, misfit.row, key.iter().copied()),
                 row: row_as_json(batch, misfit.row, 0..batch.num_columns()),
@@ -217,15 +227,20 @@ impl Assembly<'_> {
                 reason: misfit.reason,
                 plugin: String::new(),
             };
-            self.rejected_bytes += rejected.key.len() + rejected.row.len();
-            self.rejected.push(rejected);
-            if self.rejected.len() >= REJECTED_ROWS
-                || self.rejected_bytes >= self.settings.block_bytes
-            {
-                self.flush_rejected()?;
-            }
+            self.keep_rejected(rejected)?;
         }
         Ok(())
+    }
+
+    fn keep_rejected(&mut self, rejected: RejectedRow) -> Result<(), Ended> {
+        self.rejected_bytes += rejected.key.len() + rejected.row.len();
+        self.rejected.push(rejected);
+        match self.rejected.len() >= REJECTED_ROWS
+            || self.rejected_bytes >= self.settings.block_bytes
+        {
+            true => self.flush_rejected(),
+            false => Ok(()),
+        }
     }
 
     fn flush_rejected(&mut self) -> Result<(), Ended> {
@@ -281,22 +296,16 @@ impl Assembly<'_> {
         }
     }
 
-    /// A rejected row stops the resync.
-    fn first_rejected(&self, batch: &RecordBatch, applied: &Applied) -> Option<Error> {
-        let rejected = applied.rejected.first()?;
+    /// The error of a row that stops the load.
+    fn failure_of(&self, batch: &RecordBatch, rejected: &Rejected) -> Error {
         let source = &self.task.table.bound.source;
-        let key = source.key_names().into_iter().map(|name| {
-            let column = batch.column_by_name(name);
-            let cell = column.map(|column| cell_text(column, rejected.row));
-            named(name, cell.unwrap_or_else(|| Some("?".to_owned())))
-        });
-        Some(Error::Rejected {
+        Error::Rejected {
             plugin: rejected.plugin.clone(),
             table: source.name.to_string(),
             chunk: self.task.chunk.number,
-            key: key.collect::<Vec<_>>().join(", "),
+            key: transforms::key_text(source, batch, rejected.row),
             reason: rejected.reason.clone(),
-        })
+        }
     }
 
     /// Hands what was gathered to the writer, as one block.
@@ -335,10 +344,16 @@ impl Assembly<'_> {
         let digest = totals.digest.map(serde_json::to_value).transpose();
         let digest =
             digest.map_err(|cause| Ended::Failed(Error::Worker(format!("a digest: {cause}"))))?;
+        let steps = self.chain.take_totals().into_iter();
+        let steps = steps.map(|totals| StepCounts {
+            cpu_us: u64::try_from(totals.cpu.as_micros()).unwrap_or(u64::MAX),
+            rejected: totals.rejected,
+        });
         let result = ChunkResult {
             ledger: totals.ledger,
             bytes: totals.bytes,
             digest,
+            steps: steps.collect(),
         };
         self.send(Job::Done {
             task: self.task.clone(),

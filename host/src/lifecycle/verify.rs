@@ -32,8 +32,8 @@ pub(super) async fn verify(
     let ledger = statistics::ledger(&chunks);
     if !ledger.adds_up() {
         return differs(format!(
-            "{} rows were read, but {} written + {} filtered + {} rejected",
-            ledger.read, ledger.written, ledger.filtered, ledger.rejected
+            "{} rows were read, but {} written + {} filtered + {} rejected + {} skipped",
+            ledger.read, ledger.written, ledger.filtered, ledger.rejected, ledger.skipped
         ));
     }
     let target = &table.target;
@@ -77,7 +77,7 @@ pub(super) async fn verify(
             ));
         }
         work.note(format!(
-            "{counted} rows of {} do not fit and were rejected: they stand in `{}`, with the reason",
+            "{counted} rows of {} were rejected: they stand in `{}`, with the reason",
             table.mapping.source,
             rejected_name(name)
         ))?;

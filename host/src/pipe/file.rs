@@ -3,9 +3,11 @@
 //! What stands here is only shape; what it means is checked in [`super::Pipe::load`].
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::OnError;
 use crate::schema::{Engine, Format, MetadataNames, OutOfRange, SkipIndex};
 
 /// A whole pipe file.
@@ -348,6 +350,24 @@ pub(super) struct TransformFile {
     pub(super) config: toml::Table,
     #[serde(default)]
     pub(super) limits: LimitsFile,
+    #[serde(default)]
+    pub(super) grants: GrantsFile,
+    #[serde(default)]
+    pub(super) on_error: OnError,
+    pub(super) max_rejected: Option<u64>,
+    pub(super) max_rejected_share: Option<String>,
+    pub(super) rejected_window: Option<u64>,
+    #[serde(default)]
+    pub(super) show_output: bool,
+}
+
+/// `grants` of a transform.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct GrantsFile {
+    pub(super) environment: Option<Vec<String>>,
+    pub(super) files: Option<Vec<PathBuf>>,
+    pub(super) network: Option<Vec<String>>,
 }
 
 /// `limits` of a transform.
@@ -356,7 +376,10 @@ pub(super) struct TransformFile {
 pub(super) struct LimitsFile {
     pub(super) memory: Option<String>,
     pub(super) deadline: Option<String>,
+    pub(super) cpu: Option<String>,
     pub(super) output: Option<String>,
+    pub(super) growth: Option<u32>,
+    pub(super) batches: Option<u32>,
     pub(super) log_lines: Option<u32>,
 }
 

@@ -13,10 +13,12 @@ mod pinned;
 pub mod template;
 mod validate;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde::Deserialize;
 use url::Url;
 
 pub use error::{Location, PipeError};
@@ -228,6 +230,18 @@ pub struct TransformUse {
     pub config: serde_json::Value,
     /// The limits, where the pipe states them.
     pub limits: LimitSettings,
+    /// What of the machine it is given.
+    pub grants: GrantSettings,
+    /// What becomes of rows that it can't transform.
+    pub on_error: OnError,
+    /// The most such rows in a load of the table.
+    pub max_rejected: Option<u64>,
+    /// The most such rows in a window, as a share of its rows.
+    pub max_rejected_share: Option<f64>,
+    /// Rows of a window.
+    pub rejected_window: Option<u64>,
+    /// Whether what it writes to its standard output and error is logged.
+    pub show_output: bool,
     /// The transform's key in the file: `table[0].transform[1]`.
     pub key: String,
 }
@@ -239,10 +253,40 @@ pub struct LimitSettings {
     pub memory_bytes: Option<u64>,
     /// Time for a batch.
     pub batch_deadline: Option<Duration>,
+    /// CPU time of a load's batches together.
+    pub cpu: Option<Duration>,
     /// Output of a batch, in bytes.
     pub output_bytes: Option<u64>,
+    /// Output of a batch, as a multiple of what was given.
+    pub growth: Option<u32>,
+    /// Batches after which an instance is replaced.
+    pub batches: Option<u32>,
     /// Log lines of an instance.
     pub log_lines: Option<u32>,
+}
+
+/// What of the machine a pipe grants to a plugin; none: the plugin must not ask for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GrantSettings {
+    /// Names of environment variables.
+    pub environment: Option<Vec<String>>,
+    /// Folders, to be read.
+    pub files: Option<Vec<PathBuf>>,
+    /// Addresses that may be connected to.
+    pub network: Option<Vec<SocketAddr>>,
+}
+
+/// What becomes of a row that a plugin can't transform.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// It stops the load, or its table.
+    #[default]
+    Fail,
+    /// It goes to the table of rejected rows.
+    Reject,
+    /// It is left out, and counted.
+    Skip,
 }
 
 impl TableMapping {

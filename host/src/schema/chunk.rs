@@ -56,14 +56,17 @@ pub struct Ledger {
     pub written: u64,
     /// Rows that a transform left out.
     pub filtered: u64,
-    /// Rows that a transform rejected.
+    /// Rows that a transform or a column's type rejected.
     pub rejected: u64,
+    /// Rows that a transform could not transform, and that the pipe leaves out.
+    #[serde(default)]
+    pub skipped: u64,
 }
 
 impl Ledger {
     /// Whether each row that was read is accounted for.
     pub fn adds_up(&self) -> bool {
-        self.read == self.written + self.filtered + self.rejected
+        self.read == self.written + self.filtered + self.rejected + self.skipped
     }
 }
 
@@ -73,5 +76,6 @@ impl std::ops::AddAssign for Ledger {
         self.written += other.written;
         self.filtered += other.filtered;
         self.rejected += other.rejected;
+        self.skipped += other.skipped;
     }
 }

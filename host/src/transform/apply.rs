@@ -13,21 +13,24 @@ use arrow::compute::FilterBuilder;
 use arrow::error::ArrowError;
 
 use super::binding::OutColumn;
-use super::chain::{Bound, BoundStep};
+use super::chain::{Bound, BoundStep, StepTotals};
 use super::error::{Site, TransformError};
 use super::instance::Instance;
 use super::lift::Output;
 use super::lower::LoweredColumn;
 use super::plan::StepPlan;
-
-/// Batches after which an instance is replaced, so that a guest's leaks and broken state have an end.
-const BATCHES_OF_AN_INSTANCE: u32 = 4096;
+use super::salvage::{is_of_rows, salvage};
+use super::tolerance::OnError;
 
 /// One worker's instances of a chain's plugins. They go back to the chain when it is dropped.
 pub struct ChainInstance {
     bound: Arc<Bound>,
     /// One place a step; empty until the first batch, and after an error.
     instances: Vec<Option<Instance>>,
+    /// What each step has used and set aside since somebody asked.
+    totals: Vec<StepTotals>,
+    /// The chunk of the last batch, and the next batch's number in it.
+    chunk: (String, u64),
 }
 
 /// A batch after its transforms. Its rows, the filtered and the rejected ones add up to the rows that went in.
@@ -39,6 +42,8 @@ pub struct Applied {
     pub filtered_rows: u64,
     /// Rows that could not be transformed, by row.
     pub rejected: Vec<Rejected>,
+    /// What the steps that rejected rows were given, by step.
+    given: Vec<Option<Given>>,
     /// What was taken out, step by step.
     masks: Vec<BooleanBuffer>,
 }
@@ -48,6 +53,20 @@ impl Applied {
     pub fn origins(&self) -> Vec<usize> {
         origins(self.batch.num_rows(), &self.masks)
     }
+
+    /// What the step was given that rejected this row.
+    pub fn given(&self, rejected: &Rejected) -> Option<&Given> {
+        self.given.get(rejected.step)?.as_ref()
+    }
+}
+
+/// The batch that a step was given: as the steps before it left it.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// The columns that somebody wants of it.
+    pub batch: RecordBatch,
+    /// The positions of the key's columns.
+    pub key: Vec<usize>,
 }
 
 /// A row that a plugin could not transform.
@@ -55,6 +74,12 @@ impl Applied {
 pub struct Rejected {
     /// The row, in the batch that was given to [`ChainInstance::apply`].
     pub row: usize,
+    /// The row, in the batch that the plugin was given.
+    pub given_row: usize,
+    /// The step, from 0.
+    pub step: usize,
+    /// What the pipe says that becomes of it.
+    pub on_error: OnError,
     /// The plugin's name.
     pub plugin: String,
     /// The plugin's words.
@@ -90,10 +115,22 @@ impl std::fmt::Debug for ChainInstance {
 impl ChainInstance {
     pub(super) fn new(bound: Arc<Bound>) -> Self {
         let instances = bound.steps.iter().map(BoundStep::take_warm).collect();
-        Self { bound, instances }
+        Self {
+            totals: vec![StepTotals::default(); bound.steps.len()],
+            chunk: (String::new(), 0),
+            bound,
+            instances,
+        }
     }
 
-    /// Sends a batch with the columns of [`super::Chain::input`] through the chain. `chunk` names it in errors.
+    /// What each step has used and set aside since the last time.
+    pub fn take_totals(&mut self) -> Vec<StepTotals> {
+        let none = vec![StepTotals::default(); self.totals.len()];
+        std::mem::replace(&mut self.totals, none)
+    }
+
+    /// Sends a batch with the columns of [`super::Chain::input`] through the chain. `chunk` names it in errors; with the batch's number in it,
+    /// plugins' random numbers follow from it.
     ///
     /// After an error the batch is lost and nothing else is: the next call works on fresh instances.
     pub fn apply(
@@ -102,39 +139,84 @@ impl ChainInstance {
         chunk: &dyn Display,
     ) -> Result<Applied, TransformError> {
         check_batch(&self.bound, &batch, chunk)?;
+        let chunk = chunk.to_string();
+        if self.chunk.0 != chunk {
+            self.chunk = (chunk, 0);
+        }
         let before = batch.num_rows();
-        let mut rejected = Vec::new();
+        let mut applied = Applied {
+            batch: RecordBatch::new_empty(self.bound.output.clone()),
+            filtered_rows: 0,
+            rejected: Vec::new(),
+            given: vec![None; self.bound.steps.len()],
+            masks: Vec::new(),
+        };
         let mut rows = Rows {
             count: before,
             columns: batch.columns().to_vec(),
             masks: Vec::new(),
         };
         drop(batch);
-        for ((step, plan), place) in self
-            .bound
-            .steps
-            .iter()
-            .zip(&self.bound.plan.steps)
-            .zip(&mut self.instances)
-        {
-            let site = Site {
-                chunk: Some(chunk.to_string()),
-                ..step.site.clone()
-            };
-            rows = apply_step(step, plan, place, rows, &site, &mut rejected)?;
+        for number in 0..self.bound.steps.len() {
+            rows = self.apply_step(number, rows, &mut applied)?;
         }
-        rejected.sort_by_key(|rejection| rejection.row);
-        let filtered_rows = (before - rows.count - rejected.len()) as u64;
+        self.chunk.1 += 1;
+        applied.rejected.sort_by_key(|rejection| rejection.row);
+        applied.filtered_rows = (before - rows.count - applied.rejected.len()) as u64;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.count));
-        let batch =
-            RecordBatch::try_new_with_options(self.bound.output.clone(), rows.columns, &options)
-                .map_err(|cause| mismatch(&self.bound, chunk, cause.to_string()))?;
-        Ok(Applied {
-            batch,
-            filtered_rows,
-            rejected,
-            masks: rows.masks,
-        })
+        let schema = self.bound.output.clone();
+        applied.batch = RecordBatch::try_new_with_options(schema, rows.columns, &options)
+            .map_err(|cause| mismatch(&self.bound, &self.chunk.0, cause.to_string()))?;
+        applied.masks = rows.masks;
+        Ok(applied)
+    }
+
+    fn apply_step(
+        &mut self,
+        number: usize,
+        rows: Rows,
+        applied: &mut Applied,
+    ) -> Result<Rows, TransformError> {
+        let mut call = Call {
+            step: &self.bound.steps[number],
+            plan: &self.bound.plan.steps[number],
+            place: &mut self.instances[number],
+            totals: &mut self.totals[number],
+            site: Site {
+                chunk: Some(self.chunk.0.clone()),
+                ..self.bound.steps[number].site.clone()
+            },
+            batch: self.chunk.1,
+        };
+        if rows.count == 0 {
+            let computed = call.step.binding.computed.iter();
+            let computed: Vec<ArrayRef> = computed
+                .map(|field| new_empty_array(field.data_type()))
+                .collect();
+            return Ok(Rows {
+                columns: arrange(call.plan, &rows.columns, &computed),
+                ..rows
+            });
+        }
+        let output = call.answer(&rows)?;
+        if !output.rejected.is_empty() {
+            let origins = origins(rows.count, &rows.masks);
+            let named = output.rejected.iter().map(|(row, reason)| Rejected {
+                row: origins[*row],
+                given_row: *row,
+                step: number,
+                on_error: call.step.tolerance.on_error,
+                plugin: call.site.plugin.clone(),
+                reason: reason.clone(),
+            });
+            applied.rejected.extend(named);
+            applied.given[number] = Some(call.given(&rows)?);
+        }
+        let columns = arrange(call.plan, &rows.columns, &output.columns);
+        match mask(&output, rows.count) {
+            None => Ok(Rows { columns, ..rows }),
+            Some(mask) => keep(columns, mask, rows.masks).map_err(|cause| call.breach(cause)),
+        }
     }
 }
 
@@ -213,83 +295,120 @@ fn check_batch(
     Ok(())
 }
 
-fn apply_step(
-    step: &BoundStep,
-    plan: &StepPlan,
-    place: &mut Option<Instance>,
-    rows: Rows,
-    site: &Site,
-    rejected: &mut Vec<Rejected>,
-) -> Result<Rows, TransformError> {
-    if rows.count == 0 {
-        let computed: Vec<ArrayRef> = step
-            .binding
-            .computed
-            .iter()
-            .map(|field| new_empty_array(field.data_type()))
-            .collect();
-        return Ok(Rows {
-            columns: arrange(plan, &rows.columns, &computed),
-            ..rows
-        });
-    }
-    let output = call(step, plan, place, &rows, site)?;
-    let columns = arrange(plan, &rows.columns, &output.columns);
-    if !output.rejected.is_empty() {
-        let origins = origins(rows.count, &rows.masks);
-        let named = output.rejected.iter().map(|(row, reason)| Rejected {
-            row: origins[*row],
-            plugin: site.plugin.clone(),
-            reason: reason.clone(),
-        });
-        rejected.extend(named);
-    }
-    match mask(&output, rows.count) {
-        None => Ok(Rows { columns, ..rows }),
-        Some(mask) => keep(columns, mask, rows.masks).map_err(|cause| TransformError::Breach {
-            site: Box::new(site.clone()),
-            reason: cause.to_string(),
-        }),
-    }
+/// One batch's call of one step.
+struct Call<'a> {
+    step: &'a BoundStep,
+    plan: &'a StepPlan,
+    /// The step's instance; empty after anything but an orderly answer.
+    place: &'a mut Option<Instance>,
+    totals: &'a mut StepTotals,
+    site: Site,
+    /// The batch's number in its chunk.
+    batch: u64,
 }
 
-/// Calls the plugin. Where anything but an orderly refusal comes back, its instance is gone.
-fn call(
-    step: &BoundStep,
-    plan: &StepPlan,
-    place: &mut Option<Instance>,
-    rows: &Rows,
-    site: &Site,
-) -> Result<Output, TransformError> {
-    let breach = |reason| TransformError::Breach {
-        site: Box::new(site.clone()),
-        reason,
-    };
-    let lowered = plan
-        .reads
-        .iter()
-        .map(|&column| LoweredColumn::new(&rows.columns[column]))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(breach)?;
-    let lent: Vec<_> = lowered.iter().map(LoweredColumn::lend).collect();
-    let mut instance = match place.take() {
-        Some(instance) if instance.batches < BATCHES_OF_AN_INSTANCE => instance,
-        _ => step.fresh_instance(site)?,
-    };
-    let answer = instance.process(site, rows.count as u32, &lent);
-    match answer {
-        Ok(untrusted) => {
-            let output = untrusted
-                .check(&step.binding.computed, step.binding.filters, rows.count)
-                .map_err(breach)?;
-            *place = Some(instance);
-            Ok(output)
+impl Call<'_> {
+    /// The plugin's answer for all rows, or for those that it can transform, where the pipe tolerates that there are others.
+    fn answer(&mut self, rows: &Rows) -> Result<Output, TransformError> {
+        let step = self.step;
+        let tolerant = step.tolerance.on_error != OnError::Fail;
+        if tolerant {
+            step.tally.begin(&step.tolerance, rows.count);
         }
-        Err(error) => {
-            if matches!(error, TransformError::Refused { .. }) {
-                *place = Some(instance);
+        let output = match self.once(&rows.columns, rows.count) {
+            Err(failure) if tolerant && is_of_rows(&failure) => self.salvage(rows, &failure)?,
+            answer => answer?,
+        };
+        Ok(output)
+    }
+
+    fn salvage(
+        &mut self,
+        rows: &Rows,
+        failure: &TransformError,
+    ) -> Result<Output, TransformError> {
+        let computed = &self.step.binding.computed;
+        salvage(rows.count, computed, failure, &mut |range, found| {
+            if let Some(reason) = found {
+                self.tally(1, reason)?;
+                return Ok(None);
             }
-            Err(error)
+            let part = |column: &ArrayRef| column.slice(range.start, range.len());
+            let columns: Vec<ArrayRef> = rows.columns.iter().map(part).collect();
+            self.once(&columns, range.len()).map(Some)
+        })
+    }
+
+    /// Counts rows that the plugin could not transform.
+    fn tally(&mut self, rows: usize, reason: &str) -> Result<(), TransformError> {
+        let step = self.step;
+        self.totals.rejected += rows as u64;
+        let counted = step.tally.reject(&step.tolerance, rows);
+        counted.map_err(|passed| TransformError::TooManyRejected {
+            site: Box::new(self.site.clone()),
+            setting: passed.setting,
+            bound: passed.bound,
+            counted: passed.counted,
+            reason: reason.to_owned(),
+        })
+    }
+
+    /// Calls the plugin.
+    fn once(&mut self, columns: &[ArrayRef], count: usize) -> Result<Output, TransformError> {
+        let step = self.step;
+        step.check_cpu(&self.site)?;
+        let lowered = self
+            .plan
+            .reads
+            .iter()
+            .map(|&column| LoweredColumn::new(&columns[column]))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|reason| self.breach(reason))?;
+        let lent: Vec<_> = lowered.iter().map(LoweredColumn::lend).collect();
+        let mut instance = match self.place.take() {
+            Some(instance) if !instance.is_worn() => instance,
+            _ => step.fresh_instance(&self.site)?,
+        };
+        let answer = instance.process(&self.site, self.batch, count as u32, &lent);
+        let orderly = matches!(&answer, Ok(_) | Err(TransformError::Refused { .. }));
+        self.totals.cpu += step.called(&mut instance, orderly).cpu;
+        let output = match answer {
+            Ok(untrusted) => untrusted
+                .check(&step.binding.computed, step.binding.filters, count)
+                .map_err(|reason| self.breach(reason))?,
+            Err(error) => {
+                if orderly {
+                    *self.place = Some(instance);
+                }
+                return Err(error);
+            }
+        };
+        *self.place = Some(instance);
+        if let (Some((_, reason)), true) = (
+            output.rejected.first(),
+            step.tolerance.on_error != OnError::Fail,
+        ) {
+            self.tally(output.rejected.len(), reason)?;
+        }
+        Ok(output)
+    }
+
+    /// The batch as the plugin was given it, with its names.
+    fn given(&self, rows: &Rows) -> Result<Given, TransformError> {
+        let columns = &self.plan.batch;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.count));
+        let schema = self.step.fields_of(columns);
+        let batch = RecordBatch::try_new_with_options(schema, rows.columns.clone(), &options);
+        Ok(Given {
+            batch: batch.map_err(|cause| self.breach(cause))?,
+            key: self.step.key_among(columns),
+        })
+    }
+
+    fn breach(&self, reason: impl Display) -> TransformError {
+        TransformError::Breach {
+            site: Box::new(self.site.clone()),
+            reason: reason.to_string(),
         }
     }
 }

@@ -1,22 +1,46 @@
 //! A chain: plugins in order, bound to one table. Binding asks every plugin once what it makes of the table that the one before it leaves; from then
 //! on the chain is fixed, and workers take instances of it.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::apply::ChainInstance;
 use super::binding::{Binding, OutColumn, TableShape};
 use super::contract;
-use super::error::{Site, TransformError};
+use super::error::{LimitKind, Site, TransformError};
 use super::instance::Instance;
 use super::limits::Limits;
 use super::plan::{Lineage, Plan, lineage};
 use super::plugin::Plugin;
 use super::runtime::Runtime;
+use super::tolerance::{OnError, Tally, Tolerance};
+use super::usage::Usage;
 use super::warm::{StepId, WarmInstances};
+use super::wasi::{Grants, Origin, Terms};
+
+/// The longest pause before an instance that takes the place of one that crashed.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a step used and set aside in a load, over all processes that worked on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepTotals {
+    /// CPU time.
+    pub cpu: Duration,
+    /// Rows that it could not transform.
+    pub rejected: u64,
+}
+
+impl std::ops::AddAssign for StepTotals {
+    fn add_assign(&mut self, other: Self) {
+        self.cpu += other.cpu;
+        self.rejected += other.rejected;
+    }
+}
 
 /// One plugin's use in a chain.
 #[derive(Clone, Debug)]
@@ -27,6 +51,23 @@ pub struct Step {
     pub config: serde_json::Value,
     /// What it may use.
     pub limits: Limits,
+    /// What of the machine it is given.
+    pub grants: Grants,
+    /// What becomes of rows that it can't transform.
+    pub tolerance: Tolerance,
+}
+
+impl Step {
+    /// A plugin with this configuration, with the default limits and nothing granted. The first row that it can't transform is an error.
+    pub fn new(plugin: Arc<Plugin>, config: serde_json::Value) -> Self {
+        Self {
+            plugin,
+            config,
+            limits: Limits::default(),
+            grants: Grants::default(),
+            tolerance: Tolerance::default(),
+        }
+    }
 }
 
 /// Plugins bound to a table. Immutable; a clone is the same chain.
@@ -52,8 +93,14 @@ pub(super) struct BoundStep {
     warm: Arc<WarmInstances>,
     plugin: Arc<Plugin>,
     config: String,
-    limits: Limits,
+    terms: Mutex<Terms>,
     table: TableShape,
+    usage: Mutex<Usage>,
+    /// CPU time of an earlier process.
+    charged: Mutex<Duration>,
+    crashes: AtomicU32,
+    pub(super) tolerance: Tolerance,
+    pub(super) tally: Tally,
     pub(super) site: Site,
     pub(super) binding: Binding,
 }
@@ -165,8 +212,8 @@ impl Chain {
         &self.inner.lineage
     }
 
-    /// What pins the chain: a hash over the contract's version and, in order, every plugin's digest and configuration. Limits are not in it: they
-    /// change no answer.
+    /// What pins the chain: a hash over the contract's version and, in order, every plugin's digest and configuration, and what becomes of
+    /// rows that it can't transform. Limits are not in it: they change no answer.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(contract::VERSION);
@@ -175,8 +222,43 @@ impl Chain {
                 hash.update((part.len() as u64).to_le_bytes());
                 hash.update(part);
             }
+            match step.tolerance.on_error {
+                OnError::Fail => {}
+                OnError::Reject => hash.update("reject"),
+                OnError::Skip => hash.update("skip"),
+            }
         }
         hex::encode(hash.finalize())
+    }
+
+    /// Whether a row may be set aside because a plugin can't transform it.
+    pub fn tolerates(&self) -> bool {
+        let tolerant = |step: &BoundStep| step.tolerance.on_error != OnError::Fail;
+        self.inner.steps.iter().any(tolerant)
+    }
+
+    /// What each step has used so far, in this process.
+    pub fn usage(&self) -> Vec<Usage> {
+        self.inner.steps.iter().map(|s| *lock(&s.usage)).collect()
+    }
+
+    /// Begins a load, before the first batch. Plugins' clocks and random numbers come from `origin`; `before` is what each step had used and set
+    /// aside in another process that worked on the same load, if there was one: it counts for the limits.
+    pub fn begin(&self, origin: Origin, before: &[StepTotals]) {
+        for step in &self.inner.steps {
+            lock(&step.terms).origin = origin;
+        }
+        for (step, before) in self.inner.steps.iter().zip(before) {
+            *lock(&step.charged) = before.cpu;
+            step.tally.resume(before.rejected);
+        }
+    }
+
+    /// Lifts the limit of CPU: a stream of changes has no end that it could be measured against.
+    pub fn lift_cpu_limit(&self) {
+        for step in &self.inner.steps {
+            lock(&step.terms).limits.cpu = Duration::MAX;
+        }
     }
 
     /// What each step does, for people.
@@ -218,13 +300,23 @@ impl BoundStep {
             });
         }
         let config = canonical(&step.config).to_string();
-        let (_, binding) = bound_instance(&plugin, &step.limits, &table, &config, &site)?;
+        let terms = Terms {
+            limits: step.limits.clone(),
+            grants: step.grants.clone(),
+            origin: Origin::default(),
+        };
+        let (_, binding) = bound_instance(&plugin, &terms, &table, &config, &site)?;
         Ok(Self {
+            terms: Mutex::new(terms),
+            usage: Mutex::default(),
+            charged: Mutex::default(),
+            crashes: AtomicU32::new(0),
+            tolerance: step.tolerance.clone(),
+            tally: Tally::default(),
             id: StepId::next(),
             warm: runtime.warm(),
             plugin,
             config,
-            limits: step.limits.clone(),
             table,
             site,
             binding,
@@ -241,10 +333,12 @@ impl BoundStep {
         self.warm.give(self.id, instance);
     }
 
-    /// A fresh instance, bound as the first one was.
+    /// A fresh instance, bound as the first one was; after crashes it takes its time.
     pub(super) fn fresh_instance(&self, site: &Site) -> Result<Instance, TransformError> {
+        std::thread::sleep(pause(self.crashes.load(Ordering::Relaxed)));
+        let terms = lock(&self.terms).clone();
         let (instance, binding) =
-            bound_instance(&self.plugin, &self.limits, &self.table, &self.config, site)?;
+            bound_instance(&self.plugin, &terms, &self.table, &self.config, site)?;
         if binding != self.binding {
             let reason =
                 "it answered `bind` differently for the same table and configuration".to_owned();
@@ -254,6 +348,48 @@ impl BoundStep {
             });
         }
         Ok(instance)
+    }
+
+    /// Another call was answered, or its instance is gone.
+    pub(super) fn called(&self, instance: &mut Instance, answered: bool) -> Usage {
+        match answered {
+            true => self.crashes.store(0, Ordering::Relaxed),
+            false => _ = self.crashes.fetch_add(1, Ordering::Relaxed),
+        }
+        let usage = instance.take_usage();
+        *lock(&self.usage) += usage;
+        usage
+    }
+
+    /// Whether it may use more CPU.
+    pub(super) fn check_cpu(&self, site: &Site) -> Result<(), TransformError> {
+        let (used, limit) = (
+            *lock(&self.charged) + lock(&self.usage).cpu,
+            lock(&self.terms).limits.cpu,
+        );
+        match used < limit {
+            true => Ok(()),
+            false => Err(TransformError::Limit {
+                site: Box::new(site.clone()),
+                kind: LimitKind::Cpu,
+                limit: format!("{limit:?}"),
+                asked: format!("it has used {used:.1?} on this table"),
+            }),
+        }
+    }
+
+    /// The positions of the key's columns among these columns of its table, in key order; those that are not among them are left out.
+    pub(super) fn key_among(&self, columns: &[usize]) -> Vec<usize> {
+        let place = |column: &usize| columns.iter().position(|other| other == column);
+        self.table.key.iter().filter_map(place).collect()
+    }
+
+    /// The names of these columns of its table, with their types.
+    pub(super) fn fields_of(&self, columns: &[usize]) -> SchemaRef {
+        let fields = columns
+            .iter()
+            .map(|&column| self.table.schema.fields()[column].clone());
+        Arc::new(Schema::new(fields.collect::<arrow::datatypes::Fields>()))
     }
 
     /// The table that the next step sees.
@@ -314,15 +450,28 @@ impl Drop for BoundStep {
 
 fn bound_instance(
     plugin: &Plugin,
-    limits: &Limits,
+    terms: &Terms,
     table: &TableShape,
     config: &str,
     site: &Site,
 ) -> Result<(Instance, Binding), TransformError> {
-    let mut instance = plugin.instance(limits, site)?;
+    let mut instance = plugin.instance(terms, site)?;
     let raw = table.with_contract_form(site, |form| instance.bind(site, form, config))??;
     let binding = Binding::check(raw, table, site)?;
     Ok((instance, binding))
+}
+
+/// The pause before an instance that takes the place of one that crashed, after so many crashes in a row.
+fn pause(crashes: u32) -> Duration {
+    match crashes {
+        0 => Duration::ZERO,
+        _ => (Duration::from_millis(1) * 2_u32.pow((crashes - 1).min(10))).min(LONGEST_PAUSE),
+    }
+}
+
+/// What is behind these locks is whole after every statement, whoever panicked.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The same configuration, its keys in one order: written differently it is still the same.
@@ -345,6 +494,12 @@ fn canonical(config: &serde_json::Value) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pauses_grow_and_end() {
+        let pauses = [0, 1, 2, 3, 8, 9, u32::MAX].map(|crashes| pause(crashes).as_millis());
+        assert_eq!(pauses, [0, 1, 2, 4, 100, 100, 100]);
+    }
 
     #[test]
     fn a_configuration_s_spelling_does_not_matter() {

@@ -4,8 +4,13 @@
 //! checked yet; [`super::lift`], [`super::binding`] and [`super::plugin`] do that. The types are written out because `bindgen!` can't
 //! generate the borrowed form of a type that is used across interfaces. wasmtime compares them with the component's own when a plugin is linked.
 
-use wasmtime::component::{ComponentExportIndex, ComponentType, Func, InstancePre, Lift, Lower};
-use wasmtime::{AsContextMut, Store};
+use std::time::Duration;
+
+use wasmtime::Store;
+use wasmtime::component::{
+    ComponentExportIndex, ComponentNamedList, ComponentType, Func, InstancePre, Lift, Lower,
+};
+use wasmtime_wasi::runtime::in_tokio;
 
 /// The interface that a plugin exports, without its version.
 pub(super) const TRANSFORM_NAME: &str = "tidemill:transform/transform";
@@ -209,6 +214,8 @@ pub(super) struct Prepared<T: 'static> {
     describe: ComponentExportIndex,
     bind: ComponentExportIndex,
     process: ComponentExportIndex,
+    /// Whether it may wait in the host.
+    waits: bool,
 }
 
 /// The three functions of an instance.
@@ -216,11 +223,40 @@ pub(super) struct Exports {
     describe: Func,
     bind: Func,
     process: Func,
+    way: Way,
 }
 
-impl<T: 'static> Prepared<T> {
+/// How a guest is called.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// On this thread's stack: it imports nothing that waits.
+    Direct,
+    /// On a stack of its own, which is given up when it still waits in the host after this time.
+    Waiting(Duration),
+}
+
+/// A guest was still waiting in the host at its deadline.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it was still waiting")]
+pub(super) struct StillWaiting;
+
+impl Way {
+    fn wait<R>(
+        limit: Duration,
+        call: impl Future<Output = wasmtime::Result<R>>,
+    ) -> wasmtime::Result<R> {
+        in_tokio(async {
+            match tokio::time::timeout(limit, call).await {
+                Ok(answer) => answer,
+                Err(_) => Err(wasmtime::Error::new(StillWaiting)),
+            }
+        })
+    }
+}
+
+impl<T: Send + 'static> Prepared<T> {
     /// Finds the functions; an error names what is missing.
-    pub(super) fn new(pre: InstancePre<T>) -> wasmtime::Result<Self> {
+    pub(super) fn new(pre: InstancePre<T>, waits: bool) -> wasmtime::Result<Self> {
         let component = pre.component();
         let interface = component
             .get_export_index(None, TRANSFORM)
@@ -236,6 +272,7 @@ impl<T: 'static> Prepared<T> {
             describe,
             bind,
             process,
+            waits,
         })
     }
 
@@ -244,9 +281,19 @@ impl<T: 'static> Prepared<T> {
         self.pre.engine()
     }
 
-    /// Makes an instance, and compares its functions' types with the contract's.
-    pub(super) fn instantiate(&self, store: &mut Store<T>) -> wasmtime::Result<Exports> {
-        let instance = self.pre.instantiate(&mut *store)?;
+    /// Makes an instance, whose calls may take so long, and compares its functions' types with the contract's.
+    pub(super) fn instantiate(
+        &self,
+        store: &mut Store<T>,
+        deadline: Duration,
+    ) -> wasmtime::Result<Exports> {
+        let (way, instance) = match self.waits {
+            false => (Way::Direct, self.pre.instantiate(&mut *store)?),
+            true => {
+                let made = Way::wait(deadline, self.pre.instantiate_async(&mut *store))?;
+                (Way::Waiting(deadline), made)
+            }
+        };
         let mut find = |index, name| {
             instance
                 .get_func(&mut *store, index)
@@ -256,6 +303,7 @@ impl<T: 'static> Prepared<T> {
             describe: find(&self.describe, "describe")?,
             bind: find(&self.bind, "bind")?,
             process: find(&self.process, "process")?,
+            way,
         };
         exports.describe.typed::<(), (RawDescription,)>(&*store)?;
         exports
@@ -273,40 +321,47 @@ fn missing(name: &str) -> wasmtime::Error {
 }
 
 impl Exports {
-    pub(super) fn describe(
+    pub(super) fn describe<T: Send>(
         &self,
-        mut store: impl AsContextMut,
+        store: &mut Store<T>,
     ) -> wasmtime::Result<RawDescription> {
-        Ok(self
-            .describe
-            .typed::<(), (RawDescription,)>(&store)?
-            .call(&mut store, ())?
-            .0)
+        self.call(&self.describe, store, ())
     }
 
-    pub(super) fn bind(
+    pub(super) fn bind<T: Send>(
         &self,
-        mut store: impl AsContextMut,
+        store: &mut Store<T>,
         table: Table<'_>,
         config: &str,
     ) -> wasmtime::Result<Result<RawBinding, RawError>> {
-        Ok(self
-            .bind
-            .typed::<(Table<'_>, &str), (Result<RawBinding, RawError>,)>(&store)?
-            .call(&mut store, (table, config))?
-            .0)
+        self.call(&self.bind, store, (table, config))
     }
 
-    pub(super) fn process(
+    pub(super) fn process<T: Send>(
         &self,
-        mut store: impl AsContextMut,
+        store: &mut Store<T>,
         rows: u32,
         columns: &[Column<'_>],
     ) -> wasmtime::Result<Result<RawOutput, RawError>> {
-        Ok(self
-            .process
-            .typed::<(u32, &[Column<'_>]), (Result<RawOutput, RawError>,)>(&store)?
-            .call(&mut store, (rows, columns))?
-            .0)
+        self.call(&self.process, store, (rows, columns))
+    }
+
+    fn call<T: Send, P, R>(
+        &self,
+        function: &Func,
+        store: &mut Store<T>,
+        parameters: P,
+    ) -> wasmtime::Result<R>
+    where
+        P: ComponentNamedList + Lower,
+        R: 'static,
+        (R,): ComponentNamedList + Lift,
+    {
+        let function = function.typed::<P, (R,)>(&*store)?;
+        let answer = match self.way {
+            Way::Direct => function.call(store, parameters),
+            Way::Waiting(limit) => Way::wait(limit, function.call_async(store, parameters)),
+        };
+        answer.map(|(answer,)| answer)
     }
 }

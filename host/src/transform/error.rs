@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::contract::{TRANSFORM, VERSION};
+use super::wasi::Grant;
 
 /// Longest quotation of a guest's words in an error or a log line, in bytes.
 pub(super) const QUOTE_BYTES: usize = 2048;
@@ -61,8 +62,12 @@ pub enum LimitKind {
     Memory,
     /// Time for a call.
     Deadline,
+    /// CPU time of all calls together.
+    Cpu,
     /// Size of an answer.
     Output,
+    /// Size of an answer beside that of what was given.
+    Growth,
     /// Instances at one time, in the whole process.
     Instances,
 }
@@ -73,7 +78,9 @@ impl LimitKind {
         match self {
             Self::Memory => "limits.memory",
             Self::Deadline => "limits.deadline",
+            Self::Cpu => "limits.cpu",
             Self::Output => "limits.output",
+            Self::Growth => "limits.growth",
             Self::Instances => "parallel chunks or tables (lower them)",
         }
     }
@@ -84,7 +91,9 @@ impl fmt::Display for LimitKind {
         f.write_str(match self {
             Self::Memory => "memory",
             Self::Deadline => "time",
+            Self::Cpu => "CPU",
             Self::Output => "output",
+            Self::Growth => "growth",
             Self::Instances => "instance",
         })
     }
@@ -154,12 +163,32 @@ pub enum TransformError {
         reason: String,
     },
     /// The component wants more than the host gives.
-    #[error("`{}` imports `{import}`, which no plugin is given: a plugin sees no files, sockets, clocks or environment; build it without (in Rust for `wasm32-unknown-unknown`; other languages: with WASI stubbed out)", .path.display())]
+    #[error("`{}` imports `{import}`, which no plugin is given; build it without", .path.display())]
     ForeignImport {
         /// The file.
         path: PathBuf,
         /// The import's name.
         import: String,
+    },
+    /// The component wants something that isn't granted to it.
+    #[error(
+        "{site}: it imports `{import}`, and a plugin sees no files, connections or environment by default: build it without (in Rust for `wasm32-unknown-unknown`; Python and JavaScript: with WASI stubbed out), or grant it with `grants.{grant} = []` or a list of what it may use"
+    )]
+    NotGranted {
+        /// Where.
+        site: Box<Site>,
+        /// The import's name.
+        import: String,
+        /// What has to be granted.
+        grant: Grant,
+    },
+    /// Something that is granted can't be had.
+    #[error("{site}: what it is granted can't be had: {reason}")]
+    Unavailable {
+        /// Where.
+        site: Box<Site>,
+        /// What, and why.
+        reason: String,
     },
     /// The component was built for another version of the contract.
     #[error("`{}` was built for `{found}`, and this Tidemill supports version {VERSION} of the contract: rebuild the plugin against this version's `wit/`, or use the Tidemill that it was built for", .path.display())]
@@ -265,6 +294,20 @@ pub enum TransformError {
         /// What the plugin asked for.
         asked: String,
     },
+    /// More rows than the pipe tolerates could not be transformed.
+    #[error("{site}: more rows could not be transformed than `{setting}` of {bound} allows: {counted}; the last one: {reason}")]
+    TooManyRejected {
+        /// Where.
+        site: Box<Site>,
+        /// The setting that bounds them.
+        setting: &'static str,
+        /// Its value.
+        bound: String,
+        /// How many there were.
+        counted: String,
+        /// Why the last one could not be transformed.
+        reason: String,
+    },
     /// The plugin crashed.
     #[error("{site}: it crashed: {reason}")]
     Trapped {
@@ -308,6 +351,9 @@ impl TransformError {
             | Self::Key { site, .. }
             | Self::UnsupportedType { site, .. }
             | Self::Breach { site, .. }
+            | Self::NotGranted { site, .. }
+            | Self::TooManyRejected { site, .. }
+            | Self::Unavailable { site, .. }
             | Self::Limit { site, .. }
             | Self::Trapped { site, .. } => Some(site),
             _ => None,

@@ -2,13 +2,19 @@
 //! it can end is turned into a [`TransformError`] here. An instance that an error came out of is not used again, unless the plugin itself
 //! refused in an orderly way.
 
+use std::sync::Arc;
+
 use wasmtime::component::Linker;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
+use wasmtime_wasi::I32Exit;
 
-use super::contract::{self, Column, RawBinding, RawDescription, RawError, RawOutput, Table};
+use super::contract::{self, Column, StillWaiting, RawBinding, RawDescription, RawError, RawOutput, Table};
 use super::error::{LimitKind, Refusal, Site, TransformError, quote};
 use super::lift::UntrustedOutput;
-use super::limits::{Guest, Limits};
+use super::guest::Guest;
+use super::limits::Limits;
+use super::usage::{Usage, Watch};
+use super::wasi::{Terms, World};
 
 /// What the engine reserves for the structure of an answer, apart from its bytes: 65,536 rejections and 4,096 columns fit twice.
 const STRUCTURE_BYTES: u64 = 8 << 20;
@@ -20,31 +26,58 @@ pub(super) struct Instance {
     store: Store<Guest>,
     exports: contract::Exports,
     limits: Limits,
+    /// What its calls took that nobody has asked for yet.
+    usage: Usage,
     /// Batches that it has served.
-    pub(super) batches: u32,
+    batches: u32,
 }
 
 impl Instance {
-    /// A fresh instance: memory as the plugin's file says, nothing called yet.
+    /// A fresh instance: memory as the plugin's file says, nothing called yet. `wasi`: whether it imports any of WASI.
     pub(super) fn new(
         pre: &contract::Prepared<Guest>,
-        limits: &Limits,
+        wasi: bool,
+        terms: &Terms,
         site: &Site,
     ) -> Result<Self, TransformError> {
-        let mut store = Store::new(
-            pre.engine(),
-            Guest::new(site.plugin.as_str().into(), limits),
-        );
+        let limits = &terms.limits;
+        let world = wasi.then(|| World::new(terms)).transpose();
+        let world = world.map_err(|reason| TransformError::Unavailable {
+            site: Box::new(site.clone()),
+            reason,
+        })?;
+        let guest = Guest::new(Arc::from(site.plugin.as_str()), limits, world);
+        let mut store = Store::new(pre.engine(), guest);
         store.limiter(|guest| guest);
         store.set_epoch_deadline(limits.deadline_ticks());
-        match pre.instantiate(&mut store) {
+        let mut usage = Usage::default();
+        let watch = Watch::start();
+        let made = pre.instantiate(&mut store, limits.batch_deadline);
+        watch.stop(&mut usage);
+        match made {
             Ok(exports) => Ok(Self {
                 store,
                 exports,
                 limits: limits.clone(),
+                usage,
                 batches: 0,
             }),
             Err(cause) => Err(explain(&store, limits, site, &cause)),
+        }
+    }
+
+    /// Whether it has served so many batches that another takes its place.
+    pub(super) fn is_worn(&self) -> bool {
+        self.batches >= self.limits.batches.max(1)
+    }
+
+    /// What its calls took since the last time.
+    pub(super) fn take_usage(&mut self) -> Usage {
+        let memory = self.store.data().memory_used() as u64;
+        let usage = std::mem::take(&mut self.usage);
+        Usage {
+            peak_memory_bytes: memory,
+            ..usage
         }
     }
 
@@ -66,25 +99,30 @@ impl Instance {
         .map_err(|error| refused(site, error))
     }
 
+    /// `batch`: its number in the chunk that `site` names.
     pub(super) fn process(
         &mut self,
         site: &Site,
+        batch: u64,
         rows: u32,
         columns: &[Column<'_>],
     ) -> Result<UntrustedOutput, TransformError> {
+        let given: u64 = columns.iter().map(given_bytes).sum();
         let budget = self.limits.output_bytes.saturating_add(STRUCTURE_BYTES);
         let budget = usize::try_from(budget).unwrap_or(usize::MAX);
+        let place = site.chunk.as_deref().unwrap_or_default();
+        self.store.data_mut().begin_batch(place, batch);
         let answer = self.call(site, budget, |store, exports| {
             exports.process(store, rows, columns)
-        })?;
+        });
         self.batches += 1;
-        let output = answer.map_err(|error| refused(site, error))?;
+        self.usage.batches += 1;
+        self.usage.rows += u64::from(rows);
+        self.usage.given_bytes += given;
+        let output = answer?.map_err(|error| refused(site, error))?;
         let bytes = output_bytes(&output);
-        if bytes > self.limits.output_bytes {
-            return Err(
-                self.output_limit(site, format!("it returned {}", bytesize::ByteSize(bytes)))
-            );
-        }
+        self.usage.answered_bytes += bytes;
+        self.check_size(site, rows, given, bytes)?;
         Ok(UntrustedOutput::new(output))
     }
 
@@ -97,19 +135,47 @@ impl Instance {
         self.store.set_epoch_deadline(self.limits.deadline_ticks());
         self.store.set_hostcall_fuel(answer_bytes);
         self.store.data_mut().begin_call();
+        let watch = Watch::start();
         let answer = call(&mut self.store, &self.exports);
+        watch.stop(&mut self.usage);
         self.store.data_mut().end_call();
         answer.map_err(|cause| explain(&self.store, &self.limits, site, &cause))
     }
 
-    fn output_limit(&self, site: &Site, asked: String) -> TransformError {
-        TransformError::Limit {
+    fn check_size(
+        &self,
+        site: &Site,
+        rows: u32,
+        given: u64,
+        bytes: u64,
+    ) -> Result<(), TransformError> {
+        let size = |bytes| bytesize::ByteSize(bytes);
+        let limit = |kind, limit, asked| TransformError::Limit {
             site: Box::new(site.clone()),
-            kind: LimitKind::Output,
-            limit: self.limits.output_text(),
+            kind,
+            limit,
             asked,
+        };
+        if bytes > self.limits.output_bytes {
+            let asked = format!("it returned {}", size(bytes));
+            return Err(limit(LimitKind::Output, self.limits.output_text(), asked));
         }
+        if bytes > self.limits.grown_bytes(rows, given) {
+            let asked = format!(
+                "it returned {} for {rows} rows of {}",
+                size(bytes),
+                size(given)
+            );
+            let factor = format!("{} times what it was given", self.limits.growth);
+            return Err(limit(LimitKind::Growth, factor, asked));
+        }
+        Ok(())
     }
+}
+
+/// The bytes of a column that is lent.
+fn given_bytes(column: &Column<'_>) -> u64 {
+    (column.validity.map_or(0, <[u8]>::len) + column.offsets.len() + column.data.len()) as u64
 }
 
 /// The bytes of an answer's lists and texts.
@@ -165,12 +231,22 @@ fn explain(
             quote(&full.to_string()),
         );
     }
-    match cause.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => limit(
+    let late = |asked: &str| {
+        limit(
             LimitKind::Deadline,
             format!("{:?}", limits.batch_deadline),
-            "the call was still running".to_owned(),
-        ),
+            asked.to_owned(),
+        )
+    };
+    if cause.is::<StillWaiting>() {
+        return late("the call was still waiting in the host");
+    }
+    if let Some(exit) = cause.downcast_ref::<I32Exit>() {
+        let reason = format!("it ended itself with exit code {}", exit.0);
+        return TransformError::Trapped { site, reason };
+    }
+    match cause.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => late("the call was still running"),
         Some(trap) => {
             let reason = match guest.last_error() {
                 Some(words) => format!("{words} ({trap})"),

@@ -8,7 +8,8 @@
 //!   is filtered natively, once a step.
 //! - A plugin is hostile until proven otherwise: whatever it answers, however long it takes and however much memory it wants, the host gets checked
 //!   Arrow arrays or a [`TransformError`] that names plugin, table, chunk and reason. The next call gets a fresh instance.
-//! - A plugin has no files, no network, no clock, no randomness: the same batch gives the same answer.
+//! - A plugin has no files, no network, no environment unless they are granted, its clock stands still and its random numbers follow from the
+//!   batch: the same batch gives the same answer.
 //!
 //! Everything here is synchronous and blocks its thread for as long as the guest runs: call it from worker threads of your own.
 //! What a pipe, a chunk or a destination is, this module doesn't know; Arrow is its only language.
@@ -19,6 +20,7 @@ mod cache;
 mod chain;
 mod contract;
 mod error;
+mod guest;
 mod instance;
 mod lift;
 mod limits;
@@ -27,22 +29,29 @@ mod plan;
 mod plugin;
 mod resolve;
 mod runtime;
+mod salvage;
+mod tolerance;
 mod types;
+mod usage;
 mod warm;
+mod wasi;
 
 use std::path::PathBuf;
 
-pub use apply::{Applied, ChainInstance, Rejected};
+pub use apply::{Applied, ChainInstance, Given, Rejected};
 pub use binding::TableShape;
 pub use cache::default_cache_dir;
 pub(crate) use cache::write_whole;
-pub use chain::{Chain, Step, StepBinding};
+pub use chain::{Chain, Step, StepBinding, StepTotals};
 pub use error::{LimitKind, Refusal, Site, TransformError, Violation};
 pub use limits::Limits;
 pub use plan::Lineage;
 pub use plugin::Plugin;
 pub use resolve::{PLUGIN_PATH, resolve};
 pub use runtime::{Runtime, RuntimeSettings, digest_of};
+pub use tolerance::{OnError, Tolerance};
+pub use usage::Usage;
+pub use wasi::{Grant, Grants, Origin};
 
 /// This user's folder for what can be made again: `$XDG_CACHE_HOME/tidemill`, or `~/.cache/tidemill`.
 pub(crate) fn user_cache_dir() -> Option<PathBuf> {

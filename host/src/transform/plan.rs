@@ -36,6 +36,8 @@ pub(super) struct Plan {
 /// What a step does with the columns that it finds in its batch.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct StepPlan {
+    /// The batch's columns, by their position in the step's table, ascending.
+    pub(super) batch: Vec<usize>,
     /// The batch's columns that the plugin is given, in its order.
     pub(super) reads: Vec<usize>,
     /// The columns of the next batch: passed from this one (by place in the batch), or computed.
@@ -66,6 +68,7 @@ impl Plan {
                 computed => computed,
             });
             steps.push(StepPlan {
+                batch: before.clone(),
                 reads: binding.reads.iter().map(|&column| place(column)).collect(),
                 columns: columns.collect(),
             });
@@ -158,6 +161,7 @@ mod tests {
         assert_eq!(
             plan.steps[0],
             StepPlan {
+                batch: vec![0, 2, 4],
                 reads: vec![2],
                 columns: vec![Pass(0), Computed(0), Pass(1)]
             }
@@ -165,6 +169,7 @@ mod tests {
         assert_eq!(
             plan.steps[1],
             StepPlan {
+                batch: vec![1, 2, 3],
                 reads: vec![2],
                 columns: vec![Pass(0), Pass(1), Computed(0)]
             }

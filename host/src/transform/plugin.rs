@@ -13,7 +13,8 @@ use wasmtime::component::{Component, Linker};
 use super::contract::{self, RawDescription};
 use super::error::{Site, TransformError, Violation, quote};
 use super::instance::Instance;
-use super::limits::{Guest, Limits};
+use super::guest::Guest;
+use super::wasi::{self, Access, Grant, Terms};
 
 /// Longest name and version, in bytes.
 const NAME_BYTES: usize = 64;
@@ -36,6 +37,16 @@ pub struct Plugin {
     config_schema: Value,
     validator: Validator,
     pre: contract::Prepared<Guest>,
+    /// Whether it imports any of WASI.
+    wasi: bool,
+}
+
+/// What components are linked with.
+pub(super) struct Linkers {
+    /// The log alone.
+    pub(super) plain: Linker<Guest>,
+    /// The log, and WASI.
+    pub(super) wasi: Linker<Guest>,
 }
 
 impl std::fmt::Debug for Plugin {
@@ -55,15 +66,17 @@ impl Plugin {
         bytes: &[u8],
         digest: String,
         component: &Component,
-        linker: &Linker<Guest>,
+        linkers: &Linkers,
     ) -> Result<Self, TransformError> {
         let imports = check_interfaces(path, component)?;
+        let wasi = imports.iter().any(|import| wasi::access(import).is_some());
+        let linker = if wasi { &linkers.wasi } else { &linkers.plain };
         let shape = |cause: wasmtime::Error| TransformError::ContractShape {
             path: path.to_owned(),
             reason: quote(&format!("{cause:#}")),
         };
-        let pre = contract::Prepared::new(linker.instantiate_pre(component).map_err(shape)?)
-            .map_err(shape)?;
+        let pre = linker.instantiate_pre(component).map_err(shape)?;
+        let pre = contract::Prepared::new(pre, wasi).map_err(shape)?;
 
         let file = path
             .file_name()
@@ -74,7 +87,7 @@ impl Plugin {
             plugin: file,
             ..Site::default()
         };
-        let mut instance = match Instance::new(&pre, &Limits::default(), &site) {
+        let mut instance = match Instance::new(&pre, wasi, &Terms::default(), &site) {
             // The functions' types are compared when an instance is made: what isn't the contract's is no crash.
             Err(TransformError::Breach { reason, .. }) => {
                 return Err(TransformError::ContractShape {
@@ -107,6 +120,7 @@ impl Plugin {
             config_schema,
             validator,
             pre,
+            wasi,
         })
     }
 
@@ -145,7 +159,7 @@ impl Plugin {
         self.size_bytes
     }
 
-    /// What it imports: the host's log at most.
+    /// What it imports: the host's log, interfaces of WASI.
     pub fn imports(&self) -> Vec<String> {
         self.imports.clone()
     }
@@ -173,12 +187,26 @@ impl Plugin {
         }
     }
 
-    pub(super) fn instance(
-        &self,
-        limits: &Limits,
-        site: &Site,
-    ) -> Result<Instance, TransformError> {
-        Instance::new(&self.pre, limits, site)
+    /// What it needs to be granted, with the import that asks for it.
+    pub fn needs(&self) -> impl Iterator<Item = (Grant, &str)> {
+        self.imports
+            .iter()
+            .filter_map(|import| match wasi::access(import)? {
+                Access::Granted(grant) => Some((grant, import.as_str())),
+                Access::Free => None,
+            })
+    }
+
+    /// An instance on these terms, which must grant what it needs.
+    pub(super) fn instance(&self, terms: &Terms, site: &Site) -> Result<Instance, TransformError> {
+        match self.needs().find(|(grant, _)| !terms.grants.has(*grant)) {
+            Some((grant, import)) => Err(TransformError::NotGranted {
+                site: Box::new(site.clone()),
+                import: quote(import),
+                grant,
+            }),
+            None => Instance::new(&self.pre, self.wasi, terms, site),
+        }
     }
 }
 
@@ -236,7 +264,7 @@ fn check_interfaces(path: &Path, component: &Component) -> Result<Vec<String>, T
     }
     let mut imports = Vec::new();
     for (name, item) in component_type.imports(engine) {
-        let known = name == contract::LOG || name == contract::TYPES;
+        let known = name == contract::LOG || name == contract::TYPES || wasi::access(name).is_some();
         if !(known && matches!(item.ty, ComponentItem::ComponentInstance(_))) {
             return Err(TransformError::ForeignImport {
                 path: path.to_owned(),

@@ -1,7 +1,7 @@
 //! The engine, once a process: how guests are compiled, what they may use of WebAssembly, and the room for their instances.
 //!
 //! Guests are deterministic: NaNs are canonical, relaxed SIMD is not relaxed, and there are no threads and no shared memory. With no imports but
-//! the log, the same batch gives the same answer, which is what makes loading a chunk twice harmless.
+//! the log and a WASI that stands still ([`super::wasi`]), the same batch gives the same answer, which is what makes loading a chunk twice harmless.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,9 +14,10 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 use super::cache::CodeCache;
 use super::error::{TransformError, quote};
 use super::instance::link_log;
-use super::limits::{Guest, start_ticker};
-use super::plugin::{self, Plugin};
+use super::limits::start_ticker;
+use super::plugin::{self, Linkers, Plugin};
 use super::warm::WarmInstances;
+use super::wasi;
 
 /// Largest plugin file, in bytes. A Python plugin takes 18 MB.
 const FILE_BYTES: u64 = 256 << 20;
@@ -47,7 +48,7 @@ pub struct Runtime {
 }
 
 struct Inner {
-    linker: Linker<Guest>,
+    linkers: Linkers,
     cache: Option<CodeCache>,
     warm: Arc<WarmInstances>,
     /// Plugins in use, by file and digest.
@@ -69,8 +70,7 @@ impl Runtime {
         let engine =
             start_engine(settings.max_instances).map_err(|cause| failed(format!("{cause:#}")))?;
         start_ticker(&engine).map_err(|cause| failed(format!("its clock thread: {cause}")))?;
-        let mut linker = Linker::new(&engine);
-        link_log(&mut linker).map_err(|cause| failed(format!("{cause:#}")))?;
+        let linkers = linkers(&engine).map_err(|cause| failed(format!("{cause:#}")))?;
         let cache = settings.cache_dir.and_then(|dir| match CodeCache::open(&dir, &engine) {
             Ok(cache) => Some(cache),
             Err(reason) => {
@@ -80,7 +80,7 @@ impl Runtime {
         });
         Ok(Self {
             inner: Arc::new(Inner {
-                linker,
+                linkers,
                 cache,
                 warm: Arc::default(),
                 loaded: Mutex::default(),
@@ -112,7 +112,7 @@ impl Runtime {
             bytes,
             digest,
             &component,
-            &self.inner.linker,
+            &self.inner.linkers,
         )?);
         let mut loaded = self.loaded();
         loaded.retain(|_, plugin| plugin.strong_count() > 0);
@@ -139,7 +139,7 @@ impl Runtime {
         bytes: &[u8],
         digest: &str,
     ) -> Result<Component, TransformError> {
-        let engine = self.inner.linker.engine();
+        let engine = self.inner.linkers.plain.engine();
         if let Some(component) = self
             .inner
             .cache
@@ -160,6 +160,17 @@ impl Runtime {
         }
         Ok(component)
     }
+}
+
+fn linkers(engine: &Engine) -> wasmtime::Result<Linkers> {
+    let mut plain = Linker::new(engine);
+    link_log(&mut plain)?;
+    let mut with_wasi = plain.clone();
+    wasi::link(&mut with_wasi)?;
+    Ok(Linkers {
+        plain,
+        wasi: with_wasi,
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TransformError> {
@@ -210,6 +221,7 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
         .total_core_instances(modules)
         .total_memories(instances)
         .total_tables(modules)
+        .total_stacks(instances)
         .max_tables_per_module(8)
         .table_elements(20_000)
         .max_component_instance_size(4 << 20)

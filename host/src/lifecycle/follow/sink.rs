@@ -9,12 +9,13 @@ use crate::destination::{
     row_as_json, with_metadata,
 };
 use crate::journal::{ChangeCounts, FollowedRecord};
-use crate::lifecycle::binding::BoundTable;
+use crate::lifecycle::binding::{self, BoundTable};
 use crate::lifecycle::error::Error;
 use crate::lifecycle::reading::batch_bytes;
-use crate::schema::{OutOfRange, SourceTable, cell_text, named, row_text};
+use crate::lifecycle::transforms;
+use crate::schema::{OutOfRange, SourceTable, row_text};
 use crate::source::{Changes, ImageKind, Pairs};
-use crate::transform::{Applied, ChainInstance, Lineage};
+use crate::transform::{ChainInstance, Lineage, OnError, Rejected};
 
 /// A block of ClickHouse has at most this many rows.
 const BLOCK_ROWS: usize = 1_000_000;
@@ -41,6 +42,10 @@ pub(super) struct Written {
 
 impl Sink {
     pub(super) fn new(record: FollowedRecord, bound: BoundTable) -> Self {
+        bound
+            .chain
+            .begin(binding::origin(&record.resync), &[]);
+        bound.chain.lift_cpu_limit();
         Self {
             identity: identity_columns(&bound.target),
             instance: bound.chain.instance(),
@@ -72,7 +77,7 @@ impl Sink {
             .columns
             .iter()
             .any(|column| column.on_out_of_range == OutOfRange::Reject);
-        let simple = !chain.filters() && !rejects && self.identity.iter().all(is_source_key);
+        let simple = !chain.filters() && !chain.tolerates() && !rejects && self.identity.iter().all(is_source_key);
         match simple && !self.identity.is_empty() {
             true => Pairs::ChangedKeys,
             false => Pairs::All,
@@ -142,10 +147,22 @@ impl Sink {
             Ok(applied) => applied,
             Err(_) => self.instance.apply(images.clone(), &place)?,
         };
-        if let Some(error) = self.first_rejected(&images, &applied, place) {
-            return Err(error);
+        if let Some(failure) = transforms::first_failure(&applied) {
+            return Err(self.failure_of(&images, failure, place));
         }
         counts.filtered += applied.filtered_rows;
+        for row in &applied.rejected {
+            // What a row was is behind it: only a row that is to be written can be missed.
+            let is_new = is_new(changes.kinds[row.row]);
+            match row.on_error {
+                OnError::Reject if is_new => {
+                    counts.rejected += 1;
+                    rejected.push(transforms::rejected_row(&applied, row));
+                }
+                OnError::Skip if is_new => counts.skipped += 1,
+                _ => {}
+            }
+        }
         let fitted = self
             .bound
             .fitter
@@ -153,11 +170,13 @@ impl Sink {
             .map_err(|misfit| self.misfit(&applied.batch, &misfit))?;
         let mut origins = applied.origins();
         if !fitted.rejected.is_empty() {
-            counts.rejected += fitted.rejected.len() as u64;
             let mut keep = vec![true; origins.len()];
             for misfit in &fitted.rejected {
                 keep[misfit.row] = false;
-                rejected.push(self.rejected_row(&applied.batch, misfit));
+                if is_new(changes.kinds[origins[misfit.row]]) {
+                    counts.rejected += 1;
+                    rejected.push(self.rejected_row(&applied.batch, misfit));
+                }
             }
             let mut keep = keep.into_iter();
             origins.retain(|_| keep.next().unwrap_or(true));
@@ -199,26 +218,15 @@ impl Sink {
         })
     }
 
-    /// A row that a plugin rejects stops its table.
-    fn first_rejected(
-        &self,
-        images: &RecordBatch,
-        applied: &Applied,
-        place: &str,
-    ) -> Option<Error> {
-        let rejected = applied.rejected.first()?;
-        let key = self.bound.source.key_names().into_iter().map(|name| {
-            let column = images.column_by_name(name);
-            let cell = column.map(|column| cell_text(column, rejected.row));
-            named(name, cell.unwrap_or_else(|| Some("?".to_owned())))
-        });
-        Some(Error::RejectedChange {
+    /// The error of a row that stops its table.
+    fn failure_of(&self, images: &RecordBatch, rejected: &Rejected, place: &str) -> Error {
+        Error::RejectedChange {
             plugin: rejected.plugin.clone(),
             table: self.record.source.to_string(),
             place: place.to_owned(),
-            key: key.collect::<Vec<_>>().join(", "),
+            key: transforms::key_text(&self.bound.source, images, rejected.row),
             reason: rejected.reason.clone(),
-        })
+        }
     }
 
     /// The table as its rows are decoded.
@@ -244,6 +252,11 @@ impl Sink {
         token.update(&block.content_hash().to_le_bytes());
         format!("{:032x}", token.digest128())
     }
+}
+
+/// Whether an image is a row that is to be written.
+fn is_new(kind: ImageKind) -> bool {
+    matches!(kind, ImageKind::Insert | ImageKind::After)
 }
 
 fn count(counts: &mut ChangeCounts, kinds: &[ImageKind]) {

@@ -318,9 +318,8 @@ proptest! {
             key: vec![],
         };
         let step = Step {
-            plugin: passthrough(),
-            config: json!({ "copy": copy }),
             limits: Limits { batch_deadline: Duration::from_secs(20), ..Limits::default() },
+            ..Step::new(passthrough(), json!({ "copy": copy }))
         };
         let chain = Chain::bind(&runtime(), &table, &[step]).unwrap();
         prop_assert_eq!(chain.output().as_ref(), table.schema.as_ref());

@@ -55,7 +55,7 @@ fn a_file_that_is_no_plugin_is_refused_with_what_it_is() {
         ("text", b"hello".to_vec(), "it doesn't begin like WebAssembly"),
         ("core", wat::parse_str("(module)").unwrap(), "it is a core module"),
         ("cut", Script::default().component()[..400].to_vec(), "is a damaged or unsupported component"),
-        ("clock", wat::parse_str(r#"(component (import "wasi:clocks/wall-clock@0.2.0" (instance (export "now" (func)))) (instance (export "tidemill:transform/transform@0.1.0")))"#).unwrap(), "imports `wasi:clocks/wall-clock@0.2.0`, which no plugin is given"),
+        ("fetch", wat::parse_str(r#"(component (import "wasi:http/outgoing-handler@0.2.0" (instance (export "handle" (func)))) (instance (export "tidemill:transform/transform@0.1.0")))"#).unwrap(), "imports `wasi:http/outgoing-handler@0.2.0`, which no plugin is given"),
         ("nothing", wat::parse_str("(component)").unwrap(), "is a component but no Tidemill plugin: it exports nothing, and not `tidemill:transform/transform@0.1.0`"),
         ("newer", encode(&stubs("0.2.0"), &old_contract), "was built for `tidemill:transform/transform@0.2.0`, and this Tidemill supports version 0.1.0"),
         ("shape", encode(&stubs("0.1.0"), &other_shape), "and its functions are not the contract's"),

@@ -30,12 +30,11 @@ fn load(script: &Script) -> Result<Arc<Plugin>, TransformError> {
 
 fn step(script: &Script) -> Step {
     Step {
-        plugin: load(script).unwrap(),
-        config: json!({}),
         limits: Limits {
             batch_deadline: Duration::from_secs(5),
             ..Limits::default()
         },
+        ..Step::new(load(script).unwrap(), json!({}))
     }
 }
 
@@ -275,11 +274,7 @@ fn too_many_instances_at_one_time_are_an_error_that_passes() {
     let chain = Chain::bind(
         &runtime,
         &numbers(),
-        &[Step {
-            plugin,
-            config: json!({}),
-            limits: Limits::default(),
-        }],
+        &[Step::new(plugin, json!({}))],
     )
     .unwrap();
     let batch = || rows(3).project(chain.input_columns()).unwrap();

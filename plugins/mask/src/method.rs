@@ -3,9 +3,8 @@
 use std::fmt::Write;
 
 use arrow_array::builder::StringBuilder;
-use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, ByteArrayType};
-use arrow_array::{Array, ArrayRef, GenericByteArray, StringArray};
+use arrow_array::{Array, GenericByteArray, PrimitiveArray, StringArray};
 use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -43,11 +42,10 @@ impl<'a> Values<'a> {
     }
 
     /// Integers as their decimal digits, so that a number hashes as its text does.
-    pub(crate) fn decimal<T: ArrowPrimitiveType>(array: &'a ArrayRef) -> Self
+    pub(crate) fn decimal<T: ArrowPrimitiveType>(array: &'a PrimitiveArray<T>) -> Self
     where
         T::Native: std::fmt::Display,
     {
-        let array = array.as_primitive::<T>();
         let mut digits = String::new();
         Self {
             rows: array.len(),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field};
 
-use crate::{Batch, Binding, Column, Error, Table, Transform, arrays};
+use crate::column::{ColumnData, bits};
+use crate::{Batch, Binding, Column, ConfigSchema, Error, Table, Transform, wire};
 
 mod bindings {
     #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
@@ -28,7 +29,7 @@ pub fn describe<T: Transform>() -> guest::Description {
         name: T::NAME.to_owned(),
         version: T::VERSION.to_owned(),
         summary: T::SUMMARY.to_owned(),
-        config_schema: T::CONFIG_SCHEMA.to_owned(),
+        config_schema: T::Config::SCHEMA.json(),
     }
 }
 
@@ -41,7 +42,7 @@ pub fn bind<T: Transform>(
     let fields = table.fields.iter().map(|field| {
         Arc::new(Field::new(
             &field.name,
-            arrays::data_type(&field.data_type),
+            wire::data_type(&field.data_type),
             field.nullable,
         ))
     });
@@ -70,7 +71,7 @@ fn wire_binding(binding: Binding) -> Result<guest::Binding, guest::Error> {
     let output = binding.output.into_iter().map(|column| match column {
         Column::Pass(position, name) => Ok(guest::OutColumn::Pass((position as u32, name))),
         Column::Computed(field) => {
-            let data_type = arrays::wire_type(field.data_type()).ok_or_else(|| {
+            let data_type = wire::wire_type(field.data_type()).ok_or_else(|| {
                 guest::Error::Schema(format!(
                     "`{}` has the type {}, which can't be given back",
                     field.name(),
@@ -102,18 +103,14 @@ pub fn process<T: Transform>(
     columns: Vec<types::Column>,
 ) -> Result<guest::Output, guest::Error> {
     let rows = rows as usize;
-    let columns = bound
-        .reads
-        .iter()
-        .zip(columns)
-        .map(|(data_type, column)| arrays::array(rows, data_type, column));
-    let columns = columns
-        .collect::<Result<_, String>>()
-        .map_err(guest::Error::Data)?;
+    let reads = bound.reads.iter().zip(columns);
+    let columns = reads.map(|(data_type, column)| ColumnData::from_wire(rows, data_type, column));
+    let columns = columns.collect();
+    // The batch ends here, so that a column that was handed through is nobody else's and is moved.
     let output = bound.transform.process(&Batch { rows, columns })?;
     Ok(guest::Output {
-        columns: output.columns.iter().map(arrays::column).collect(),
-        keep: output.keep.as_ref().map(arrays::bits),
+        columns: output.columns.into_iter().map(ColumnData::into_wire).collect(),
+        keep: output.keep.map(bits),
         rejected: output
             .rejected
             .into_iter()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::plugin::PluginCommand;
 use crate::schema::TableName;
 
 /// Rebuilds MySQL tables in ClickHouse through sandboxed WebAssembly plugins, without an outage.
@@ -141,7 +142,7 @@ pub(super) enum Command {
         #[arg(long)]
         markdown: bool,
     },
-    /// Build and inspect plugins
+    /// Write, build, test and look at plugins
     Plugin {
         #[command(subcommand)]
         command: PluginCommand,
@@ -152,23 +153,6 @@ pub(super) enum Command {
     Completions {
         /// The shell
         shell: Shell,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum PluginCommand {
-    /// Build a Rust crate into a component
-    Build {
-        /// The crate's folder
-        folder: PathBuf,
-        /// The component's file; default: target/plugins/<name>.wasm
-        #[arg(long)]
-        out: Option<PathBuf>,
-    },
-    /// Show what a plugin says of itself
-    Inspect {
-        /// The component's file
-        file: PathBuf,
     },
 }
 
@@ -252,12 +236,7 @@ impl Command {
             Self::History => "history",
             Self::Query { .. } => "query",
             Self::Types { .. } => "types",
-            Self::Plugin {
-                command: PluginCommand::Build { .. },
-            } => "plugin build",
-            Self::Plugin {
-                command: PluginCommand::Inspect { .. },
-            } => "plugin inspect",
+            Self::Plugin { command } => command.name(),
             Self::Clickhouse(_) => "clickhouse",
             Self::Completions { .. } => "completions",
         }

@@ -12,9 +12,10 @@ mod project;
 pub mod rows;
 mod test;
 mod trial;
+mod vendor;
 
 pub use bench::{BenchReport, Measured, bench};
-pub use build::{BuildError, Built, build};
+pub use build::{BuildError, Built, build, build_if_stale};
 pub use dev::{Event, Shown, Signal, dev};
 pub use diff::{Change, DiffLine};
 pub use error::Error;

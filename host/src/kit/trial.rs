@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::error::Error;
 use super::project::Case;
-use crate::transform::{Chain, Limits, Plugin, Runtime, Step, TableShape, TransformError};
+use crate::transform::{Chain, Plugin, Runtime, Step, TableShape, TransformError};
 
 /// The most rows that a plugin sees at once.
 pub(super) const BATCH_ROWS: usize = 65_536;
@@ -62,11 +62,7 @@ impl Trial {
             schema: rows.schema(),
             key: key.collect::<Result<_, _>>()?,
         };
-        let step = Step {
-            plugin: plugin.clone(),
-            config: case.config.clone(),
-            limits: Limits::default(),
-        };
+        let step = Step::new(plugin.clone(), case.config.clone());
         let chain = Chain::bind(runtime, &table, &[step])?;
         Ok(Self { chain, rows })
     }

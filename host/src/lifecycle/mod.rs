@@ -44,6 +44,7 @@ mod work;
 mod worker;
 mod writing;
 
+pub use inspect::Sample;
 pub use control::{
     Stop, abort, add_table, approve, pause, remove_table, resume, resync, rollback, run,
 };
@@ -79,6 +80,12 @@ pub async fn preview(pipe: &Pipe, table: &TableName, rows: usize) -> Result<Prev
     let preview = inspect::preview(&session, table, rows).await;
     session.close().await?;
     preview
+}
+
+/// Some rows of a table of a pipe's source, with all of its columns, as a plugin would be shown them; the pipe needn't have the table. Nothing but the
+/// source is asked.
+pub async fn sample(pipe: &Pipe, table: &TableName, rows: usize) -> Result<Sample, Error> {
+    inspect::sample(pipe, table, rows).await
 }
 
 /// The tables of a source, for a new pipe file; of these databases, or of all if there are none.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use wit_bindgen_core::Files;
+use wit_bindgen_core::{Files, wit_parser as glue};
 use wit_component::StringEncoding;
 use wit_parser::{Resolve, WorldId};
 
@@ -36,7 +36,7 @@ pub(super) fn component(project: &Project) -> Result<Vec<u8>, BuildError> {
     let mut compiler = compiler(&project.folder)?;
     let (resolve, world) = contract();
     let build = project.build_folder();
-    write_glue(&resolve, world, &build.join("c"))?;
+    write_glue(&build.join("c"))?;
     compiler
         .current_dir(&project.folder)
         .args(["-mexec-model=reactor", "-O3", "-msimd128", "-s", "-Wall", "-Wextra"])
@@ -88,14 +88,19 @@ fn contract() -> (Resolve, WorldId) {
 }
 
 /// Writes `plugin.h` and `plugin.c`: the contract's types and functions for C.
-fn write_glue(resolve: &Resolve, world: WorldId, folder: &Path) -> Result<(), BuildError> {
+fn write_glue(folder: &Path) -> Result<(), BuildError> {
     let mut files = Files::default();
+    // The generator's parser is a newer one than the encoder's.
+    let mut resolve = glue::Resolve::default();
     let options = wit_bindgen_c::Opts {
         // The module is told its types by this program, not by an object file.
         no_object_file: true,
         ..wit_bindgen_c::Opts::default()
     };
-    let made = options.build().generate(&mut resolve.clone(), world, &mut files);
+    let package = resolve.push_str("transform.wit", WIT);
+    let made = package
+        .and_then(|package| resolve.select_world(&[package], Some(WORLD)))
+        .and_then(|world| options.build().generate(&mut resolve, world, &mut files));
     made.map_err(|cause| BuildError::Encode {
         name: WORLD.to_owned(),
         reason: format!("{cause:#}"),
@@ -129,8 +134,8 @@ mod tests {
     #[test]
     fn the_contract_s_glue_is_made() {
         let folder = tempfile::tempdir().unwrap();
-        let (resolve, world) = contract();
-        write_glue(&resolve, world, folder.path()).unwrap();
+        contract();
+        write_glue(folder.path()).unwrap();
         let header = std::fs::read_to_string(folder.path().join("plugin.h")).unwrap();
         assert!(header.contains("exports_tidemill_transform_transform_process"), "{header}");
         let glue = std::fs::read_to_string(folder.path().join("plugin.c")).unwrap();

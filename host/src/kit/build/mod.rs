@@ -11,7 +11,7 @@ mod tools;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::project::{Language, Project};
 use crate::transform::{Plugin, Runtime, TransformError, write_whole};
@@ -24,6 +24,9 @@ const WIT: &str = include_str!("../../../../wit/transform.wit");
 const WIT_FILE: &str = "wit/transform.wit";
 /// The contract's world for plugins.
 const WORLD: &str = "plugin";
+
+/// Folders of a project that the tools make: nothing in them is source.
+pub(super) const BUILT_FOLDERS: &[&str] = &["build", "target", "node_modules", ".venv", "__pycache__", ".git"];
 
 /// A plugin that was built.
 #[derive(Clone, Debug)]
@@ -161,4 +164,33 @@ fn encode(name: &str, module: &[u8], hint: &'static str) -> Result<Vec<u8>, Buil
         reason: format!("{cause:#}"),
         hint,
     })
+}
+
+/// Builds a plugin unless its component is newer than all of its source, and loads it.
+pub fn build_if_stale(runtime: &Runtime, project: &Project) -> Result<Arc<Plugin>, BuildError> {
+    let made = std::fs::metadata(&project.component).and_then(|file| file.modified());
+    let is_current = made.is_ok_and(|made| newest(&project.folder).is_ok_and(|newest| newest < Some(made)));
+    if is_current {
+        return Ok(runtime.load(&project.component)?);
+    }
+    Ok(build(runtime, project, None)?.plugin)
+}
+
+/// When the source in a folder was last written to.
+fn newest(folder: &Path) -> io::Result<Option<SystemTime>> {
+    let mut newest = None;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if BUILT_FOLDERS.iter().any(|built| name == *built) {
+            continue;
+        }
+        let metadata = entry.metadata()?;
+        let written = match metadata.is_dir() {
+            true => self::newest(&entry.path())?,
+            false => Some(metadata.modified()?),
+        };
+        newest = newest.max(written);
+    }
+    Ok(newest)
 }

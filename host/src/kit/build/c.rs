@@ -42,7 +42,7 @@ pub(super) fn component(project: &Project) -> Result<Vec<u8>, BuildError> {
         .args(["-mexec-model=reactor", "-O3", "-msimd128", "-s", "-Wall", "-Wextra"])
         .args(["-I", "build/c", "-I", "sdk"])
         .args(sources(project)?)
-        .args(["build/c/plugin.c", "-o", "build/core.wasm"]);
+        .args(["sdk/tidemill.c", "build/c/plugin.c", "-o", "build/core.wasm"]);
     tools::run(&mut compiler, "the C compiler", &project.folder)?;
     let core = build.join("core.wasm");
     let mut module = std::fs::read(&core).map_err(at(&core))?;

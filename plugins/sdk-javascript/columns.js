@@ -1,5 +1,7 @@
 /** Columns as the contract has them (Arrow's buffers, little-endian) and as JavaScript has them. */
 
+import { decodeText, encodeText } from "./utf8.js";
+
 const NUMBERS = {
   int8: Int8Array, int16: Int16Array, int32: Int32Array, int64: BigInt64Array,
   uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, uint64: BigUint64Array,
@@ -152,8 +154,7 @@ function readerOf({ type, offsets, data }) {
   }
   const bounds = typed(Int32Array, offsets);
   if (kind === "utf8") {
-    const decoder = new TextDecoder();
-    return (row) => decoder.decode(data.subarray(bounds[row], bounds[row + 1]));
+    return (row) => decodeText(data, bounds[row], bounds[row + 1]);
   }
   if (kind === "binary") return (row) => data.slice(bounds[row], bounds[row + 1]);
   const floats = typed(Float32Array, data);
@@ -229,10 +230,9 @@ function fixed(width, rows) {
 
 function parts(kind, rows) {
   const offsets = new Int32Array(rows + 1);
-  const encoder = kind === "utf8" ? new TextEncoder() : null;
   let data = new Uint8Array(rows * 16);
   const encode = {
-    utf8: (value) => (typeof value === "string" ? encoder.encode(value) : null),
+    utf8: (value) => (typeof value === "string" ? encodeText(value) : null),
     binary: (value) => (value instanceof Uint8Array ? value : null),
     "float32-list": (value) => new Uint8Array(Float32Array.from(value, finite).buffer),
   }[kind];

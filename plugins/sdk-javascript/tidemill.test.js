@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import { decodeText, encodeText } from "./utf8.js";
 import { Binding, Column, DataError, Decimal, Reject, RowTransform, Transform, describe, fromDate, run, toDate } from "./tidemill.js";
 
 const VALUES = {
@@ -34,6 +35,16 @@ test("a value that does not fit names its row and not itself", () => {
     assert.ok(!bad[0].reason.replace(type, "").includes(String(value)), bad[0].reason);
     assert.deepEqual(column.toArray(), [null, null]);
   }
+});
+
+test("texts are UTF-8, as the platform has it", () => {
+  const texts = ["", "plain", "Zoë", "日本", "😀x😀", "x".repeat(10_000) + "é", "\u{10ffff}\uffff\u0800\u07ff\u0080"];
+  for (const text of texts) {
+    const bytes = new TextEncoder().encode(text);
+    assert.deepEqual(encodeText(text), bytes);
+    assert.equal(decodeText(bytes, 0, bytes.length), text);
+  }
+  assert.deepEqual(encodeText("a\ud800b\udc00"), new TextEncoder().encode("a\ud800b\udc00"));
 });
 
 test("moments keep their microseconds", () => {

@@ -34,7 +34,6 @@ NULL is None. Only the standard library is used.
 """
 
 import sys
-import traceback
 from dataclasses import dataclass, field as _field
 from typing import Optional
 
@@ -221,8 +220,12 @@ def process(bound, batch):
     except (Reject, ConfigError, SchemaError, DataError):
         raise
     except Exception as mistake:
-        place = traceback.extract_tb(mistake.__traceback__)[-1]
-        raise DataError(f"{type(mistake).__name__} in {place.filename.rpartition('/')[2]}, line {place.lineno}") from mistake
+        place = mistake.__traceback__
+        # Not by `traceback`, which would look for the source's file: there are no files.
+        while place.tb_next:
+            place = place.tb_next
+        file = place.tb_frame.f_code.co_filename.rpartition("/")[2]
+        raise DataError(f"{type(mistake).__name__} in {file}, line {place.tb_lineno}") from mistake
 
 
 def run(plugin, fields, rows, config=None, key=(), table="test.rows"):

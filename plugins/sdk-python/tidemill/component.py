@@ -41,10 +41,10 @@ def make(plugin):
     """The class that is exported."""
     sdk.log = lambda level, message: host.log(host.Level[level.upper()], message)
 
-    class Transform:
-        def __init__(self):
-            self.bound = None
+    # Each call has an object of its own.
+    state = {}
 
+    class Transform:
         def describe(self):
             told = sdk.describe(plugin)
             return wit.Description(told["name"], told["version"], told["summary"], json.dumps(told["config_schema"]))
@@ -53,22 +53,23 @@ def make(plugin):
             fields = [sdk.Field(field.name, _type_text(field.data_type), field.nullable) for field in table.fields]
             shown = sdk.Table(table.database, table.name, fields, [fields[position].name for position in table.key])
             try:
-                self.bound = sdk.bind(plugin, shown, json.loads(config))
+                state["bound"] = sdk.bind(plugin, shown, json.loads(config))
             except sdk.ConfigError as reason:
                 raise Err(wit.Error_Config(str(reason)))
             except sdk.SchemaError as reason:
                 raise Err(wit.Error_Schema(str(reason)))
-            binding = self.bound.binding
+            binding = state["bound"].binding
             output = [wit.OutColumn_Computed(_field(column)) if isinstance(column, sdk.Field) else wit.OutColumn_Pass(column)
                       for column in binding.output]
             return wit.Binding(binding.positions, output, binding.filters)
 
         def process(self, rows, given):
-            fields = self.bound.binding.read_fields
+            bound = state["bound"]
+            fields = bound.binding.read_fields
             batch = sdk.Batch(rows, [sdk.Column(field.type, rows, column.validity, column.offsets, column.data)
                                      for field, column in zip(fields, given)])
             try:
-                output = sdk.process(self.bound, batch)
+                output = sdk.process(bound, batch)
             except (sdk.DataError, sdk.Reject) as reason:
                 raise Err(wit.Error_Data(str(reason)))
             made = [types.Column(column.validity, bytes(column.offsets), bytes(column.data)) for column in output.columns]

@@ -88,7 +88,7 @@ fn test(
     }
     let good = reports.iter().filter(|report| report.verdict.is_good()).count();
     let summary = format!("{good} of {} passed", super::show::count(reports.len(), "test"));
-    let text: String = reports.iter().map(show::case).collect();
+    let text = reports.iter().map(show::case).collect::<String>();
     let result: Vec<_> = reports.iter().map(case_result).collect();
     printer.result(&summary, &format!("{text}{summary}"), &result);
     Ok(if good == reports.len() { Exit::Ok } else { Exit::Plugin })

@@ -29,6 +29,9 @@ const CLANG: Tool = Tool {
     in_cache: "clang/bin/clang",
     install: "apt-get install clang lld wasi-libc libclang-rt-dev-wasm32",
 };
+/// What the glue asks the linker for, so that an object file with the contract's types comes along: here the types are put into the module.
+const LINK: &str = "void __component_type_object_force_link_plugin(void);\nvoid __component_type_object_force_link_plugin(void) {}\n";
+const LINK_FILE: &str = "link.c";
 /// Where Debian's wasi-libc has its headers.
 const WASI_HEADERS: &str = "/usr/include/wasm32-wasi";
 
@@ -42,7 +45,7 @@ pub(super) fn component(project: &Project) -> Result<Vec<u8>, BuildError> {
         .args(["-mexec-model=reactor", "-O3", "-msimd128", "-s", "-Wall", "-Wextra"])
         .args(["-I", "build/c", "-I", "sdk"])
         .args(sources(project)?)
-        .args(["sdk/tidemill.c", "build/c/plugin.c", "-o", "build/core.wasm"]);
+        .args(["sdk/tidemill.c", "build/c/plugin.c", "build/c/link.c", "-o", "build/core.wasm"]);
     tools::run(&mut compiler, "the C compiler", &project.folder)?;
     let core = build.join("core.wasm");
     let mut module = std::fs::read(&core).map_err(at(&core))?;
@@ -93,7 +96,6 @@ fn write_glue(folder: &Path) -> Result<(), BuildError> {
     // The generator's parser is a newer one than the encoder's.
     let mut resolve = glue::Resolve::default();
     let options = wit_bindgen_c::Opts {
-        // The module is told its types by this program, not by an object file.
         no_object_file: true,
         ..wit_bindgen_c::Opts::default()
     };
@@ -109,7 +111,7 @@ fn write_glue(folder: &Path) -> Result<(), BuildError> {
     for (name, text) in files.iter() {
         write(&folder.join(name), text)?;
     }
-    Ok(())
+    write(&folder.join(LINK_FILE), LINK)
 }
 
 /// The C files of the folder that the plugin's source is in.
@@ -139,6 +141,6 @@ mod tests {
         let header = std::fs::read_to_string(folder.path().join("plugin.h")).unwrap();
         assert!(header.contains("exports_tidemill_transform_transform_process"), "{header}");
         let glue = std::fs::read_to_string(folder.path().join("plugin.c")).unwrap();
-        assert!(!glue.contains("force_link"), "no object file is asked for");
+        assert!(glue.contains("__component_type_object_force_link_plugin"), "the name that `LINK` has");
     }
 }

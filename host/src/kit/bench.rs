@@ -72,10 +72,15 @@ pub fn bench(
     duration: Duration,
 ) -> Result<BenchReport, Error> {
     if rows.num_rows() == 0 {
-        return Err(Error::NoRows("a benchmark needs rows, and there are none".to_owned()));
+        return Err(Error::NoRows(
+            "a benchmark needs rows, and there are none".to_owned(),
+        ));
     }
     let batch = repeated(rows, BATCH_ROWS).map_err(|cause| Error::NoRows(cause.to_string()))?;
-    let bare = Case { config: serde_json::json!({}), ..case.clone() };
+    let bare = Case {
+        config: serde_json::json!({}),
+        ..case.clone()
+    };
     let passthrough = passthrough.map(|plugin| {
         let trial = Trial::bind(runtime, plugin, &bare, batch.clone())?;
         measure(plugin, &trial, duration)
@@ -91,7 +96,10 @@ pub fn bench(
 /// So many rows, made of these over and over.
 fn repeated(rows: &RecordBatch, count: usize) -> Result<RecordBatch, arrow::error::ArrowError> {
     let numbers: UInt32Array = (0..count).map(|i| (i % rows.num_rows()) as u32).collect();
-    let columns = rows.columns().iter().map(|column| take(column, &numbers, None));
+    let columns = rows
+        .columns()
+        .iter()
+        .map(|column| take(column, &numbers, None));
     let options = RecordBatchOptions::new().with_row_count(Some(count));
     RecordBatch::try_new_with_options(rows.schema(), columns.collect::<Result<_, _>>()?, &options)
 }
@@ -99,9 +107,8 @@ fn repeated(rows: &RecordBatch, count: usize) -> Result<RecordBatch, arrow::erro
 fn measure(plugin: &Arc<Plugin>, trial: &Trial, duration: Duration) -> Result<Measured, Error> {
     let input = trial.input()?;
     let mut instance = trial.chain().instance();
-    let mut apply = || -> Result<(), TransformError> {
-        instance.apply(input.clone(), &"benchmark").map(drop)
-    };
+    let mut apply =
+        || -> Result<(), TransformError> { instance.apply(input.clone(), &"benchmark").map(drop) };
     // A slow plugin gets one batch to warm up.
     let started = Instant::now();
     for _ in 0..WARM_UP {
@@ -119,7 +126,10 @@ fn measure(plugin: &Arc<Plugin>, trial: &Trial, duration: Duration) -> Result<Me
     let seconds = started.elapsed().as_secs_f64();
     let usage = used(trial);
     let read = trial.chain().describe();
-    let read = read.first().map(|step| step.reads.as_slice()).unwrap_or_default();
+    let read = read
+        .first()
+        .map(|step| step.reads.as_slice())
+        .unwrap_or_default();
     let bytes: usize = read
         .iter()
         .filter_map(|name| trial.rows().column_by_name(name))

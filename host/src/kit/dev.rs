@@ -84,7 +84,10 @@ fn round(runtime: &Runtime, folder: &Path, tell: &mut dyn FnMut(Event)) {
         Ok(project) => project,
         Err(error) => return tell(Event::Failed { error, kept: false }),
     };
-    let failed = |error| Event::Failed { error, kept: project.component.is_file() };
+    let failed = |error| Event::Failed {
+        error,
+        kept: project.component.is_file(),
+    };
     let plugin = match build(runtime, &project, None) {
         Ok(built) => {
             let plugin = built.plugin.clone();
@@ -106,13 +109,20 @@ fn first_case(
     plugin: &Arc<Plugin>,
 ) -> Result<Option<CaseReport>, Error> {
     let case = project.cases.first();
-    case.map(|case| check(runtime, plugin, case, None, false)).transpose()
+    case.map(|case| check(runtime, plugin, case, None, false))
+        .transpose()
 }
 
 /// Sends a signal for each change of a file that isn't one of the build's own.
 fn watch(folder: &Path, sender: Sender<Signal>) -> Result<impl Watcher + use<>, Error> {
-    let failed = |cause: notify::Error| Error::Watch { folder: folder.to_owned(), reason: cause.to_string() };
-    let root = folder.canonicalize().map_err(|source| Error::File { path: folder.to_owned(), source })?;
+    let failed = |cause: notify::Error| Error::Watch {
+        folder: folder.to_owned(),
+        reason: cause.to_string(),
+    };
+    let root = folder.canonicalize().map_err(|source| Error::File {
+        path: folder.to_owned(),
+        source,
+    })?;
     let below = root.clone();
     let changed = move |event: notify::Result<notify::Event>| {
         let Ok(event) = event else { return };
@@ -124,15 +134,20 @@ fn watch(folder: &Path, sender: Sender<Signal>) -> Result<impl Watcher + use<>, 
         }
     };
     let mut watcher = notify::recommended_watcher(changed).map_err(failed)?;
-    watcher.watch(&root, RecursiveMode::Recursive).map_err(failed)?;
+    watcher
+        .watch(&root, RecursiveMode::Recursive)
+        .map_err(failed)?;
     Ok(watcher)
 }
 
 /// Whether a path in the plugin's folder is one that a person writes.
 fn is_source(path: &Path) -> bool {
     let mut parts = path.components();
-    !parts.any(|part| BUILT_FOLDERS.iter().any(|folder| part.as_os_str() == *folder))
-        && path.file_name().is_some_and(|name| name != "Cargo.lock")
+    !parts.any(|part| {
+        BUILT_FOLDERS
+            .iter()
+            .any(|folder| part.as_os_str() == *folder)
+    }) && path.file_name().is_some_and(|name| name != "Cargo.lock")
 }
 
 /// A row before and after.
@@ -159,7 +174,10 @@ impl Shown {
             after[rejected.row - 1] = Err(format!("rejected: {}", rejected.reason));
         }
         let before = rows::lines(given).into_iter();
-        before.zip(after).map(|(before, after)| Self { before, after }).collect()
+        before
+            .zip(after)
+            .map(|(before, after)| Self { before, after })
+            .collect()
     }
 }
 
@@ -169,10 +187,23 @@ mod tests {
 
     #[test]
     fn what_a_build_writes_is_no_save() {
-        for path in ["src/plugin.py", "tests/rows.jsonl", "tidemill-plugin.toml", "sdk/tidemill.h"] {
+        for path in [
+            "src/plugin.py",
+            "tests/rows.jsonl",
+            "tidemill-plugin.toml",
+            "sdk/tidemill.h",
+        ] {
             assert!(is_source(Path::new(path)), "{path}");
         }
-        for path in ["build/x.wasm", "target/release/x", "node_modules/a/b.js", "src/__pycache__/x", ".git/index", ".venv/bin/x", "Cargo.lock"] {
+        for path in [
+            "build/x.wasm",
+            "target/release/x",
+            "node_modules/a/b.js",
+            "src/__pycache__/x",
+            ".git/index",
+            ".venv/bin/x",
+            "Cargo.lock",
+        ] {
             assert!(!is_source(Path::new(path)), "{path}");
         }
     }

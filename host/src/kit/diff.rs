@@ -35,7 +35,10 @@ pub struct DiffLine {
 }
 
 fn line(change: Change, text: impl Into<String>) -> DiffLine {
-    DiffLine { change, text: text.into() }
+    DiffLine {
+        change,
+        text: text.into(),
+    }
 }
 
 /// The difference of rows, each a line of JSON; empty if there is none.
@@ -63,7 +66,10 @@ pub(super) fn rows(expected: &[String], found: &[String]) -> Vec<DiffLine> {
         }
     }
     if shown < old.len() {
-        lines.push(line(Change::Gap, format!("{} equal rows", old.len() - shown)));
+        lines.push(line(
+            Change::Gap,
+            format!("{} equal rows", old.len() - shown),
+        ));
     }
     lines
 }
@@ -79,7 +85,11 @@ fn of(op: &DiffOp, old: &[&str], new: &[&str], lines: &mut Vec<DiffLine>) {
     for (old, new) in old.iter().zip(new) {
         lines.push(line(Change::Missing, *old));
         lines.push(line(Change::Surplus, *new));
-        lines.extend(cells(old, new).into_iter().map(|text| line(Change::Cell, text)));
+        lines.extend(
+            cells(old, new)
+                .into_iter()
+                .map(|text| line(Change::Cell, text)),
+        );
     }
     lines.extend(old[pairs..].iter().map(|row| line(Change::Missing, *row)));
     lines.extend(new[pairs..].iter().map(|row| line(Change::Surplus, *row)));
@@ -99,7 +109,9 @@ fn cells(expected: &str, found: &str) -> Vec<String> {
         match found.get(name) {
             Some(other) if other.get() == value.get() => {}
             Some(other) => words.push(format!("{name}: expected {value}, found {other}")),
-            None => words.push(format!("{name}: expected {value}, and there is no such column")),
+            None => words.push(format!(
+                "{name}: expected {value}, and there is no such column"
+            )),
         }
     }
     let surplus = found.keys().filter(|name| !expected.contains_key(*name));
@@ -117,7 +129,9 @@ mod tests {
 
     fn shown(expected: &[&str], found: &[&str]) -> Vec<String> {
         let lines = rows(&texts(expected), &texts(found)).into_iter();
-        lines.map(|line| format!("{:?} {}", line.change, line.text)).collect()
+        lines
+            .map(|line| format!("{:?} {}", line.change, line.text))
+            .collect()
     }
 
     #[test]
@@ -128,7 +142,10 @@ mod tests {
     #[test]
     fn a_changed_row_shows_its_cells() {
         assert_eq!(
-            shown(&[r#"{"a": 1, "b": "x", "c": 1}"#], &[r#"{"a": 1, "b": "y", "d": 2}"#]),
+            shown(
+                &[r#"{"a": 1, "b": "x", "c": 1}"#],
+                &[r#"{"a": 1, "b": "y", "d": 2}"#]
+            ),
             [
                 r#"Missing {"a": 1, "b": "x", "c": 1}"#,
                 r#"Surplus {"a": 1, "b": "y", "d": 2}"#,

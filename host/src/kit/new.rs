@@ -43,7 +43,11 @@ pub fn create(folder: &Path, name: &str, language: Language) -> Result<Created, 
     let mut next = vec![format!("cd {shown}")];
     next.extend(setup(language).map(str::to_owned));
     next.push("tidemill plugin test".to_owned());
-    Ok(Created { folder: folder.to_owned(), files, next })
+    Ok(Created {
+        folder: folder.to_owned(),
+        files,
+        next,
+    })
 }
 
 /// All files of a new plugin: paths and texts.
@@ -52,12 +56,19 @@ fn content(name: &str, language: Language) -> Vec<(PathBuf, Vec<u8>)> {
     for folder in ["common", language.word()] {
         collect(&TEMPLATES, Path::new(folder), Path::new(""), &mut files);
     }
-    let part = files.iter().position(|(path, _)| path.ends_with("README.part.md"));
-    let part = part.map(|place| files.swap_remove(place).1).unwrap_or_default();
+    let part = files
+        .iter()
+        .position(|(path, _)| path.ends_with("README.part.md"));
+    let part = part
+        .map(|place| files.swap_remove(place).1)
+        .unwrap_or_default();
     let part = String::from_utf8_lossy(&part).into_owned();
     for (path, content) in &mut files {
         // Cargo and git would take the templates' own files for those of this repository.
-        for (stored, meant) in [("gitignore", ".gitignore"), ("Cargo.toml.template", "Cargo.toml")] {
+        for (stored, meant) in [
+            ("gitignore", ".gitignore"),
+            ("Cargo.toml.template", "Cargo.toml"),
+        ] {
             if path.ends_with(stored) {
                 path.set_file_name(meant);
             }
@@ -65,7 +76,12 @@ fn content(name: &str, language: Language) -> Vec<(PathBuf, Vec<u8>)> {
         *content = filled(content, name, language, &part);
     }
     match language {
-        Language::Python => collect(&PYTHON, Path::new(""), Path::new("sdk/tidemill"), &mut files),
+        Language::Python => collect(
+            &PYTHON,
+            Path::new(""),
+            Path::new("sdk/tidemill"),
+            &mut files,
+        ),
         Language::Javascript | Language::Typescript => {
             collect(&JAVASCRIPT, Path::new(""), Path::new("sdk"), &mut files);
         }
@@ -82,7 +98,9 @@ fn content(name: &str, language: Language) -> Vec<(PathBuf, Vec<u8>)> {
 
 /// Caches, and the helpers' own tests, stay behind.
 fn is_wanted(path: &Path) -> bool {
-    let is_cache = path.components().any(|part| part.as_os_str() == "__pycache__");
+    let is_cache = path
+        .components()
+        .any(|part| part.as_os_str() == "__pycache__");
     let is_test = path.starts_with("sdk") && path.to_string_lossy().contains(".test.");
     !is_cache && !is_test
 }
@@ -95,8 +113,12 @@ pub(super) fn collect(dir: &Dir<'_>, from: &Path, to: &Path, files: &mut Vec<(Pa
     };
     for entry in entries {
         match entry {
-            DirEntry::Dir(inner) => collect(dir, inner.path(), &to.join(name_of(inner.path())), files),
-            DirEntry::File(file) => files.push((to.join(name_of(file.path())), file.contents().to_vec())),
+            DirEntry::Dir(inner) => {
+                collect(dir, inner.path(), &to.join(name_of(inner.path())), files)
+            }
+            DirEntry::File(file) => {
+                files.push((to.join(name_of(file.path())), file.contents().to_vec()))
+            }
         }
     }
 }
@@ -121,9 +143,15 @@ fn filled(text: &[u8], name: &str, language: Language, part: &str) -> Vec<u8> {
 fn setup(language: Language) -> impl Iterator<Item = &'static str> {
     let commands: &[&str] = match language {
         Language::Rust => &["rustup target add wasm32-unknown-unknown"],
-        Language::Python => &["python3 -m venv .venv", ".venv/bin/pip install componentize-py==0.25.1"],
+        Language::Python => &[
+            "python3 -m venv .venv",
+            ".venv/bin/pip install componentize-py==0.25.1",
+        ],
         Language::Javascript | Language::Typescript => &["npm install"],
-        Language::C => &["python3 -m venv .venv", ".venv/bin/pip install ziglang==0.17.1"],
+        Language::C => &[
+            "python3 -m venv .venv",
+            ".venv/bin/pip install ziglang==0.17.1",
+        ],
     };
     commands.iter().copied()
 }
@@ -131,7 +159,10 @@ fn setup(language: Language) -> impl Iterator<Item = &'static str> {
 fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
     let folder = path.parent().unwrap_or(path);
     let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, content));
-    written.map_err(|source| Error::File { path: path.to_owned(), source })
+    written.map_err(|source| Error::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -148,7 +179,15 @@ mod tests {
             let made = create(&folder.path().join("tidy"), "tidy", *language).unwrap();
             for file in &made.files {
                 let text = std::fs::read_to_string(made.folder.join(file)).unwrap();
-                assert!(!text.contains("{{"), "{}", file.display());
+                for word in [
+                    "{{name}}",
+                    "{{language}}",
+                    "{{source}}",
+                    "{{setup}}",
+                    "{{part}}",
+                ] {
+                    assert!(!text.contains(word), "{word} in {}", file.display());
+                }
             }
             let project = Project::open(&made.folder).unwrap();
             assert_eq!((project.language, project.cases.len()), (*language, 1));
@@ -162,9 +201,13 @@ mod tests {
     fn nothing_is_written_over() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("mine"), "").unwrap();
-        let error = create(folder.path(), "tidy", Language::C).unwrap_err().to_string();
+        let error = create(folder.path(), "tidy", Language::C)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("is there already"), "{error}");
-        let error = create(&folder.path().join("x"), "Tidy Up", Language::C).unwrap_err().to_string();
+        let error = create(&folder.path().join("x"), "Tidy Up", Language::C)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("small letters"), "{error}");
     }
 }

@@ -139,13 +139,18 @@ impl Project {
             }
             Err(source) => return Err(Error::File { path, source }),
         };
-        let wrong = |reason: String| Error::Project { path: path.clone(), reason };
+        let wrong = |reason: String| Error::Project {
+            path: path.clone(),
+            reason,
+        };
         let file: ProjectFile = toml::from_str(&text).map_err(|cause| wrong(cause.to_string()))?;
         check_name(&file.name).map_err(wrong)?;
         let cases = file.tests.into_iter().map(|case| {
             let name = case.name.clone();
-            case.resolve(folder)
-                .map_err(|reason| Error::Project { path: path.clone(), reason: format!("test `{name}`: {reason}") })
+            case.resolve(folder).map_err(|reason| Error::Project {
+                path: path.clone(),
+                reason: format!("test `{name}`: {reason}"),
+            })
         });
         let component = file
             .component
@@ -162,7 +167,9 @@ impl Project {
 
     fn bare_crate(folder: &Path) -> Result<Self, Error> {
         if !folder.join("Cargo.toml").is_file() {
-            return Err(Error::NoProject { folder: folder.to_owned() });
+            return Err(Error::NoProject {
+                folder: folder.to_owned(),
+            });
         }
         let (name, component) = super::build::crate_output(folder)?;
         Ok(Self {
@@ -250,8 +257,14 @@ mod tests {
             ("name = \"../x\"\nlanguage = \"c\"", "small letters"),
             ("name = \"x\"\nlanguage = \"cobol\"", "line 2"),
             ("name = \"x\"\nlanguage = \"c\"\nruns = 1", "runs"),
-            ("name = \"x\"\nlanguage = \"c\"\n[[test]]\nname = \"t\"\nrows = \"r\"\ncolumns = [\"a: b\"]", "test `t`: `a: b`"),
-            ("name = \"x\"\nlanguage = \"c\"\n[[test]]\nname = \"t\"\nrows = \"r\"\nexpected = \"e\"\nerror = \"e\"", "one of them"),
+            (
+                "name = \"x\"\nlanguage = \"c\"\n[[test]]\nname = \"t\"\nrows = \"r\"\ncolumns = [\"a: b\"]",
+                "test `t`: `a: b`",
+            ),
+            (
+                "name = \"x\"\nlanguage = \"c\"\n[[test]]\nname = \"t\"\nrows = \"r\"\nexpected = \"e\"\nerror = \"e\"",
+                "one of them",
+            ),
         ] {
             let error = opened(text).unwrap_err().to_string();
             assert!(error.contains(words) && error.contains(FILE), "{error}");

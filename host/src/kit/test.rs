@@ -77,7 +77,12 @@ pub fn check(
         .and_then(|trial| Ok((trial.run(BATCH_ROWS)?, trial)));
     let report = |verdict, ran: Option<(Fate, Trial)>| {
         let (fate, trial) = ran.unzip();
-        CaseReport { name: case.name.clone(), trial, fate, verdict }
+        CaseReport {
+            name: case.name.clone(),
+            trial,
+            fate,
+            verdict,
+        }
     };
     let (fate, trial) = match ran {
         Ok(ran) => ran,
@@ -85,7 +90,9 @@ pub fn check(
         Err(error) => return Err(error),
     };
     if let Some(words) = &case.error {
-        let verdict = Verdict::Failed(format!("an error with `{words}` is expected, and there was none"));
+        let verdict = Verdict::Failed(format!(
+            "an error with `{words}` is expected, and there was none"
+        ));
         return Ok(report(verdict, Some((fate, trial))));
     }
     let verdict = match unsteady(runtime, plugin, case, &trial, &fate)? {
@@ -100,7 +107,9 @@ fn ended(case: &Case, cause: &TransformError) -> Verdict {
     let words = cause.to_string();
     match &case.error {
         Some(expected) if words.contains(expected) => Verdict::Passed,
-        Some(expected) => Verdict::Failed(format!("{words}\nexpected is an error with `{expected}`")),
+        Some(expected) => {
+            Verdict::Failed(format!("{words}\nexpected is an error with `{expected}`"))
+        }
         None => Verdict::Failed(words),
     }
 }
@@ -150,11 +159,17 @@ fn fields_and_rows(file: &Path, batch: &RecordBatch) -> Vec<String> {
 
 fn has_types(file: &Path) -> bool {
     let extension = file.extension().unwrap_or_default();
-    !["jsonl", "ndjson", "json", "csv"].iter().any(|text| extension.eq_ignore_ascii_case(text))
+    !["jsonl", "ndjson", "json", "csv"]
+        .iter()
+        .any(|text| extension.eq_ignore_ascii_case(text))
 }
 
 /// The rows that are expected, written as the host would write them; none if there is no file yet and one will be written.
-fn expected_rows(file: &Path, output: &SchemaRef, update: bool) -> Result<Option<Vec<String>>, Error> {
+fn expected_rows(
+    file: &Path,
+    output: &SchemaRef,
+    update: bool,
+) -> Result<Option<Vec<String>>, Error> {
     if !file.exists() {
         return match update {
             true => Ok(None),
@@ -182,14 +197,22 @@ fn expected_rejected(file: &Path) -> Result<Vec<String>, Error> {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(Error::File { path: file.to_owned(), source }),
+        Err(source) => {
+            return Err(Error::File {
+                path: file.to_owned(),
+                source,
+            });
+        }
     };
     #[derive(serde::Deserialize)]
     struct Line {
         row: usize,
         reason: String,
     }
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let lines = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty());
     let lines = lines.map(|(i, line)| match serde_json::from_str::<Line>(line) {
         Ok(Line { row, reason }) => Ok(rejected_line(&RejectedRow { row, reason })),
         Err(cause) => Err(Error::Rows(rows::RowsError {
@@ -201,7 +224,12 @@ fn expected_rejected(file: &Path) -> Result<Vec<String>, Error> {
     lines.collect()
 }
 
-fn write_expected(file: &Path, beside: &Path, fate: &Fate, rejected: &[String]) -> Result<(), Error> {
+fn write_expected(
+    file: &Path,
+    beside: &Path,
+    fate: &Fate,
+    rejected: &[String],
+) -> Result<(), Error> {
     rows::write(file, &fate.rows)?;
     let written = if rejected.is_empty() {
         match std::fs::remove_file(beside) {
@@ -211,7 +239,10 @@ fn write_expected(file: &Path, beside: &Path, fate: &Fate, rejected: &[String]) 
     } else {
         std::fs::write(beside, rejected.join("\n") + "\n")
     };
-    written.map_err(|source| Error::File { path: beside.to_owned(), source })
+    written.map_err(|source| Error::File {
+        path: beside.to_owned(),
+        source,
+    })
 }
 
 /// Whether the answer depends on anything but the rows: they go through a fresh instance again, and cut into other batches. What is different, in words.
@@ -228,7 +259,11 @@ fn unsteady(
     for (cut, how) in [(BATCH_ROWS, "a second time"), (cut, "in other batches")] {
         let other = match again.run(cut) {
             Ok(other) => other,
-            Err(cause) => return Ok(Some(format!("the same rows, sent {how}, end with an error: {cause}"))),
+            Err(cause) => {
+                return Ok(Some(format!(
+                    "the same rows, sent {how}, end with an error: {cause}"
+                )));
+            }
         };
         if let Some(row) = first_difference(fate, &other) {
             return Ok(Some(format!(

@@ -52,7 +52,10 @@ impl Trial {
     ) -> Result<Self, Error> {
         let key = case.key.iter().map(|name| {
             rows.schema_ref().index_of(name).map_err(|_unknown| {
-                Error::NoRows(format!("test `{}`: the key's column `{name}` is no column of the rows", case.name))
+                Error::NoRows(format!(
+                    "test `{}`: the key's column `{name}` is no column of the rows",
+                    case.name
+                ))
             })
         });
         let (database, name) = case.table.clone();
@@ -80,7 +83,9 @@ impl Trial {
     /// The rows' columns that the chain takes.
     pub(super) fn input(&self) -> Result<RecordBatch, TransformError> {
         let input = self.rows.project(self.chain.input_columns());
-        input.map_err(|cause| TransformError::Engine { reason: cause.to_string() })
+        input.map_err(|cause| TransformError::Engine {
+            reason: cause.to_string(),
+        })
     }
 
     /// Sends the rows through, cut into batches of at most so many.
@@ -103,10 +108,15 @@ impl Trial {
         }
         let rows = concat_batches(self.chain.output(), &batches);
         let mut stays = vec![false; input.num_rows()];
-        let known = origins.iter().copied().chain(rejected.iter().map(|rejected| rejected.row - 1));
+        let known = origins
+            .iter()
+            .copied()
+            .chain(rejected.iter().map(|rejected| rejected.row - 1));
         known.for_each(|row| stays[row] = true);
         Ok(Fate {
-            rows: rows.map_err(|cause| TransformError::Engine { reason: cause.to_string() })?,
+            rows: rows.map_err(|cause| TransformError::Engine {
+                reason: cause.to_string(),
+            })?,
             filtered: (0..stays.len()).filter(|&row| !stays[row]).collect(),
             origins,
             rejected,

@@ -30,7 +30,8 @@ pub(super) fn sdk(files: &mut Vec<(PathBuf, Vec<u8>)>) {
 fn standing_alone(manifest: &str) -> String {
     let parsed = |text: &str| text.parse::<Table>().unwrap_or_default();
     let (mut manifest, workspace) = (parsed(manifest), parsed(WORKSPACE));
-    let inherited = |part: &str, name: &str| workspace.get("workspace")?.get(part)?.get(name).cloned();
+    let inherited =
+        |part: &str, name: &str| workspace.get("workspace")?.get(part)?.get(name).cloned();
     manifest.remove("lints");
     manifest.remove("dev-dependencies");
     if let Some(Value::Table(package)) = manifest.get_mut("package") {
@@ -57,7 +58,10 @@ fn inherits(value: &Value) -> bool {
 /// A dependency within the helper, by its place there.
 fn beside(mut dependency: Value) -> Value {
     let path = dependency.get("path").and_then(Value::as_str);
-    if let Some(inner) = path.and_then(|path| path.strip_prefix("plugins/sdk/")).map(str::to_owned) {
+    if let Some(inner) = path
+        .and_then(|path| path.strip_prefix("plugins/sdk/"))
+        .map(str::to_owned)
+    {
         dependency["path"] = inner.into();
     }
     dependency
@@ -81,6 +85,10 @@ mod tests {
             assert!(!manifest.contains("workspace"), "{manifest}");
             assert!(!manifest.contains("plugins/"), "{manifest}");
         }
-        assert!(files.iter().any(|(path, _)| path.ends_with("wit/transform.wit")));
+        assert!(
+            files
+                .iter()
+                .any(|(path, _)| path.ends_with("wit/transform.wit"))
+        );
     }
 }

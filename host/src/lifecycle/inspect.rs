@@ -296,7 +296,8 @@ pub(super) async fn sample(pipe: &Pipe, table: &TableName, rows: usize) -> Resul
     }
     let all: Vec<usize> = (0..found.columns.len()).collect();
     let mut reader = source.reader().await?;
-    let batches = tokio::task::block_in_place(|| reader.read_first(&TableRead::new(&found, &all), rows))?;
+    let batches =
+        tokio::task::block_in_place(|| reader.read_first(&TableRead::new(&found, &all), rows))?;
     let rows = concat_batches(&found.arrow_schema(), &batches);
     Ok(Sample {
         rows: rows.map_err(|cause| Error::Worker(cause.to_string()))?,

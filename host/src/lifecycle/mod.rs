@@ -44,11 +44,11 @@ mod work;
 mod worker;
 mod writing;
 
-pub use inspect::Sample;
 pub use control::{
     Stop, abort, add_table, approve, pause, remove_table, resume, resync, rollback, run,
 };
 pub use error::{Error, ErrorClass};
+pub use inspect::Sample;
 pub use status::{history, status};
 
 use crate::pipe::template::TemplateTable;

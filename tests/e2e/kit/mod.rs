@@ -21,8 +21,13 @@ pub(crate) struct Author {
 impl Author {
     /// `tidemill plugin new tidy`.
     pub(crate) fn new(language: &str) -> Self {
-        let author = Self { folder: tempfile::tempdir().unwrap() };
-        let made = author.at(author.folder.path(), &["plugin", "new", "tidy", "--language", language]);
+        let author = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        let made = author.at(
+            author.folder.path(),
+            &["plugin", "new", "tidy", "--language", language],
+        );
         assert_eq!(made.code, Some(0), "{made:#?}");
         author
     }
@@ -85,7 +90,9 @@ fn command_in(folder: &Path, arguments: &[&str]) -> Command {
 /// The verdict of a plugin's only test.
 #[track_caller]
 pub(crate) fn verdict(answer: &world::Answer) -> &Value {
-    let tests = answer.json["result"].as_array().unwrap_or_else(|| panic!("{answer:#?}"));
+    let tests = answer.json["result"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{answer:#?}"));
     assert_eq!(tests.len(), 1, "{answer:#?}");
     &tests[0]["verdict"]
 }

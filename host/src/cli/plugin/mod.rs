@@ -20,9 +20,23 @@ use crate::kit::{self, Built, CaseReport, Event, Language, Project, Signal};
 use crate::transform::{Plugin, Runtime, RuntimeSettings, default_cache_dir, resolve};
 
 /// Runs a command; `pipe` is the pipe file, which rows of a source need.
-pub(super) fn run(command: &PluginCommand, pipe: &Path, printer: &Printer) -> Result<Exit, Failure> {
-    if let PluginCommand::New { name, language, folder } = command {
-        return new(name, *language, folder.as_deref().unwrap_or(name.as_ref()), printer);
+pub(super) fn run(
+    command: &PluginCommand,
+    pipe: &Path,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
+    if let PluginCommand::New {
+        name,
+        language,
+        folder,
+    } = command
+    {
+        return new(
+            name,
+            *language,
+            folder.as_deref().unwrap_or(name.as_ref()),
+            printer,
+        );
     }
     let runtime = Runtime::new(RuntimeSettings {
         cache_dir: default_cache_dir(),
@@ -33,26 +47,40 @@ pub(super) fn run(command: &PluginCommand, pipe: &Path, printer: &Printer) -> Re
         PluginCommand::Build { folder, out } => {
             let project = Project::open(folder)?;
             let built = kit::build(&runtime, &project, out.as_deref()).map_err(kit::Error::from)?;
-            printer.result(&show::built(&built), &show::built(&built), &built_result(&built));
+            printer.result(
+                &show::built(&built),
+                &show::built(&built),
+                &built_result(&built),
+            );
             Ok(Exit::Ok)
         }
         PluginCommand::Test(arguments) => test(&runtime, arguments, pipe, printer),
         PluginCommand::Inspect { plugin } => {
             let (plugin, _) = load(&runtime, plugin)?;
-            printer.result(plugin.name(), &show::plugin(&plugin), &plugin_result(&plugin));
+            printer.result(
+                plugin.name(),
+                &show::plugin(&plugin),
+                &plugin_result(&plugin),
+            );
             Ok(Exit::Ok)
         }
         PluginCommand::Dev { folder } => dev(&runtime, folder, printer),
-        PluginCommand::Bench { plugin, rows, seconds } => {
-            bench(&runtime, plugin, rows, *seconds, pipe, printer)
-        }
+        PluginCommand::Bench {
+            plugin,
+            rows,
+            seconds,
+        } => bench(&runtime, plugin, rows, *seconds, pipe, printer),
     }
 }
 
 fn new(name: &str, language: Language, folder: &Path, printer: &Printer) -> Result<Exit, Failure> {
     let created = kit::create(folder, name, language)?;
     let result = json!({ "folder": created.folder, "files": created.files, "next": created.next });
-    printer.result(&format!("made {}", created.folder.display()), &show::created(&created), &result);
+    printer.result(
+        &format!("made {}", created.folder.display()),
+        &show::created(&created),
+        &result,
+    );
     Ok(Exit::Ok)
 }
 
@@ -79,25 +107,47 @@ fn test(
         if let Some(file) = &arguments.save {
             kit::rows::write(file, &given.rows).map_err(kit::Error::from)?;
         }
-        let case = kit::Case { expected: arguments.expected.clone(), ..given.case };
-        reports.push(kit::check(runtime, &plugin, &case, Some(given.rows), arguments.update)?);
+        let case = kit::Case {
+            expected: arguments.expected.clone(),
+            ..given.case
+        };
+        reports.push(kit::check(
+            runtime,
+            &plugin,
+            &case,
+            Some(given.rows),
+            arguments.update,
+        )?);
     } else {
         for case in rows::cases(project.as_ref(), &arguments.plugin, &arguments.tests)? {
             reports.push(kit::check(runtime, &plugin, &case, None, arguments.update)?);
         }
     }
-    let good = reports.iter().filter(|report| report.verdict.is_good()).count();
-    let summary = format!("{good} of {} passed", super::show::count(reports.len(), "test"));
+    let good = reports
+        .iter()
+        .filter(|report| report.verdict.is_good())
+        .count();
+    let summary = format!(
+        "{good} of {} passed",
+        super::show::count(reports.len(), "test")
+    );
     let text = reports.iter().map(show::case).collect::<String>();
     let result: Vec<_> = reports.iter().map(case_result).collect();
     printer.result(&summary, &format!("{text}{summary}"), &result);
-    Ok(if good == reports.len() { Exit::Ok } else { Exit::Plugin })
+    Ok(if good == reports.len() {
+        Exit::Ok
+    } else {
+        Exit::Plugin
+    })
 }
 
 fn dev(runtime: &Runtime, folder: &Path, printer: &Printer) -> Result<Exit, Failure> {
     let (sender, signals) = mpsc::channel();
     let stop = sender.clone();
-    let waiter = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let waiter = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build();
     let waiter = waiter.map_err(|cause| Failure::internal(&cause))?;
     waiter.spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
@@ -107,7 +157,11 @@ fn dev(runtime: &Runtime, folder: &Path, printer: &Printer) -> Result<Exit, Fail
     });
     let mut tell = |event: Event| {
         let text = show::event(&event);
-        printer.result(text.lines().next().unwrap_or_default(), &text, &event_result(&event));
+        printer.result(
+            text.lines().next().unwrap_or_default(),
+            &text,
+            &event_result(&event),
+        );
     };
     kit::dev(runtime, folder, &sender, &signals, &mut tell)?;
     Ok(Exit::Ok)
@@ -128,7 +182,11 @@ fn bench(
         true => rows::given(arguments, project.as_ref(), pipe)?,
         false => rows::of_first_case(project.as_ref(), path)?,
     };
-    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
+    let folder = if path.is_dir() {
+        path
+    } else {
+        path.parent().unwrap_or(path)
+    };
     let passthrough = match resolve("passthrough", folder) {
         Ok(file) => Some(runtime.load(&file)?),
         Err(missing) => {
@@ -136,7 +194,14 @@ fn bench(
             None
         }
     };
-    let report = kit::bench(runtime, &plugin, passthrough.as_ref(), &given.case, &given.rows, duration)?;
+    let report = kit::bench(
+        runtime,
+        &plugin,
+        passthrough.as_ref(),
+        &given.case,
+        &given.rows,
+        duration,
+    )?;
     let rate = format!("{:.0} rows/s", report.plugin.rows_per_second());
     printer.result(&rate, &show::bench(&report), &report);
     Ok(Exit::Ok)
@@ -171,6 +236,8 @@ fn event_result(event: &Event) -> serde_json::Value {
         Event::Watching(folder) => json!({ "event": "watching", "folder": folder }),
         Event::Built(built) => json!({ "event": "built", "built": built_result(built) }),
         Event::Ran(report) => json!({ "event": "ran", "test": case_result(report) }),
-        Event::Failed { error, kept } => json!({ "event": "failed", "error": error.to_string(), "kept": kept }),
+        Event::Failed { error, kept } => {
+            json!({ "event": "failed", "error": error.to_string(), "kept": kept })
+        }
     }
 }

@@ -35,9 +35,16 @@ pub(super) fn given(
         let sample = runtime.block_on(lifecycle::sample(&pipe, table, arguments.rows))?;
         let case = Case {
             key: sample.key,
-            ..case(table.to_string(), (table.database.clone(), table.name.clone()), config)
+            ..case(
+                table.to_string(),
+                (table.database.clone(), table.name.clone()),
+                config,
+            )
         };
-        return Ok(Given { case, rows: sample.rows });
+        return Ok(Given {
+            case,
+            rows: sample.rows,
+        });
     }
     let file = arguments.input.clone().unwrap_or_default();
     let columns = match &arguments.columns[..] {
@@ -45,17 +52,33 @@ pub(super) fn given(
         words => Some(kit::rows::columns(words).map_err(Failure::usage)?),
     };
     let rows = kit::rows::read(&file, columns.as_ref()).map_err(kit::Error::from)?;
-    let table = first.map_or_else(|| ("test".to_owned(), "rows".to_owned()), |case| case.table.clone());
+    let table = first.map_or_else(
+        || ("test".to_owned(), "rows".to_owned()),
+        |case| case.table.clone(),
+    );
     let key = match &arguments.key[..] {
         [] => first.map(|case| case.key.clone()).unwrap_or_default(),
         key => key.to_vec(),
     };
-    let case = Case { key, rows: file.clone(), ..case(file.display().to_string(), table, config) };
+    let case = Case {
+        key,
+        rows: file.clone(),
+        ..case(file.display().to_string(), table, config)
+    };
     Ok(Given { case, rows })
 }
 
 fn case(name: String, table: (String, String), config: serde_json::Value) -> Case {
-    Case { name, table, config, columns: None, key: Vec::new(), rows: PathBuf::new(), expected: None, error: None }
+    Case {
+        name,
+        table,
+        config,
+        columns: None,
+        key: Vec::new(),
+        rows: PathBuf::new(),
+        expected: None,
+        error: None,
+    }
 }
 
 fn config(arguments: &RowsArguments, first: Option<&Case>) -> Result<serde_json::Value, Failure> {
@@ -75,12 +98,21 @@ pub(super) fn cases(
     path: &Path,
     names: &[String],
 ) -> Result<Vec<Case>, Failure> {
-    let cases = project.map(|project| project.cases.clone()).unwrap_or_default();
-    if let Some(unknown) = names.iter().find(|name| cases.iter().all(|case| case.name != **name)) {
+    let cases = project
+        .map(|project| project.cases.clone())
+        .unwrap_or_default();
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| cases.iter().all(|case| case.name != **name))
+    {
         let known: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
         return Err(Failure::usage(format!(
             "there is no test `{unknown}`; there are: {}",
-            if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+            if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            }
         )));
     }
     let chosen: Vec<Case> = cases

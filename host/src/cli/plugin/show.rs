@@ -14,7 +14,10 @@ const ROWS: usize = 20;
 
 pub(super) fn created(created: &Created) -> String {
     let mut text = format!("made {}:\n", created.folder.display());
-    let shown = created.files.iter().filter(|file| !file.starts_with("vendor") && !file.starts_with("sdk"));
+    let shown = created
+        .files
+        .iter()
+        .filter(|file| !file.starts_with("vendor") && !file.starts_with("sdk"));
     for file in shown {
         text += &format!("  {}\n", file.display());
     }
@@ -40,7 +43,11 @@ pub(super) fn plugin(plugin: &Plugin) -> String {
         plugin.contract_version(),
         plugin.size_bytes(),
         plugin.digest(),
-        if imports.is_empty() { "nothing".to_owned() } else { imports.join(", ") },
+        if imports.is_empty() {
+            "nothing".to_owned()
+        } else {
+            imports.join(", ")
+        },
         plugin.config_schema()
     )
 }
@@ -51,8 +58,15 @@ pub(super) fn case(report: &CaseReport) -> String {
     let ledger = ledger(report);
     match &report.verdict {
         Verdict::Passed => format!("{} {name}{ledger}\n", "ok".green()),
-        Verdict::Updated(file) => format!("{} {name}{ledger}: wrote {}\n", "updated".yellow(), file.display()),
-        Verdict::Unchecked => format!("{name}{ledger}: nothing is expected, so nothing is compared\n{}", rows(report)),
+        Verdict::Updated(file) => format!(
+            "{} {name}{ledger}: wrote {}\n",
+            "updated".yellow(),
+            file.display()
+        ),
+        Verdict::Unchecked => format!(
+            "{name}{ledger}: nothing is expected, so nothing is compared\n{}",
+            rows(report)
+        ),
         Verdict::Unsteady(reason) => format!("{} {name}{ledger}: {reason}\n", "failed".red()),
         Verdict::Failed(reason) => format!("{} {name}: {reason}\n", "failed".red()),
         Verdict::Differs { rows, rejected } => {
@@ -115,7 +129,11 @@ pub(super) fn event(event: &Event) -> String {
             _ => format!("{}{}", rows(report), case(report)),
         },
         Event::Failed { error, kept } => {
-            let kept = if *kept { "\nthe last good component stays where it is" } else { "" };
+            let kept = if *kept {
+                "\nthe last good component stays where it is"
+            } else {
+                ""
+            };
             format!("{}: {error}{kept}", "error".red())
         }
     }
@@ -128,7 +146,10 @@ pub(super) fn bench(report: &BenchReport) -> String {
     }
     if let Some(passthrough) = &report.passthrough {
         let ratio = report.plugin.seconds_per_row() / passthrough.seconds_per_row();
-        text += &format!("{:.2} times the time of {} for a row\n", ratio, passthrough.name);
+        text += &format!(
+            "{:.2} times the time of {} for a row\n",
+            ratio, passthrough.name
+        );
     }
     text
 }

@@ -42,14 +42,28 @@ pub(super) fn component(project: &Project) -> Result<Vec<u8>, BuildError> {
     write_glue(&build.join("c"))?;
     compiler
         .current_dir(&project.folder)
-        .args(["-mexec-model=reactor", "-O3", "-msimd128", "-s", "-Wall", "-Wextra"])
+        .args([
+            "-mexec-model=reactor",
+            "-O3",
+            "-msimd128",
+            "-s",
+            "-Wall",
+            "-Wextra",
+        ])
         .args(["-I", "build/c", "-I", "sdk"])
         .args(sources(project)?)
-        .args(["sdk/tidemill.c", "build/c/plugin.c", "build/c/link.c", "-o", "build/core.wasm"]);
+        .args([
+            "sdk/tidemill.c",
+            "build/c/plugin.c",
+            "build/c/link.c",
+            "-o",
+            "build/core.wasm",
+        ]);
     tools::run(&mut compiler, "the C compiler", &project.folder)?;
     let core = build.join("core.wasm");
     let mut module = std::fs::read(&core).map_err(at(&core))?;
-    let embedded = wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8);
+    let embedded =
+        wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8);
     embedded.map_err(|cause| BuildError::Encode {
         name: project.name.clone(),
         reason: format!("{cause:#}"),
@@ -139,8 +153,14 @@ mod tests {
         contract();
         write_glue(folder.path()).unwrap();
         let header = std::fs::read_to_string(folder.path().join("plugin.h")).unwrap();
-        assert!(header.contains("exports_tidemill_transform_transform_process"), "{header}");
+        assert!(
+            header.contains("exports_tidemill_transform_transform_process"),
+            "{header}"
+        );
         let glue = std::fs::read_to_string(folder.path().join("plugin.c")).unwrap();
-        assert!(glue.contains("__component_type_object_force_link_plugin"), "the name that `LINK` has");
+        assert!(
+            glue.contains("__component_type_object_force_link_plugin"),
+            "the name that `LINK` has"
+        );
     }
 }

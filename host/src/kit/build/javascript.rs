@@ -41,7 +41,12 @@ pub(super) fn component(project: &Project) -> Result<Vec<u8>, BuildError> {
         // jco finds the contract below the folder that it runs in.
         .current_dir(&build)
         .args(["componentize", "bundle.js", "--wit", "wit", "-n", WORLD])
-        .args(["--backend", "quickjs", "--backend-qjs-stub-wasi", "--backend-qjs-disable-async"])
+        .args([
+            "--backend",
+            "quickjs",
+            "--backend-qjs-stub-wasi",
+            "--backend-qjs-disable-async",
+        ])
         .args(["-o", "component.wasm"]);
     tools::run(&mut command, "jco componentize", &project.folder)?;
     let out = build.join("component.wasm");

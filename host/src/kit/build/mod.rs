@@ -26,7 +26,14 @@ const WIT_FILE: &str = "wit/transform.wit";
 const WORLD: &str = "plugin";
 
 /// Folders of a project that the tools make: nothing in them is source.
-pub(super) const BUILT_FOLDERS: &[&str] = &["build", "target", "node_modules", ".venv", "__pycache__", ".git"];
+pub(super) const BUILT_FOLDERS: &[&str] = &[
+    "build",
+    "target",
+    "node_modules",
+    ".venv",
+    "__pycache__",
+    ".git",
+];
 
 /// A plugin that was built.
 #[derive(Clone, Debug)]
@@ -66,7 +73,8 @@ pub enum BuildError {
     /// No standard library for the target.
     #[error(
         "Rust has no standard library for `{}` here: install it with `rustup target add {}`, or, where rustup can't download, with `tests/provision/wasm-target` of Tidemill's repository",
-        rust::TARGET, rust::TARGET
+        rust::TARGET,
+        rust::TARGET
     )]
     NoTarget,
     /// A program could not be run.
@@ -116,7 +124,11 @@ pub enum BuildError {
 }
 
 /// Builds a plugin. The component goes to `out`, by default to the project's own place.
-pub fn build(runtime: &Runtime, project: &Project, out: Option<&Path>) -> Result<Built, BuildError> {
+pub fn build(
+    runtime: &Runtime,
+    project: &Project,
+    out: Option<&Path>,
+) -> Result<Built, BuildError> {
     let started = Instant::now();
     let component = match project.language {
         Language::Rust => rust::component(project)?,
@@ -169,7 +181,8 @@ fn encode(name: &str, module: &[u8], hint: &'static str) -> Result<Vec<u8>, Buil
 /// Builds a plugin unless its component is newer than all of its source, and loads it. Of a crate cargo knows that better: its dependencies lie elsewhere.
 pub fn build_if_stale(runtime: &Runtime, project: &Project) -> Result<Arc<Plugin>, BuildError> {
     let made = std::fs::metadata(&project.component).and_then(|file| file.modified());
-    let is_current = made.is_ok_and(|made| newest(&project.folder).is_ok_and(|newest| newest < Some(made)));
+    let is_current =
+        made.is_ok_and(|made| newest(&project.folder).is_ok_and(|newest| newest < Some(made)));
     if is_current && project.language != Language::Rust {
         return Ok(runtime.load(&project.component)?);
     }

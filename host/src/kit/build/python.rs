@@ -18,16 +18,32 @@ const COMPONENTIZE: Tool = Tool {
 pub(super) fn component(project: &Project) -> Result<Vec<u8>, BuildError> {
     let tool = COMPONENTIZE.find(&project.folder)?;
     let build = project.build_folder();
-    let module = project.source.file_stem().unwrap_or_default().to_string_lossy();
-    let source = project.source.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let module = project
+        .source
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy();
+    let source = project
+        .source
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     write(&build.join(WIT_FILE), WIT)?;
-    let glue = format!("from {module} import Plugin\nfrom tidemill.component import make\n\nTransform = make(Plugin)\n");
+    let glue = format!(
+        "from {module} import Plugin\nfrom tidemill.component import make\n\nTransform = make(Plugin)\n"
+    );
     write(&build.join("component.py"), glue)?;
     let out = build.join("component.wasm");
     let mut command = Command::new(&tool);
     command
         .current_dir(&project.folder)
-        .args(["-d", "build/wit", "-w", WORLD, "componentize", "--stub-wasi"])
+        .args([
+            "-d",
+            "build/wit",
+            "-w",
+            WORLD,
+            "componentize",
+            "--stub-wasi",
+        ])
         .args(["-p", "build", "-p"])
         .arg(source.unwrap_or(".".as_ref()))
         .args(["-p", "sdk", "component", "-o", "build/component.wasm"])

@@ -30,8 +30,15 @@ pub(super) fn component(project: &Project) -> Result<Vec<u8>, BuildError> {
 /// the crate's name loses the prefix `tidemill-`.
 pub(in crate::kit) fn crate_output(folder: &Path) -> Result<(String, PathBuf), BuildError> {
     let package = Toolchain::find(folder)?.package(folder)?;
-    let name = package.name.strip_prefix("tidemill-").unwrap_or(&package.name).to_owned();
-    let file = package.target_dir.join("plugins").join(format!("{name}.wasm"));
+    let name = package
+        .name
+        .strip_prefix("tidemill-")
+        .unwrap_or(&package.name)
+        .to_owned();
+    let file = package
+        .target_dir
+        .join("plugins")
+        .join(format!("{name}.wasm"));
     Ok((name, file))
 }
 
@@ -111,9 +118,11 @@ impl Toolchain {
             folder: dir.to_owned(),
             messages,
         };
-        let answer = output(self
-            .cargo(dir)
-            .args(["metadata", "--format-version", "1", "--no-deps"]))?;
+        let answer =
+            output(
+                self.cargo(dir)
+                    .args(["metadata", "--format-version", "1", "--no-deps"]),
+            )?;
         if !answer.status.success() {
             return Err(unreadable(last_lines(&answer.stderr)));
         }

@@ -35,11 +35,19 @@ impl Tool {
         self.find_in(folder, &path, user_cache_dir().as_deref())
     }
 
-    fn find_in(&self, folder: &Path, path: &OsStr, cache: Option<&Path>) -> Result<PathBuf, BuildError> {
+    fn find_in(
+        &self,
+        folder: &Path,
+        path: &OsStr,
+        cache: Option<&Path>,
+    ) -> Result<PathBuf, BuildError> {
         let own = self.in_project.iter().map(|place| folder.join(place));
         let in_path = std::env::split_paths(path).map(|folder| folder.join(self.name));
         let cached = cache.map(|cache| cache.join("tools").join(self.in_cache));
-        let found = own.chain(in_path).chain(cached.clone()).find(|file| file.is_file());
+        let found = own
+            .chain(in_path)
+            .chain(cached.clone())
+            .find(|file| file.is_file());
         // The tool runs in a folder of its own.
         if let Some(found) = found {
             return std::path::absolute(&found).map_err(super::at(&found));
@@ -51,7 +59,10 @@ impl Tool {
             language: self.language,
             install: self.install.to_owned(),
             variable: self.variable,
-            looked: own.chain(["the folders of `PATH`".to_owned()]).chain(cached).collect(),
+            looked: own
+                .chain(["the folders of `PATH`".to_owned()])
+                .chain(cached)
+                .collect(),
         })
     }
 }
@@ -99,13 +110,28 @@ mod tests {
     #[test]
     fn a_tool_is_looked_for_in_order_and_its_absence_says_what_to_do() {
         let home = tempfile::tempdir().unwrap();
-        let (project, path, cache) = (home.path().join("p"), home.path().join("bin"), home.path().join("cache"));
+        let (project, path, cache) = (
+            home.path().join("p"),
+            home.path().join("bin"),
+            home.path().join("cache"),
+        );
         let find = || TOOL.find_in(&project, path.as_os_str(), Some(&cache));
         let error = find().unwrap_err().to_string();
-        for words in ["`maker`", "Cobol", "\n  cobolget install maker\n", "TIDEMILL_TEST_MAKER", "`tools/maker`", "cache/tools/cobol/maker"] {
+        for words in [
+            "`maker`",
+            "Cobol",
+            "\n  cobolget install maker\n",
+            "TIDEMILL_TEST_MAKER",
+            "`tools/maker`",
+            "cache/tools/cobol/maker",
+        ] {
             assert!(error.contains(words), "{words}: {error}");
         }
-        for file in [cache.join("tools/cobol/maker"), path.join("maker"), project.join("tools/maker")] {
+        for file in [
+            cache.join("tools/cobol/maker"),
+            path.join("maker"),
+            project.join("tools/maker"),
+        ] {
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
             std::fs::write(&file, "").unwrap();
             assert_eq!(find().unwrap(), file);

@@ -61,7 +61,10 @@ pub(super) fn as_contract(
         Some(columns) => columns.clone(),
         None => contract_schema(batch.schema_ref())?,
     };
-    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let options = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
     let arrays = schema.fields().iter().map(|field| {
         let array = batch
             .column_by_name(field.name())
@@ -91,7 +94,9 @@ pub(super) fn contract_schema(schema: &Schema) -> Result<SchemaRef, String> {
         })?;
         Ok(Field::new(field.name(), data_type, field.is_nullable()))
     });
-    Ok(Arc::new(Schema::new(fields.collect::<Result<Vec<_>, String>>()?)))
+    Ok(Arc::new(Schema::new(
+        fields.collect::<Result<Vec<_>, String>>()?,
+    )))
 }
 
 fn nearest(data_type: &DataType) -> Option<DataType> {

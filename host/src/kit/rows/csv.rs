@@ -54,7 +54,9 @@ fn lines(
     let mut lines = Vec::new();
     for record in reader.records() {
         let record = record.map_err(told)?;
-        let number = record.position().map_or(0, |position| position.line() as usize);
+        let number = record
+            .position()
+            .map_or(0, |position| position.line() as usize);
         let mut line = String::from("{");
         for ((name, data_type), cell) in types.iter().zip(&record) {
             let separator = if line.len() > 1 { "," } else { "" };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{
-    DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
+    DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::infer_json_schema;
@@ -36,8 +36,24 @@ pub(super) fn read(path: &Path, columns: Option<&SchemaRef>) -> Result<RecordBat
 fn guess(lines: &[(usize, Cow<'_, str>)]) -> Result<SchemaRef, (Option<usize>, String)> {
     let whole: Vec<&str> = lines.iter().map(|(_, line)| &**line).collect();
     match infer_json_schema(whole.join("\n").as_bytes(), None) {
-        Ok((schema, _)) => Ok(columnar::contract_schema(&schema).map_err(|reason| (None, reason))?),
-        Err(cause) => Err(first_bad(lines, |line| syntax(line)).unwrap_or((None, cause.to_string()))),
+        Ok((schema, _)) => {
+            // Arrow sorts the columns by name; they are wanted as the first line that has them does.
+            let place = |field: &FieldRef| {
+                let name = format!("{}:", quoted(field.name()));
+                let spaced = format!("{} :", quoted(field.name()));
+                whole.iter().enumerate().find_map(|(i, line)| {
+                    line.find(&name)
+                        .or_else(|| line.find(&spaced))
+                        .map(|at| (i, at))
+                })
+            };
+            let mut fields: Vec<FieldRef> = schema.fields().iter().cloned().collect();
+            fields.sort_by_cached_key(|field| place(field).unwrap_or((usize::MAX, 0)));
+            columnar::contract_schema(&Schema::new(fields)).map_err(|reason| (None, reason))
+        }
+        Err(cause) => {
+            Err(first_bad(lines, |line| syntax(line)).unwrap_or((None, cause.to_string())))
+        }
     }
 }
 
@@ -71,17 +87,20 @@ pub(super) fn decode(
     })
 }
 
-fn decode_all(
-    schema: &SchemaRef,
-    lines: &[(usize, Cow<'_, str>)],
-) -> Result<RecordBatch, String> {
+fn decode_all(schema: &SchemaRef, lines: &[(usize, Cow<'_, str>)]) -> Result<RecordBatch, String> {
     let columns = schema.fields().iter().map(|field| {
-        Field::new(field.name(), readable(field.data_type()), field.is_nullable())
+        Field::new(
+            field.name(),
+            readable(field.data_type()),
+            field.is_nullable(),
+        )
     });
     let as_read = Arc::new(Schema::new(columns.collect::<Vec<_>>()));
     let words = |cause: arrow::error::ArrowError| {
         let text = cause.to_string();
-        text.strip_prefix("Json error: ").unwrap_or(&text).to_owned()
+        text.strip_prefix("Json error: ")
+            .unwrap_or(&text)
+            .to_owned()
     };
     let mut decoder = ReaderBuilder::new(as_read.clone())
         .with_strict_mode(true)
@@ -173,7 +192,11 @@ fn micros(text: &str) -> Option<i64> {
     if minutes > 59 || seconds > 59 || hours > 1_000_000 || fraction.len() > 6 {
         return None;
     }
-    let fraction = if fraction.is_empty() { 0 } else { digits(&format!("{fraction:0<6}"))? };
+    let fraction = if fraction.is_empty() {
+        0
+    } else {
+        digits(&format!("{fraction:0<6}"))?
+    };
     Some(sign * (((hours * 60 + minutes) * 60 + seconds) * 1_000_000 + fraction))
 }
 
@@ -193,7 +216,9 @@ pub(super) fn write(batch: &RecordBatch) -> Vec<u8> {
 
 /// The rows as JSON, a line each.
 pub fn lines(batch: &RecordBatch) -> Vec<String> {
-    (0..batch.num_rows()).map(|row| row_line(batch, row)).collect()
+    (0..batch.num_rows())
+        .map(|row| row_line(batch, row))
+        .collect()
 }
 
 /// A row as a line of JSON.

@@ -76,9 +76,9 @@ pub fn read(path: &Path, columns: Option<&SchemaRef>) -> Result<RecordBatch, Row
         }
         .map_err(failed),
         Format::Arrow => {
-            columnar::read_arrow(path).and_then(|batch| columnar::as_contract(&batch, columns))
+            { columnar::read_arrow(path).and_then(|batch| columnar::as_contract(&batch, columns)) }
+                .map_err(failed)
         }
-        .map_err(failed),
     }
 }
 

@@ -102,5 +102,9 @@ pub fn type_text(data_type: &DataType) -> String {
 /// A column in words, as [`columns`] takes them.
 pub fn field_text(field: &Field) -> String {
     let nullable = if field.is_nullable() { "?" } else { "" };
-    format!("{}: {}{nullable}", field.name(), type_text(field.data_type()))
+    format!(
+        "{}: {}{nullable}",
+        field.name(),
+        type_text(field.data_type())
+    )
 }

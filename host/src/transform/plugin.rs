@@ -12,8 +12,8 @@ use wasmtime::component::{Component, Linker};
 
 use super::contract::{self, RawDescription};
 use super::error::{Site, TransformError, Violation, quote};
-use super::instance::Instance;
 use super::guest::Guest;
+use super::instance::Instance;
 use super::wasi::{self, Access, Grant, Terms};
 
 /// Longest name and version, in bytes.
@@ -264,7 +264,8 @@ fn check_interfaces(path: &Path, component: &Component) -> Result<Vec<String>, T
     }
     let mut imports = Vec::new();
     for (name, item) in component_type.imports(engine) {
-        let known = name == contract::LOG || name == contract::TYPES || wasi::access(name).is_some();
+        let known =
+            name == contract::LOG || name == contract::TYPES || wasi::access(name).is_some();
         if !(known && matches!(item.ty, ComponentItem::ComponentInstance(_))) {
             return Err(TransformError::ForeignImport {
                 path: path.to_owned(),

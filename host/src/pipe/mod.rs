@@ -22,6 +22,7 @@ use url::Url;
 pub use error::{Location, PipeError};
 pub use file::{OnDrop, OnTableError, OnTruncate, TlsMode, VerifyMode};
 pub use following::{ApplySettings, BrakeSettings, Cdc};
+pub(crate) use locate::SourceText;
 
 use crate::schema::{
     ClickHouseType, Engine, Format, MetadataNames, OutOfRange, SkipIndex, TableName, ZeroDates,

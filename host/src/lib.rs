@@ -11,7 +11,7 @@ pub mod journal;
 pub mod lifecycle;
 pub mod pipe;
 pub mod policy;
-// pub mod registry;
+pub mod registry;
 pub mod schema;
 pub mod source;
 pub mod transform;

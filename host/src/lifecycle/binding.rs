@@ -2,20 +2,19 @@
 //!
 //! All that the pipe file can have got wrong about a table is found here, before anything is created, with its line.
 
-use std::path::PathBuf;
-
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::design;
 use super::error::Error;
 use super::names;
 use super::session::Session;
+use super::supply::Supplied;
 use crate::destination::{Fitter, Zones};
 use crate::journal::PinnedPlugin;
 use crate::pipe::{LimitSettings, Pipe, TableMapping};
 use crate::schema::{SourceTable, TargetTable};
 use crate::source::SourceError;
-use crate::transform::{Chain, Limits, Runtime, Step, TableShape, TransformError, resolve};
+use crate::transform::{Chain, Limits, Runtime, Step, TableShape, TransformError};
 
 /// A table mapping with all that a load needs.
 #[derive(Clone, Debug)]
@@ -43,20 +42,26 @@ impl BoundTable {
             .await
             .map_err(|cause| at_table(pipe, mapping, cause))?;
         let source = design::with_choices(pipe, mapping, source)?;
-        Self::bind_as(session, pipe, mapping, source, None, zones).await
+        let mut plugins = Vec::with_capacity(mapping.transforms.len());
+        for transform in &mapping.transforms {
+            let plugin = session.supply.plugin(&transform.plugin, &pipe.folder).await;
+            let place = || pipe.locate(&format!("{}.plugin", transform.key));
+            plugins.push(plugin.map_err(|error| error.at_plugin(place()))?);
+        }
+        Self::bind_as(session, pipe, mapping, source, plugins, zones).await
     }
 
-    /// The same for a table that is known, by a mapping of a pipe file that may be an older one; `pinned`: the plugins' files.
+    /// The same for a table that is known, by a mapping of a pipe file that may be an older one, with a plugin for each of its transforms.
     pub(super) async fn bind_as(
         session: &Session,
         pipe: &Pipe,
         mapping: &TableMapping,
         source: SourceTable,
-        pinned: Option<&[PathBuf]>,
+        plugins: Vec<Supplied>,
         zones: &mut Zones,
     ) -> Result<Self, Error> {
         let (chain, plugins) = tokio::task::block_in_place(|| {
-            chain(&session.runtime, pipe, mapping, &source, pinned)
+            chain(&session.runtime, pipe, mapping, &source, plugins)
         })?;
         let features = session.destination.features();
         let target = design::target(pipe, mapping, &source, &chain, features)?;
@@ -120,20 +125,18 @@ fn chain(
     pipe: &Pipe,
     mapping: &TableMapping,
     source: &SourceTable,
-    pinned: Option<&[PathBuf]>,
+    supplied: Vec<Supplied>,
 ) -> Result<(Chain, Vec<PinnedPlugin>), Error> {
     let mut steps = Vec::with_capacity(mapping.transforms.len());
     let mut plugins = Vec::with_capacity(mapping.transforms.len());
-    for (i, transform) in mapping.transforms.iter().enumerate() {
+    for (transform, supplied) in mapping.transforms.iter().zip(supplied) {
         let at_plugin = |cause| Error::Transform {
             location: Some(pipe.locate(&format!("{}.plugin", transform.key))),
             cause,
         };
-        let path = match pinned.and_then(|pinned| pinned.get(i)) {
-            Some(path) => path.clone(),
-            None => resolve(&transform.plugin, &pipe.folder).map_err(at_plugin)?,
-        };
-        let plugin = runtime.load(&path).map_err(at_plugin)?;
+        let plugin = runtime
+            .load_bytes(&supplied.path, &supplied.bytes)
+            .map_err(at_plugin)?;
         plugins.push(PinnedPlugin {
             plugin: transform.plugin.clone(),
             digest: plugin.digest().to_owned(),

@@ -92,6 +92,24 @@ pub enum RegistryError {
         /// What it should be.
         digest: Digest,
     },
+    /// A pipe's copy of a plugin that is gone or isn't what it was.
+    #[error(
+        "the pipe's copy of the plugin `{name}`, {path}, is missing or was changed, and changes go through the same plugin as the load; put {digest} back there, or take the plugin up as it is now with `tidemill resync`", path = path.display()
+    )]
+    Lost {
+        /// The plugin, as the pipe names it.
+        name: String,
+        /// Where the copy should be.
+        path: PathBuf,
+        /// What it should be.
+        digest: Digest,
+    },
+    /// A plugin's file that was written over at the wrong moment.
+    #[error("the plugin `{name}` was written over while the load began; begin it again")]
+    Changed {
+        /// The plugin, as the pipe names it.
+        name: String,
+    },
     /// A file or folder that can't be read or written.
     #[error("{path} can't be used: {cause}", path = path.display())]
     File {

@@ -42,7 +42,7 @@ pub use limits::Limits;
 pub use plan::Lineage;
 pub use plugin::Plugin;
 pub use resolve::{PLUGIN_PATH, resolve};
-pub use runtime::{Runtime, RuntimeSettings, digest_of};
+pub use runtime::{Runtime, RuntimeSettings, digest_of, read_plugin};
 
 /// This user's folder for what can be made again: `$XDG_CACHE_HOME/tidemill`, or `~/.cache/tidemill`.
 fn user_cache_dir() -> Option<PathBuf> {

@@ -5,9 +5,13 @@
 
 pub mod cli;
 pub mod destination;
+pub mod digest;
+mod files;
 pub mod journal;
 pub mod lifecycle;
 pub mod pipe;
+pub mod policy;
+pub mod registry;
 pub mod schema;
 pub mod source;
 pub mod transform;

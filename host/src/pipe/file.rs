@@ -7,8 +7,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::OnError;
-use crate::schema::{Engine, Format, MetadataNames, OutOfRange, SkipIndex};
+use crate::schema::{Engine, Format, MetadataNames, OnError, OutOfRange, SkipIndex};
 
 /// A whole pipe file.
 #[derive(Debug, Deserialize)]

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use wit_component::ComponentEncoder;
 
-use super::cache::write_whole;
 use super::error::TransformError;
 use super::plugin::Plugin;
 use super::runtime::Runtime;
+use crate::files::write_whole;
 
 /// The target that plugins are built for.
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -117,7 +117,7 @@ pub fn build(runtime: &Runtime, dir: &Path, out: Option<&Path>) -> Result<Built,
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    write_whole(&path, &[&component]).map_err(failed)?;
+    write_whole(&path, 0o644, &[&component]).map_err(failed)?;
     let (size_bytes, digest) = (component.len() as u64, plugin.digest().to_owned());
     Ok(Built {
         path,

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::contract::{TRANSFORM, VERSION};
-use super::wasi::Grant;
+use crate::schema::Grant;
 
 /// Longest quotation of a guest's words in an error or a log line, in bytes.
 pub(super) const QUOTE_BYTES: usize = 2048;

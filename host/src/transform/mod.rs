@@ -48,10 +48,10 @@ pub use limits::Limits;
 pub use plan::Lineage;
 pub use plugin::Plugin;
 pub use resolve::{PLUGIN_PATH, resolve};
-pub use runtime::{Runtime, RuntimeSettings, digest_of};
-pub use tolerance::{OnError, Tolerance};
+pub use runtime::{Runtime, RuntimeSettings, digest_of, read_plugin};
+pub use tolerance::Tolerance;
 pub use usage::Usage;
-pub use wasi::{Grant, Grants, Origin};
+pub use wasi::{Grants, Origin};
 
 /// This user's folder for what can be made again: `$XDG_CACHE_HOME/tidemill`, or `~/.cache/tidemill`.
 fn user_cache_dir() -> Option<PathBuf> {

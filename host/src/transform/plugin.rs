@@ -14,7 +14,8 @@ use super::contract::{self, RawDescription};
 use super::error::{Site, TransformError, Violation, quote};
 use super::guest::Guest;
 use super::instance::Instance;
-use super::wasi::{self, Access, Grant, Terms};
+use super::wasi::{self, Access, Terms};
+use crate::schema::Grant;
 
 /// Longest name and version, in bytes.
 const NAME_BYTES: usize = 64;

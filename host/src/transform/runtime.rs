@@ -91,15 +91,11 @@ impl Runtime {
     /// Loads a plugin: reads the file, compiles it (or takes its compiled code from the cache), checks that it is a plugin, and asks it to describe
     /// itself. A file that is in use already is shared.
     pub fn load(&self, path: &Path) -> Result<Arc<Plugin>, TransformError> {
-        self.load_bytes(path, &read(path)?)
+        self.load_bytes(path, &read_plugin(path)?)
     }
 
     /// [`Runtime::load`] for bytes that are, or will be, in this file.
-    pub(super) fn load_bytes(
-        &self,
-        path: &Path,
-        bytes: &[u8],
-    ) -> Result<Arc<Plugin>, TransformError> {
+    pub fn load_bytes(&self, path: &Path, bytes: &[u8]) -> Result<Arc<Plugin>, TransformError> {
         let digest = hex::encode(Sha256::digest(bytes));
         let key = (path.to_owned(), digest.clone());
         if let Some(plugin) = self.loaded().get(&key).and_then(Weak::upgrade) {
@@ -173,7 +169,8 @@ fn linkers(engine: &Engine) -> wasmtime::Result<Linkers> {
     })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TransformError> {
+/// The bytes of a plugin's file, unless there are too many for a plugin.
+pub fn read_plugin(path: &Path) -> Result<Vec<u8>, TransformError> {
     let unreadable = |source| TransformError::Unreadable {
         path: path.to_owned(),
         source,

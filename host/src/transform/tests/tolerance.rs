@@ -1,6 +1,7 @@
 //! Rows that a plugin can't transform: what becomes of them, and of the others of their batch.
 
 use super::*;
+use crate::schema::OnError;
 
 /// Gives the column `a` back as `c`, and crashes where it finds 30 or 60 in it: rows 3 and 6.
 fn fails_at_rows() -> Script {

@@ -1,10 +1,13 @@
-//! `tidemill plugin`: builds and inspects plugins.
+//! `tidemill plugin`: builds, inspects and ships plugins.
+
+mod ship;
 
 use serde_json::json;
 
-use super::arguments::PluginCommand;
-use super::exit::{Exit, Failure};
-use super::printer::Printer;
+use crate::cli::arguments::PluginCommand;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::printer::Printer;
+use crate::registry::Reference;
 use crate::transform::{Plugin, Runtime, RuntimeSettings, build, default_cache_dir};
 
 pub(super) fn run(command: &PluginCommand, printer: &Printer) -> Result<Exit, Failure> {
@@ -26,9 +29,17 @@ pub(super) fn run(command: &PluginCommand, printer: &Printer) -> Result<Exit, Fa
             printer.result(&text, &text, &result);
         }
         PluginCommand::Inspect { file } => {
-            let plugin = runtime.load(file)?;
+            // A path's `oci://` would be lost on the way.
+            let plugin = match file.to_str().filter(|name| Reference::is_one(name)) {
+                Some(reference) => {
+                    let fetched = ship::fetch(reference)?;
+                    runtime.load_bytes(&fetched.path, &fetched.bytes)?
+                }
+                None => runtime.load(file)?,
+            };
             printer.result(plugin.name(), &text(&plugin), &result(&plugin));
         }
+        PluginCommand::Ship(command) => return ship::run(command, &runtime, printer),
     }
     Ok(Exit::Ok)
 }

@@ -148,6 +148,12 @@ pub(super) enum Command {
     },
     /// Run a ClickHouse server out of libchdb.so, until standard input ends
     Clickhouse(ServerArguments),
+    /// Compile a plugin from standard input to standard output, in so many seconds: what `tidemill` runs to load a plugin
+    #[command(hide = true)]
+    CompilePlugin {
+        /// The seconds
+        seconds: u64,
+    },
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -292,6 +298,7 @@ impl Command {
             Self::Rollback { .. } => "rollback",
             Self::History => "history",
             Self::Query { .. } => "query",
+            Self::CompilePlugin { .. } => "compile-plugin",
             Self::Types { .. } => "types",
             Self::Plugin {
                 command: PluginCommand::Build { .. },

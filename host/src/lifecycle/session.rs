@@ -12,7 +12,7 @@ use crate::destination::embedded::Embedded;
 use crate::destination::{Destination, DestinationError};
 use crate::pipe::{DestinationServer, Pipe};
 use crate::source::Source;
-use crate::transform::{Runtime, RuntimeSettings, default_cache_dir};
+use crate::transform::{Compiler, Runtime, RuntimeSettings, default_cache_dir};
 
 /// The destination, and the embedded server behind it if there is one.
 #[derive(Debug)]
@@ -124,6 +124,8 @@ impl Session {
         let runtime = Runtime::new(RuntimeSettings {
             cache_dir: default_cache_dir(),
             max_instances: max_instances.max(instances(pipe)),
+            compiler: Compiler::own(),
+            compile_deadline: supply.compile_time(),
         })?;
         let outlet = Outlet::open(pipe).await?;
         Ok(Self {

@@ -3,6 +3,7 @@
 //! What is loaded are the bytes that were checked here, never a file that is read once more.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::error::Error;
 use crate::digest::Digest;
@@ -44,6 +45,11 @@ impl Supply {
         Ok(Self {
             policy: Policy::load()?,
         })
+    }
+
+    /// How long a plugin may take to be compiled.
+    pub(super) fn compile_time(&self) -> Duration {
+        self.policy.compile_time()
     }
 
     /// Refuses a grant that the operator's policy doesn't allow.

@@ -1,12 +1,13 @@
 //! The policy's file: its shape, and each value checked with its place.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::error::PolicyError;
 use super::key::PublicKey;
-use super::{Grant, MAX_SIZE, Policy};
+use super::{COMPILE_TIME, Grant, MAX_SIZE, Policy};
 use crate::digest::Digest;
 use crate::pipe::SourceText;
 
@@ -27,6 +28,7 @@ struct PluginsFile {
     paths: Option<bool>,
     allow: Vec<Grant>,
     max_size: Option<String>,
+    compile_time: Option<String>,
 }
 
 pub(super) fn read(path: &Path) -> Result<Policy, PolicyError> {
@@ -70,6 +72,7 @@ impl Check {
             paths: plugins.paths.unwrap_or(true),
             allow: plugins.allow,
             max_size: self.size(plugins.max_size.as_deref())?,
+            compile_time: self.compile_time(plugins.compile_time.as_deref())?,
         };
         if policy.require_signature && policy.keys.is_empty() && policy.digests.is_empty() {
             return self.invalid(
@@ -111,6 +114,20 @@ impl Check {
         let pem = std::fs::read_to_string(&path)
             .map_err(|cause| format!("the key {} can't be read: {cause}", path.display()))?;
         PublicKey::from_pem(&pem).map_err(|reason| format!("{}: {reason}", path.display()))
+    }
+
+    fn compile_time(&self, text: Option<&str>) -> Result<Duration, PolicyError> {
+        let Some(text) = text else {
+            return Ok(COMPILE_TIME);
+        };
+        let parsed = text.parse::<jiff::SignedDuration>().ok();
+        match parsed.and_then(|duration| Duration::try_from(duration).ok()) {
+            Some(duration) if !duration.is_zero() => Ok(duration),
+            _ => self.invalid(
+                "plugins.compile_time",
+                format!("`{text}` is no duration: write it as `2m` or `90s`"),
+            ),
+        }
     }
 
     fn size(&self, text: Option<&str>) -> Result<u64, PolicyError> {

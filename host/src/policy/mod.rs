@@ -12,6 +12,7 @@
 //! paths = false                               # whether plugins may be files of this machine; default: true
 //! allow = ["environment"]                     # what a pipe may grant: environment, files, network; default: nothing
 //! max_size = "64MiB"                          # largest plugin
+//! compile_time = "2m"                         # longest compilation of a plugin
 //! ```
 //!
 //! Who signs what is the registry's matter; whether a signature counts is decided here, by the keys.
@@ -22,6 +23,7 @@ mod key;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use error::PolicyError;
 pub use key::PublicKey;
@@ -38,6 +40,9 @@ pub const POLICY_FILE: &str = "/etc/tidemill/policy.toml";
 /// Largest plugin where the policy doesn't say: a Python plugin takes 18 MB.
 const MAX_SIZE: u64 = 64 << 20;
 
+/// Longest compilation where the policy doesn't say: a Python plugin takes 10 s on a machine that has nothing else to do.
+const COMPILE_TIME: Duration = Duration::from_secs(120);
+
 /// What this machine's operator allows.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -51,6 +56,7 @@ pub struct Policy {
     paths: bool,
     allow: Vec<Grant>,
     max_size: u64,
+    compile_time: Duration,
 }
 
 impl Default for Policy {
@@ -65,6 +71,7 @@ impl Default for Policy {
             paths: true,
             allow: Vec::new(),
             max_size: MAX_SIZE,
+            compile_time: COMPILE_TIME,
         }
     }
 }
@@ -194,6 +201,11 @@ impl Policy {
     /// Largest plugin, in bytes.
     pub fn max_size(&self) -> u64 {
         self.max_size
+    }
+
+    /// Longest compilation of a plugin.
+    pub fn compile_time(&self) -> Duration {
+        self.compile_time
     }
 
     /// The file to change.

@@ -162,6 +162,14 @@ pub enum TransformError {
         /// What the validator says.
         reason: String,
     },
+    /// The component could not be compiled.
+    #[error("`{}` can't be compiled: {reason}", .path.display())]
+    Compile {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// The component wants more than the host gives.
     #[error("`{}` imports `{import}`, which no plugin is given; build it without", .path.display())]
     ForeignImport {

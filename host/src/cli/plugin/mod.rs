@@ -8,11 +8,12 @@ use crate::cli::arguments::PluginCommand;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::printer::Printer;
 use crate::registry::Reference;
-use crate::transform::{Plugin, Runtime, RuntimeSettings, build, default_cache_dir};
+use crate::transform::{Compiler, Plugin, Runtime, RuntimeSettings, build, default_cache_dir};
 
 pub(super) fn run(command: &PluginCommand, printer: &Printer) -> Result<Exit, Failure> {
     let runtime = Runtime::new(RuntimeSettings {
         cache_dir: default_cache_dir(),
+        compiler: Compiler::own(),
         ..RuntimeSettings::default()
     })?;
     match command {

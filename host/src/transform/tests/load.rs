@@ -113,6 +113,7 @@ fn compiled_code_is_found_again_and_loaded_plugins_are_shared() {
     let settings = || RuntimeSettings {
         cache_dir: Some(dir.path().join("compiled")),
         max_instances: 4,
+        ..RuntimeSettings::default()
     };
     let first = Runtime::new(settings()).unwrap();
     let plugin = first.load(&path).unwrap();

@@ -269,8 +269,8 @@ fn a_chain_s_fingerprint_pins_plugins_configurations_and_order() {
 fn too_many_instances_at_one_time_are_an_error_that_passes() {
     let dir = tempfile::tempdir().unwrap();
     let runtime = Runtime::new(RuntimeSettings {
-        cache_dir: None,
         max_instances: 1,
+        ..RuntimeSettings::default()
     })
     .unwrap();
     let plugin = runtime.load(&answering(three()).write(&dir)).unwrap();

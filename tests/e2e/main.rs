@@ -25,6 +25,7 @@ mod policies;
 mod random;
 mod resync;
 mod rows;
+mod set_aside;
 mod shapes;
 mod shop;
 mod source;

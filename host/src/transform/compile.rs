@@ -242,7 +242,7 @@ mod tests {
         };
         assert!(compile(&component, Duration::from_secs(60)).is_ok());
         assert!(matches!(
-            compile(&component[..9], Duration::from_secs(60)),
+            compile(&component[..7], Duration::from_secs(60)),
             Err(CompileError::Invalid(_))
         ));
         assert!(matches!(

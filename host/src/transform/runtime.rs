@@ -138,6 +138,18 @@ impl Runtime {
         Ok(plugin)
     }
 
+    /// What components are linked with.
+    #[cfg(test)]
+    pub(super) fn linkers(&self) -> &Linkers {
+        &self.inner.linkers
+    }
+
+    /// The engine.
+    #[cfg(test)]
+    pub(super) fn engine(&self) -> &Engine {
+        self.inner.linkers.plain.engine()
+    }
+
     /// The process's idle instances.
     pub(super) fn warm(&self) -> Arc<WarmInstances> {
         self.inner.warm.clone()

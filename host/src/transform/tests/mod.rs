@@ -1,6 +1,7 @@
 //! The whole way through the real engine, with guests made by hand ([`super::scripted`]).
 
 mod boundary;
+mod generated;
 mod hostile;
 mod limits;
 mod load;

@@ -56,7 +56,7 @@ impl Registry {
         // The client needs one in the process; that there is one already is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let plain = plain_http || reference.is_loopback();
-        let config = ClientConfig {
+        let mut config = ClientConfig {
             protocol: match plain {
                 true => ClientProtocol::HttpsExcept(vec![reference.registry().to_owned()]),
                 false => ClientProtocol::Https,
@@ -67,6 +67,11 @@ impl Registry {
             platform_resolver: None,
             ..ClientConfig::default()
         };
+        if reference.is_loopback() {
+            // A proxy of the environment would be asked for its own loopback. One that is for no host keeps the client from looking for it.
+            config.http_proxy = Some("http://127.0.0.1".to_owned());
+            config.no_proxy = Some("*".to_owned());
+        }
         let client = Client::try_from(config).map_err(|cause| RegistryError::Failed {
             registry: reference.registry().to_owned(),
             reason: cause.to_string(),

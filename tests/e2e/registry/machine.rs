@@ -13,6 +13,8 @@ use crate::support::{World, root, tidemill, unique};
 /// What every test's registry is, unless it ends it or wants one that asks for a password.
 const SHARED: &str = "registry";
 
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
 pub(super) struct Machine {
     folder: tempfile::TempDir,
     registry: Server,
@@ -128,40 +130,30 @@ impl Machine {
         blobs.join(&hex[..2]).join(hex).join("data")
     }
 
+    /// A repository's manifest, as other tools get it.
+    pub(super) fn manifest(&self, repository: &str, tag: &str) -> serde_json::Value {
+        let accept = format!("Accept: {MANIFEST}");
+        let bytes = curl(&["-H", &accept, &self.manifest_url(repository, tag)]);
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
     /// Gives a repository's manifest another tag.
     pub(super) fn retag(&self, repository: &str, from: &str, to: &str) {
-        let manifests = format!(
-            "http://{}/v2/{}/{repository}/manifests",
-            self.registry(),
-            self.namespace
-        );
-        let kind = "application/vnd.oci.image.manifest.v1+json";
+        let accept = format!("Accept: {MANIFEST}");
+        let bytes = curl(&["-H", &accept, &self.manifest_url(repository, from)]);
         let file = self.path("manifest.json");
-        let file = file.to_str().unwrap();
-        let curl = |arguments: &[&str]| {
-            let status = Command::new("curl")
-                .args(["-sSf", "--noproxy", "*"])
-                .args(arguments)
-                .status();
-            assert!(status.unwrap().success(), "curl {arguments:?}");
-        };
-        curl(&[
-            "-H",
-            &format!("Accept: {kind}"),
-            "-o",
-            file,
-            &format!("{manifests}/{from}"),
-        ]);
-        let body = format!("@{file}");
-        curl(&[
-            "-X",
-            "PUT",
-            "-H",
-            &format!("Content-Type: {kind}"),
-            "--data-binary",
-            &body,
-            &format!("{manifests}/{to}"),
-        ]);
+        fs::write(&file, bytes).unwrap();
+        let (kind, body) = (
+            format!("Content-Type: {MANIFEST}"),
+            format!("@{}", file.display()),
+        );
+        let url = self.manifest_url(repository, to);
+        curl(&["-X", "PUT", "-H", &kind, "--data-binary", &body, &url]);
+    }
+
+    fn manifest_url(&self, repository: &str, tag: &str) -> String {
+        let (registry, namespace) = (self.registry(), &self.namespace);
+        format!("http://{registry}/v2/{namespace}/{repository}/manifests/{tag}")
     }
 
     /// Files of the store.
@@ -183,6 +175,17 @@ impl Drop for Machine {
             servers::remove("registry", own);
         }
     }
+}
+
+fn curl(arguments: &[&str]) -> Vec<u8> {
+    let mut curl = Command::new("curl");
+    let output = curl
+        .args(["-sSf", "--noproxy", "*"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "curl {arguments:?}: {output:?}");
+    output.stdout
 }
 
 pub(super) fn plugin_file(plugin: &str) -> PathBuf {

@@ -23,6 +23,7 @@ mod names;
 mod oracle;
 mod policies;
 mod random;
+mod registry;
 mod resync;
 mod rows;
 mod set_aside;

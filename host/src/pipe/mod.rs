@@ -225,7 +225,7 @@ pub struct ColumnSettings {
 /// A plugin's use on a table.
 #[derive(Clone, Debug)]
 pub struct TransformUse {
-    /// A plugin's name, or the path of its file as the pipe gives it.
+    /// A plugin's name, the path of its file, or its reference in a registry, as the pipe gives it.
     pub plugin: String,
     /// The configuration, a JSON object.
     pub config: serde_json::Value,

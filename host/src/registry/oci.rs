@@ -56,7 +56,7 @@ impl Registry {
         // The client needs one in the process; that there is one already is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let plain = plain_http || reference.is_loopback();
-        let config = ClientConfig {
+        let mut config = ClientConfig {
             protocol: match plain {
                 true => ClientProtocol::HttpsExcept(vec![reference.registry().to_owned()]),
                 false => ClientProtocol::Https,
@@ -67,6 +67,11 @@ impl Registry {
             platform_resolver: None,
             ..ClientConfig::default()
         };
+        if reference.is_loopback() {
+            // A proxy of the environment would be asked for its own loopback. One that is for no host keeps the client from looking for it.
+            config.http_proxy = Some("http://127.0.0.1".to_owned());
+            config.no_proxy = Some("localhost,127.0.0.0/8,::1".to_owned());
+        }
         let client = Client::try_from(config).map_err(|cause| RegistryError::Failed {
             registry: reference.registry().to_owned(),
             reason: cause.to_string(),
@@ -341,32 +346,34 @@ fn has_code(error: &OciDistributionError, codes: &[OciErrorCode]) -> bool {
         if envelope.errors.iter().any(|error| codes.contains(&error.code)))
 }
 
+/// The status of an answer, where that is the error.
+fn status(error: &OciDistributionError) -> Option<u16> {
+    match error {
+        OciDistributionError::ServerError { code, .. } => Some(*code),
+        OciDistributionError::RequestError(error) => Some(error.status()?.as_u16()),
+        _ => None,
+    }
+}
+
 fn is_refusal(error: &OciDistributionError) -> bool {
     matches!(
         error,
         OciDistributionError::UnauthorizedError { .. }
             | OciDistributionError::AuthenticationFailure(_)
-            | OciDistributionError::ServerError {
-                code: 401 | 403,
-                ..
-            }
-    ) || has_code(error, &[OciErrorCode::Unauthorized, OciErrorCode::Denied])
+    ) || matches!(status(error), Some(401 | 403))
+        || has_code(error, &[OciErrorCode::Unauthorized, OciErrorCode::Denied])
 }
 
 fn is_absence(error: &OciDistributionError) -> bool {
-    matches!(
-        error,
-        OciDistributionError::ImageManifestNotFoundError(_)
-            | OciDistributionError::ServerError { code: 404, .. }
-    ) || has_code(
-        error,
-        &[
-            OciErrorCode::BlobUnknown,
-            OciErrorCode::ManifestUnknown,
-            OciErrorCode::NameUnknown,
-            OciErrorCode::NotFound,
-        ],
-    )
+    let codes = [
+        OciErrorCode::BlobUnknown,
+        OciErrorCode::ManifestUnknown,
+        OciErrorCode::NameUnknown,
+        OciErrorCode::NotFound,
+    ];
+    matches!(error, OciDistributionError::ImageManifestNotFoundError(_))
+        || status(error) == Some(404)
+        || has_code(error, &codes)
 }
 
 /// The digest that bytes should have had, if that is what is wrong.

@@ -19,8 +19,12 @@ use serde_json::json;
 use super::artifact;
 use super::error::RegistryError;
 use super::reference::Reference;
+use super::store::read;
 use crate::digest::Digest;
 use crate::policy::PublicKey;
+
+/// Most that is read of a file with a signature, in bytes.
+const SIGNATURE_BYTES: u64 = 4096;
 
 /// What is signed, and the signature in base64.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,16 +68,13 @@ pub enum Proof {
 impl Proof {
     /// The proof that lies beside a plugin's file, if there is one.
     pub fn beside(plugin: &Path) -> Result<Option<Self>, RegistryError> {
-        let path = signature_file(plugin);
-        match std::fs::read(&path) {
-            Ok(bytes) => Ok(Some(Self::File(match bytes.len() {
-                // Without base64, as `openssl pkeyutl` writes it.
-                64 => BASE64_STANDARD.encode(bytes),
-                _ => String::from_utf8_lossy(&bytes).trim().to_owned(),
-            }))),
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(cause) => Err(RegistryError::File { path, cause }),
-        }
+        let bytes = read(&signature_file(plugin), SIGNATURE_BYTES)?;
+        let text = |bytes: Vec<u8>| match bytes.len() {
+            // Without base64, as `openssl pkeyutl` writes it.
+            64 => BASE64_STANDARD.encode(bytes),
+            _ => String::from_utf8_lossy(&bytes).trim().to_owned(),
+        };
+        Ok(bytes.map(|bytes| Self::File(text(bytes))))
     }
 
     /// Whether one of these keys vouches for these bytes; else what is wrong.

@@ -138,7 +138,7 @@ pub fn read_as(
 }
 
 /// A file's bytes, or as many of them as show that it is larger than this; none if there is no such file.
-fn read(path: &Path, max_size: u64) -> Result<Option<Vec<u8>>, RegistryError> {
+pub(super) fn read(path: &Path, max_size: u64) -> Result<Option<Vec<u8>>, RegistryError> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| {
         let size = file.metadata()?.len().min(max_size);

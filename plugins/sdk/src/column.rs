@@ -71,6 +71,15 @@ impl ColumnData {
         self
     }
 
+    /// The values as numbers of this form, whatever they mean: a date is an `i32`, a moment an `i64`, a decimal an `i128` or `i256`.
+    ///
+    /// # Panics
+    /// If a value has another width.
+    pub fn values<T: ArrowNativeType>(&self) -> ScalarBuffer<T> {
+        assert!(width(&self.data_type) == size_of::<T>(), "values of another width");
+        self.items(self.rows)
+    }
+
     /// The same memory as values of another type: a moment as a number, say.
     ///
     /// # Panics

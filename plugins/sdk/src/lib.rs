@@ -64,7 +64,7 @@ use arrow_buffer::BooleanBuffer;
 pub use batch::{Batch, Float32Lists};
 pub use binding::{Binding, Column, Table};
 pub use column::ColumnData;
-pub use rows::{Decimal, Fate, Row, RowTransform, Rows, Value};
+pub use rows::{Decimal, Fate, Row, RowTransform, Rows, Value, ValueBuilder, ValueReader};
 pub use schema::{ConfigSchema, NoConfig, Schema};
 pub use tidemill_sdk_derive::ConfigSchema;
 

@@ -6,9 +6,8 @@ mod value;
 use arrow_schema::FieldRef;
 
 use crate::{Batch, Binding, Column, ConfigSchema, Error, Output, Table, Transform};
-use build::Builder;
-pub use value::{Decimal, Value};
-use value::Reader;
+pub use build::ValueBuilder;
+pub use value::{Decimal, Value, ValueReader};
 
 /// A transform of one row after the other, for whoever doesn't want arrays: slower than a [`Transform`], and shorter to write.
 ///
@@ -84,7 +83,7 @@ pub enum Fate {
 pub struct Row<'a> {
     at: usize,
     names: &'a [String],
-    columns: &'a [Reader],
+    columns: &'a [ValueReader],
     computed: &'a mut [Computed],
     failed: Option<String>,
 }
@@ -160,7 +159,7 @@ struct Computed {
     field: FieldRef,
     /// The read column whose value stays where none is set.
     otherwise: Option<usize>,
-    builder: Builder,
+    builder: ValueBuilder,
 }
 
 impl Computed {
@@ -176,7 +175,7 @@ impl Computed {
     }
 
     /// A value for the row, whatever was set or not; and why it has none.
-    fn finish_row(&mut self, row: usize, columns: &[Reader], stays: bool) -> Result<(), String> {
+    fn finish_row(&mut self, row: usize, columns: &[ValueReader], stays: bool) -> Result<(), String> {
         if self.builder.len() > row {
             return Ok(());
         }
@@ -232,11 +231,11 @@ impl<T: RowTransform> Transform for Rows<T> {
     }
 
     fn process(&mut self, batch: &Batch) -> Result<Output, Error> {
-        let columns: Vec<Reader> = batch.columns.iter().map(Reader::new).collect();
+        let columns: Vec<ValueReader> = batch.columns.iter().map(ValueReader::new).collect();
         let computed = self.computed.iter().map(|(field, otherwise)| Computed {
             field: field.clone(),
             otherwise: *otherwise,
-            builder: Builder::new(field.data_type(), batch.rows),
+            builder: ValueBuilder::new(field.data_type(), batch.rows),
         });
         let mut computed: Vec<Computed> = computed.collect();
         let mut keep = self.filters.then(|| arrow_buffer::BooleanBufferBuilder::new(batch.rows));

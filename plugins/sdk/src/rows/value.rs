@@ -53,6 +53,9 @@ pub struct Decimal {
 impl Decimal {
     /// The same number with so many digits behind the point; none if digits would be lost.
     pub fn with_scale(self, scale: i8) -> Option<Self> {
+        if scale == self.scale {
+            return Some(self);
+        }
         let ten = i256::from_i128(10);
         let step = u32::from(scale.abs_diff(self.scale));
         let power = ten.checked_pow(step)?;
@@ -143,9 +146,12 @@ impl Value<'_> {
     }
 }
 
-/// A column that is read a row at a time.
-#[derive(Debug)]
-pub(super) enum Reader {
+/// A column of any type that is read a value at a time.
+#[derive(Clone, Debug)]
+pub struct ValueReader(Typed);
+
+#[derive(Clone, Debug)]
+enum Typed {
     Boolean(BooleanArray),
     Int8(PrimitiveArray<Int8Type>),
     Int16(PrimitiveArray<Int16Type>),
@@ -168,8 +174,23 @@ pub(super) enum Reader {
     Floats(Float32Lists),
 }
 
-impl Reader {
-    pub(super) fn new(column: &ColumnData) -> Self {
+impl ValueReader {
+    /// Reads this column.
+    pub fn new(column: &ColumnData) -> Self {
+        Self(Typed::new(column))
+    }
+
+    /// The row's value.
+    ///
+    /// # Panics
+    /// If the column has no such row.
+    pub fn value(&self, row: usize) -> Value<'_> {
+        self.0.value(row)
+    }
+}
+
+impl Typed {
+    fn new(column: &ColumnData) -> Self {
         let batch = Batch {
             rows: column.len(),
             columns: vec![column.clone()],
@@ -198,7 +219,7 @@ impl Reader {
         }
     }
 
-    pub(super) fn value(&self, row: usize) -> Value<'_> {
+    fn value(&self, row: usize) -> Value<'_> {
         macro_rules! value {
             ($array:ident, $value:ident => $made:expr) => {{
                 if $array.is_null(row) {

@@ -14,14 +14,6 @@ use crate::moment::{self, DAY_US, Date, Time, Timestamp};
 pub const NAMES: &str = "boolean, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, decimal(P, S), date, time, \
                          timestamp, string, binary";
 
-/// The same as a pattern of JSON Schema.
-#[macro_export]
-macro_rules! type_pattern {
-    () => {
-        r"^(boolean|u?int(8|16|32|64)|float(32|64)|decimal\(\s*\d{1,2}\s*,\s*\d{1,2}\s*\)|date(32)?|time|timestamp|string|utf8|binary)$"
-    };
-}
-
 /// The type of a name; a moment without a zone.
 pub fn parse_type(name: &str) -> Option<DataType> {
     Some(match name {
@@ -58,11 +50,6 @@ fn decimal_type(name: &str) -> Option<DataType> {
         }
         _ => None,
     }
-}
-
-/// Whether a number.
-pub fn is_number(data_type: &DataType) -> bool {
-    data_type.is_numeric()
 }
 
 /// Whether values of a type can be those of another, if they fit.

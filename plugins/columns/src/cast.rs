@@ -2,27 +2,23 @@
 
 use arrow_schema::{DataType, Field};
 use serde_json::Value as Json;
-use tidemill_kernels::convert::{self, NAMES};
+use tidemill_kernels::convert::{self, TypeName};
 use tidemill_sdk::{ColumnData, Error, Value, ValueBuilder, ValueReader};
 
 use crate::Constant;
 
 /// The type that a column is cast to.
-pub(crate) fn target(field: &Field, name: &str) -> Result<DataType, Error> {
-    let to = parse(name)?;
+pub(crate) fn target(field: &Field, name: &TypeName) -> Result<DataType, Error> {
+    let to = name.data_type()?;
     let from = field.data_type();
     if convert::can(from, &to) {
         return Ok(to);
     }
     Err(Error::Schema(format!(
-        "`{}` has the type {from}, which has no cast to {name}",
-        field.name()
+        "`{}` has the type {from}, which has no cast to {}",
+        field.name(),
+        name.0
     )))
-}
-
-fn parse(name: &str) -> Result<DataType, Error> {
-    let unknown = || Error::Config(format!("`{name}` is no type to cast to: {NAMES}"));
-    convert::parse_type(name).ok_or_else(unknown)
 }
 
 /// The cast column, and the rows whose values it can't hold (they are the type's zero in it).
@@ -46,7 +42,7 @@ pub(crate) fn exact(column: &ColumnData, to: &DataType) -> (ColumnData, Vec<u32>
 /// A constant's value, as a column of one row.
 pub(crate) fn constant(name: &str, constant: &Constant) -> Result<ColumnData, Error> {
     let (value, to) = match constant {
-        Constant::Typed { value, r#type } => (&value.0, Some(parse(&r#type.0)?)),
+        Constant::Typed { value, r#type } => (&value.0, Some(r#type.data_type()?)),
         Constant::Plain(value) => (&value.0, None),
     };
     let unfit = |why: &str| Error::Config(format!("the constant `{name}`: {why}"));

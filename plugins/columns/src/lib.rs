@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_schema::{DataType, Field};
 use serde_json::Value;
+use tidemill_kernels::convert::TypeName;
 use tidemill_sdk::{
     Batch, Binding, Column, ColumnData, ConfigSchema, Error, Output, Schema, Table, Transform,
 };
@@ -27,16 +28,6 @@ pub struct Config {
     constant: BTreeMap<String, Constant>,
     /// New text columns, by name: the columns' texts, with the separator between them. NULLs are left out.
     concat: BTreeMap<String, Concat>,
-}
-
-/// The name of a type.
-#[derive(Debug, serde::Deserialize)]
-struct TypeName(String);
-
-impl ConfigSchema for TypeName {
-    const SCHEMA: Schema = Schema::Text(
-        r#""type":"string","pattern":"^(boolean|u?int(8|16|32|64)|float(32|64)|decimal\\(\\s*\\d{1,2}\\s*,\\s*\\d{1,2}\\s*\\)|date|time|timestamp|string|binary)$""#,
-    );
 }
 
 /// A value for every row, of a type that it shows or that is given.
@@ -109,7 +100,7 @@ impl Transform for Columns {
                     .output
                     .push(Column::Pass(position, renamed.cloned())),
                 Some(to) => {
-                    let to = cast::target(field, &to.0)?;
+                    let to = cast::target(field, to)?;
                     let name = renamed.unwrap_or(field.name());
                     let read = binding.read(position);
                     let cast = Field::new(name, to.clone(), field.is_nullable());

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 
 use arrow_buffer::i256;
 use arrow_schema::{DataType, TimeUnit};
-use tidemill_sdk::{Decimal, Value};
+use tidemill_sdk::{ConfigSchema, Decimal, Error, Schema, Value};
 
 use crate::decimal;
 use crate::moment::{self, DAY_US, Date, Time, Timestamp};
@@ -13,6 +13,24 @@ use crate::moment::{self, DAY_US, Date, Time, Timestamp};
 /// The names of types, for messages.
 pub const NAMES: &str = "boolean, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, decimal(P, S), date, time, \
                          timestamp, string, binary";
+
+/// The name of a type in a configuration.
+#[derive(Clone, Debug, serde::Deserialize)]
+pub struct TypeName(pub String);
+
+impl ConfigSchema for TypeName {
+    const SCHEMA: Schema = Schema::Text(
+        r#""type":"string","pattern":"^(boolean|u?int(8|16|32|64)|float(32|64)|decimal\\(\\s*\\d{1,2}\\s*,\\s*\\d{1,2}\\s*\\)|date|date32|time|time64-us|timestamp|timestamp-us|string|utf8|binary)$""#,
+    );
+}
+
+impl TypeName {
+    /// The type.
+    pub fn data_type(&self) -> Result<DataType, Error> {
+        let unknown = || Error::Config(format!("`{}` is no type to cast to: {NAMES}", self.0));
+        parse_type(&self.0).ok_or_else(unknown)
+    }
+}
 
 /// The type of a name; a moment without a zone.
 pub fn parse_type(name: &str) -> Option<DataType> {

@@ -20,7 +20,7 @@ pub struct TypeName(pub String);
 
 impl ConfigSchema for TypeName {
     const SCHEMA: Schema = Schema::Text(
-        r#""type":"string","pattern":"^(boolean|u?int(8|16|32|64)|float(32|64)|decimal\\(\\s*\\d{1,2}\\s*,\\s*\\d{1,2}\\s*\\)|date|date32|time|time64-us|timestamp|timestamp-us|string|utf8|binary)$""#,
+        r#""type":"string","pattern":"^(boolean|u?int(8|16|32|64)|float(32|64)|decimal(128|256)?\\(\\s*\\d{1,2}\\s*,\\s*\\d{1,2}\\s*\\)|date|date32|time|time64-us|timestamp|timestamp-us|string|utf8|binary)$""#,
     );
 }
 
@@ -56,7 +56,9 @@ pub fn parse_type(name: &str) -> Option<DataType> {
 }
 
 fn decimal_type(name: &str) -> Option<DataType> {
-    let inner = name.strip_prefix("decimal(")?.strip_suffix(')')?;
+    let name = name.strip_prefix("decimal")?;
+    let name = name.strip_prefix("128").or(name.strip_prefix("256")).unwrap_or(name);
+    let inner = name.strip_prefix('(')?.strip_suffix(')')?;
     let (precision, scale) = inner.split_once(',')?;
     let (precision, scale) = (precision.trim().parse().ok()?, scale.trim().parse().ok()?);
     match precision {

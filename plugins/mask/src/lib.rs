@@ -2,51 +2,58 @@
 
 mod method;
 
-use std::sync::Arc;
-
-use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, ArrayRef, StringArray, new_null_array};
+use arrow_array::StringArray;
 use arrow_schema::{DataType, Field};
-use tidemill_sdk::{Batch, Binding, Error, Output, Table, Transform};
+use tidemill_sdk::{
+    Batch, Binding, ColumnData, ConfigSchema, Error, Output, Table, Transform,
+};
 
 use method::{Hasher, Values};
 
-/// The configuration; its JSON Schema is `schema.json`.
-#[derive(Debug, serde::Deserialize)]
+/// Hides the values of columns. NULL stays NULL.
+#[derive(Debug, serde::Deserialize, ConfigSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// The secret of `hash`. The same key gives the same hash for the same value, in every table.
     #[serde(default)]
     key: String,
+    #[schema(min_items = 1)]
     columns: Vec<Rule>,
 }
 
 /// What becomes of one column.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, ConfigSchema)]
 #[serde(tag = "method", rename_all = "lowercase", deny_unknown_fields)]
 enum Rule {
+    /// HMAC-SHA-256 with the key, in hexadecimal. Takes text, bytes and integers; gives text.
     Hash {
         column: String,
+        /// How many hexadecimal digits are kept. Below 16, different values may come to share a hash.
         #[serde(default = "whole_digest")]
+        #[schema(minimum = 8, maximum = 64, default = 64)]
         length: usize,
     },
+    /// The same text for every value of a text column; without a text, NULL for every value of any column.
     Redact {
         column: String,
         text: Option<String>,
     },
-    Truncate {
-        column: String,
-        length: usize,
-    },
+    /// The first characters of a text.
+    Truncate { column: String, length: usize },
+    /// The first and the last characters of a text; every other character becomes `mask`. A text that would be shown whole is masked whole.
     Reveal {
         column: String,
         #[serde(default)]
+        #[schema(default = 0)]
         first: usize,
         #[serde(default)]
+        #[schema(default = 0)]
         last: usize,
         #[serde(default = "star")]
+        #[schema(default = "*")]
         mask: char,
     },
 }
@@ -95,37 +102,42 @@ impl Rule {
         )))
     }
 
-    fn apply(&self, hasher: &Hasher, column: &ArrayRef) -> ArrayRef {
+    fn apply(&self, hasher: &Hasher, batch: &Batch, column: usize) -> ColumnData {
         let masked: StringArray = match self {
-            Self::Hash { length, .. } => hash(hasher, column, *length),
+            Self::Hash { length, .. } => hash(hasher, batch, column, *length),
             Self::Redact {
                 text: Some(text), ..
-            } => method::redact(column.as_string(), text),
+            } => method::redact(&batch.utf8(column), text),
             Self::Redact { text: None, .. } => {
-                return new_null_array(column.data_type(), column.len());
+                return ColumnData::all_null(batch.columns[column].data_type(), batch.rows);
             }
-            Self::Truncate { length, .. } => method::truncate(column.as_string(), *length),
+            Self::Truncate { length, .. } => method::truncate(&batch.utf8(column), *length),
             Self::Reveal {
                 first, last, mask, ..
-            } => method::reveal(column.as_string(), *first, *last, *mask),
+            } => method::reveal(&batch.utf8(column), *first, *last, *mask),
         };
-        Arc::new(masked)
+        masked.into()
     }
 }
 
 /// The type was checked when the table was bound.
-fn hash(hasher: &Hasher, column: &ArrayRef, length: usize) -> StringArray {
-    match column.data_type() {
-        DataType::Utf8 => hasher.hash(Values::bytes(column.as_string::<i32>()), length),
-        DataType::Binary => hasher.hash(Values::bytes(column.as_binary::<i32>()), length),
-        DataType::Int8 => hasher.hash(Values::decimal::<Int8Type>(column), length),
-        DataType::Int16 => hasher.hash(Values::decimal::<Int16Type>(column), length),
-        DataType::Int32 => hasher.hash(Values::decimal::<Int32Type>(column), length),
-        DataType::Int64 => hasher.hash(Values::decimal::<Int64Type>(column), length),
-        DataType::UInt8 => hasher.hash(Values::decimal::<UInt8Type>(column), length),
-        DataType::UInt16 => hasher.hash(Values::decimal::<UInt16Type>(column), length),
-        DataType::UInt32 => hasher.hash(Values::decimal::<UInt32Type>(column), length),
-        _ => hasher.hash(Values::decimal::<UInt64Type>(column), length),
+fn hash(hasher: &Hasher, batch: &Batch, column: usize, length: usize) -> StringArray {
+    macro_rules! decimal {
+        ($type:ty) => {
+            hasher.hash(Values::decimal(&batch.primitive::<$type>(column)), length)
+        };
+    }
+    match batch.columns[column].data_type() {
+        DataType::Utf8 => hasher.hash(Values::bytes(&batch.utf8(column)), length),
+        DataType::Binary => hasher.hash(Values::bytes(&batch.binary(column)), length),
+        DataType::Int8 => decimal!(Int8Type),
+        DataType::Int16 => decimal!(Int16Type),
+        DataType::Int32 => decimal!(Int32Type),
+        DataType::Int64 => decimal!(Int64Type),
+        DataType::UInt8 => decimal!(UInt8Type),
+        DataType::UInt16 => decimal!(UInt16Type),
+        DataType::UInt32 => decimal!(UInt32Type),
+        _ => decimal!(UInt64Type),
     }
 }
 
@@ -140,7 +152,6 @@ impl Transform for Mask {
     type Config = Config;
     const NAME: &str = "mask";
     const SUMMARY: &str = "hides values: keyed hash, redact, truncate, partial reveal";
-    const CONFIG_SCHEMA: &str = include_str!("../schema.json");
 
     fn bind(table: &Table, config: Config) -> Result<(Self, Binding), Error> {
         let hashes = config
@@ -175,12 +186,10 @@ impl Transform for Mask {
     }
 
     fn process(&mut self, batch: &Batch) -> Result<Output, Error> {
-        let masked = self.rules.iter().zip(&batch.columns);
-        Ok(Output::columns(
-            masked
-                .map(|(rule, column)| rule.apply(&self.hasher, column))
-                .collect(),
-        ))
+        let masked = self.rules.iter().enumerate();
+        Ok(Output::columns(masked.map(|(column, rule)| {
+            rule.apply(&self.hasher, batch, column)
+        })))
     }
 }
 

@@ -1,8 +1,15 @@
 //! Takes every column in and gives it back unchanged: what the way through the sandbox costs by itself.
 
-use arrow_array::{Array, ArrayRef, make_array};
-use arrow_data::transform::MutableArrayData;
-use tidemill_sdk::{Batch, Binding, Column, Error, Output, Table, Transform};
+use arrow_array::types::{
+    ArrowPrimitiveType, ByteArrayType, Decimal128Type, Decimal256Type, Int8Type, Int16Type,
+    Int32Type, Int64Type,
+};
+use arrow_array::{Array, BooleanArray, FixedSizeBinaryArray, GenericByteArray, PrimitiveArray};
+use arrow_buffer::{BooleanBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_schema::DataType;
+use tidemill_sdk::{
+    Batch, Binding, Column, ColumnData, ConfigSchema, Error, Output, Table, Transform,
+};
 
 /// Rows in front of a copy, so that it begins in the midst of a byte of its bitmaps.
 const ROWS_BEFORE: usize = 3;
@@ -14,9 +21,10 @@ pub struct PassThrough {
 }
 
 /// Its settings.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, ConfigSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Write each value anew, as a plugin does that computes.
     #[serde(default)]
     copy: bool,
 }
@@ -25,7 +33,6 @@ impl Transform for PassThrough {
     type Config = Config;
     const NAME: &str = "passthrough";
     const SUMMARY: &str = "takes every column in and gives it back unchanged";
-    const CONFIG_SCHEMA: &str = r#"{ "type": "object", "additionalProperties": false, "properties": { "copy": { "type": "boolean", "description": "write each value anew, as a plugin does that computes" } } }"#;
 
     fn bind(table: &Table, config: Config) -> Result<(Self, Binding), Error> {
         let reads = (0..table.fields.len()).collect();
@@ -45,23 +52,78 @@ impl Transform for PassThrough {
     }
 
     fn process(&mut self, batch: &Batch) -> Result<Output, Error> {
-        let columns = batch.columns.iter();
-        Ok(Output::columns(match self.copy {
-            true => columns.map(copied).collect::<Result<_, Error>>()?,
-            false => columns.cloned().collect(),
-        }))
+        Ok(match self.copy {
+            true => Output::columns((0..batch.columns.len()).map(|column| copied(batch, column))),
+            false => Output::columns(batch.columns.iter().cloned()),
+        })
     }
 }
 
 /// The same values in other memory, behind some others.
-fn copied(array: &ArrayRef) -> Result<ArrayRef, Error> {
-    let data = array.to_data();
-    let before = data.len().min(ROWS_BEFORE);
-    let mut copy = MutableArrayData::new(vec![&data], false, before + data.len());
-    copy.try_extend(0, 0, before)
-        .and_then(|()| copy.try_extend(0, 0, data.len()))
-        .map_err(|cause| Error::Data(cause.to_string()))?;
-    Ok(make_array(copy.freeze()).slice(before, data.len()))
+fn copied(batch: &Batch, column: usize) -> ColumnData {
+    let data = &batch.columns[column];
+    let nulls = data.nulls().map(shifted_nulls);
+    match data.data_type() {
+        DataType::Boolean => {
+            let values = shifted_bits(batch.boolean(column).values());
+            let copy = BooleanArray::new(values, nulls);
+            copy.slice(ROWS_BEFORE, batch.rows).into()
+        }
+        DataType::Utf8 => bytes(&batch.utf8(column)),
+        DataType::Binary => bytes(&batch.binary(column)),
+        DataType::FixedSizeBinary(width) => {
+            let mut values = vec![0; ROWS_BEFORE * *width as usize];
+            values.extend_from_slice(batch.fixed_binary(column).value_data());
+            let copy = FixedSizeBinaryArray::new(*width, values.into(), nulls);
+            copy.slice(ROWS_BEFORE, batch.rows).into()
+        }
+        DataType::List(_) => batch.float32_lists(column).into(),
+        number => match number.primitive_width() {
+            Some(1) => primitive::<Int8Type>(data),
+            Some(2) => primitive::<Int16Type>(data),
+            Some(4) => primitive::<Int32Type>(data),
+            Some(8) => primitive::<Int64Type>(data),
+            Some(16) => primitive::<Decimal128Type>(data),
+            _ => primitive::<Decimal256Type>(data),
+        },
+    }
+}
+
+/// Numbers of a width are copied alike, whatever they mean.
+fn primitive<T: ArrowPrimitiveType>(data: &ColumnData) -> ColumnData {
+    let batch = Batch {
+        rows: data.len(),
+        columns: vec![data.clone().with_data_type(T::DATA_TYPE)],
+    };
+    let array = batch.primitive::<T>(0);
+    let before = std::iter::repeat_n(T::Native::default(), ROWS_BEFORE);
+    let values: Vec<T::Native> = before.chain(array.values().iter().copied()).collect();
+    let nulls = data.nulls().map(shifted_nulls);
+    let copy = PrimitiveArray::<T>::new(ScalarBuffer::from(values), nulls);
+    let copy = ColumnData::from(copy.slice(ROWS_BEFORE, batch.rows));
+    copy.with_data_type(data.data_type().clone())
+}
+
+fn bytes<T: ByteArrayType<Offset = i32>>(array: &GenericByteArray<T>) -> ColumnData {
+    // The rows before are one byte each, so that the copy's offsets don't begin at 0.
+    let mut values = vec![b'-'; ROWS_BEFORE];
+    values.extend_from_slice(array.value_data());
+    let before = (0..ROWS_BEFORE as i32).collect::<Vec<_>>();
+    let offsets = array.offsets().iter().map(|offset| offset + ROWS_BEFORE as i32);
+    let offsets: Vec<i32> = before.into_iter().chain(offsets).collect();
+    let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+    let nulls = array.nulls().map(shifted_nulls);
+    let copy = GenericByteArray::<T>::new(offsets, values.into(), nulls);
+    copy.slice(ROWS_BEFORE, array.len()).into()
+}
+
+fn shifted_nulls(nulls: &NullBuffer) -> NullBuffer {
+    NullBuffer::new(shifted_bits(nulls.inner()))
+}
+
+fn shifted_bits(bits: &BooleanBuffer) -> BooleanBuffer {
+    let all = ROWS_BEFORE + bits.len();
+    BooleanBuffer::collect_bool(all, |i| i < ROWS_BEFORE || bits.value(i - ROWS_BEFORE))
 }
 
 tidemill_sdk::export!(PassThrough);

@@ -69,6 +69,12 @@ impl Binding {
             })
     }
 
+    /// Adds a computed column behind the others.
+    pub fn compute(&mut self, field: impl Into<FieldRef>) {
+        let field = field.into().as_ref().clone();
+        self.output.push(Column::Computed(field));
+    }
+
     /// Puts a computed column where the table's column at this position passed by.
     pub fn compute_in_place(&mut self, position: usize, field: impl Into<FieldRef>) {
         let field = field.into().as_ref().clone();

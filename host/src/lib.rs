@@ -8,6 +8,7 @@ pub mod destination;
 pub mod digest;
 mod files;
 pub mod journal;
+pub mod kit;
 pub mod lifecycle;
 pub mod pipe;
 pub mod policy;

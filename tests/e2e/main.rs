@@ -18,6 +18,7 @@ mod faults;
 mod gates;
 mod hostile;
 mod keeping;
+mod kit;
 mod large;
 mod names;
 mod oracle;

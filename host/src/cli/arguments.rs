@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::plugin::PluginCommand;
 use crate::schema::TableName;
 
 /// Rebuilds MySQL tables in ClickHouse through sandboxed WebAssembly plugins, without an outage.
@@ -141,7 +142,7 @@ pub(super) enum Command {
         #[arg(long)]
         markdown: bool,
     },
-    /// Build, inspect and ship plugins
+    /// Write, build, test, look at and ship plugins
     Plugin {
         #[command(subcommand)]
         command: PluginCommand,
@@ -158,64 +159,6 @@ pub(super) enum Command {
     Completions {
         /// The shell
         shell: Shell,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum PluginCommand {
-    /// Build a Rust crate into a component
-    Build {
-        /// The crate's folder
-        folder: PathBuf,
-        /// The component's file; default: target/plugins/<name>.wasm
-        #[arg(long)]
-        out: Option<PathBuf>,
-    },
-    /// Show what a plugin says of itself
-    Inspect {
-        /// The component's file, or a reference with a digest (`oci://…@sha256:…`)
-        file: PathBuf,
-    },
-    #[command(flatten)]
-    Ship(ShipCommand),
-}
-
-/// What brings plugins from their author to the operator.
-#[derive(Debug, Subcommand)]
-pub(super) enum ShipCommand {
-    /// Send a plugin to a registry, and print the reference with its digest
-    Push {
-        /// The component's file
-        file: PathBuf,
-        /// Where to: oci://host/repository:tag
-        reference: String,
-        /// Sign it with this private key (Ed25519, PEM): see `keygen`
-        #[arg(long, value_name = "KEY")]
-        sign: Option<PathBuf>,
-        /// Speak plain HTTP with a registry that isn't on this machine
-        #[arg(long)]
-        plain_http: bool,
-    },
-    /// Fetch a plugin from a registry into the store, as the operator's policy allows it
-    Pull {
-        /// From where: oci://host/repository:tag or oci://host/repository@sha256:…
-        reference: String,
-        /// Speak plain HTTP with a registry that isn't on this machine
-        #[arg(long)]
-        plain_http: bool,
-    },
-    /// Sign a plugin that is used as a file: writes <FILE>.sig
-    Sign {
-        /// The component's file
-        file: PathBuf,
-        /// The private key (Ed25519, PEM)
-        #[arg(long)]
-        key: PathBuf,
-    },
-    /// Make a pair of keys: <NAME>.key to sign with, <NAME>.pub for the operator's policy
-    Keygen {
-        /// The files' name, without its ending
-        name: PathBuf,
     },
 }
 
@@ -300,20 +243,7 @@ impl Command {
             Self::Query { .. } => "query",
             Self::CompilePlugin { .. } => "compile-plugin",
             Self::Types { .. } => "types",
-            Self::Plugin {
-                command: PluginCommand::Build { .. },
-            } => "plugin build",
-            Self::Plugin {
-                command: PluginCommand::Inspect { .. },
-            } => "plugin inspect",
-            Self::Plugin {
-                command: PluginCommand::Ship(command),
-            } => match command {
-                ShipCommand::Push { .. } => "plugin push",
-                ShipCommand::Pull { .. } => "plugin pull",
-                ShipCommand::Sign { .. } => "plugin sign",
-                ShipCommand::Keygen { .. } => "plugin keygen",
-            },
+            Self::Plugin { command } => command.name(),
             Self::Clickhouse(_) => "clickhouse",
             Self::Completions { .. } => "completions",
         }

@@ -73,14 +73,19 @@ impl Failure {
             suggestion: None,
         }
     }
+}
 
-    pub(super) fn plugin(cause: &dyn std::fmt::Display) -> Self {
-        Self {
-            exit: Exit::Plugin,
-            code: "plugin",
-            message: cause.to_string(),
-            location: None,
-            suggestion: None,
+impl From<crate::kit::Error> for Failure {
+    fn from(error: crate::kit::Error) -> Self {
+        match error {
+            crate::kit::Error::Transform(cause) => cause.into(),
+            error => Self {
+                exit: Exit::Plugin,
+                code: "plugin",
+                message: error.to_string(),
+                location: None,
+                suggestion: None,
+            },
         }
     }
 }

@@ -48,7 +48,7 @@ fn run(arguments: &Arguments, printer: &Printer) -> Result<exit::Exit, Failure> 
         // The library sets signal handlers of its own: it gets the process before any thread is started.
         Command::Clickhouse(server) => commands::clickhouse(server),
         Command::CompilePlugin { seconds } => std::process::exit(compile_standard_input(*seconds)),
-        Command::Plugin { command } => plugin::run(command, printer),
+        Command::Plugin { command } => plugin::run(command, &arguments.pipe, printer),
         Command::Types { markdown } => {
             commands::types(*markdown, printer);
             Ok(exit::Exit::Ok)

@@ -1,8 +1,10 @@
 //! What changes nothing: `check`, `plan`, `preview`, and the look at a source that `init` takes.
 
 use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 
 use super::binding::BoundTable;
+use super::design;
 use super::error::Error;
 use super::report::{
     CheckReport, ColumnPlan, Finding, Plan, Preview, PreviewAfter, PreviewRow, SchemaChange,
@@ -15,7 +17,7 @@ use crate::journal::{FollowedRecord, Journal, PinnedPlugin, TableRecord};
 use crate::pipe::Pipe;
 use crate::registry::Reference;
 use crate::schema::{OutOfRange, TableName, cell_text};
-use crate::source::TableRead;
+use crate::source::{Source, TableRead};
 use crate::transform::Chain;
 
 /// Looks at everything that can be looked at.
@@ -274,6 +276,33 @@ pub(super) async fn preview(
             columns_after: names(table.chain.output()),
             rows: previewed,
         })
+    })
+}
+
+/// Rows of a source table, as a plugin would be shown them.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// The rows, with all the table's columns, in the order of the key.
+    pub rows: RecordBatch,
+    /// The names of the key's columns, in key order.
+    pub key: Vec<String>,
+}
+
+/// Reads some rows of a table, for a plugin's author.
+pub(super) async fn sample(pipe: &Pipe, table: &TableName, rows: usize) -> Result<Sample, Error> {
+    let source = Source::connect(&pipe.source).await?;
+    let mut found = source.table(table).await?;
+    if let Some(mapping) = pipe.table(table) {
+        found = design::with_choices(pipe, mapping, found)?;
+    }
+    let all: Vec<usize> = (0..found.columns.len()).collect();
+    let mut reader = source.reader().await?;
+    let batches =
+        tokio::task::block_in_place(|| reader.read_first(&TableRead::new(&found, &all), rows))?;
+    let rows = concat_batches(&found.arrow_schema(), &batches);
+    Ok(Sample {
+        rows: rows.map_err(|cause| Error::Worker(cause.to_string()))?,
+        key: found.key_names().into_iter().map(str::to_owned).collect(),
     })
 }
 

@@ -49,6 +49,7 @@ pub use control::{
     Stop, abort, add_table, approve, pause, remove_table, resume, resync, rollback, run,
 };
 pub use error::{Error, ErrorClass};
+pub use inspect::Sample;
 pub use status::{history, status};
 
 use crate::pipe::template::TemplateTable;
@@ -80,6 +81,12 @@ pub async fn preview(pipe: &Pipe, table: &TableName, rows: usize) -> Result<Prev
     let preview = inspect::preview(&session, table, rows).await;
     session.close().await?;
     preview
+}
+
+/// Some rows of a table of a pipe's source, with all of its columns, as a plugin would be shown them; the pipe needn't have the table. Nothing but the
+/// source is asked.
+pub async fn sample(pipe: &Pipe, table: &TableName, rows: usize) -> Result<Sample, Error> {
+    inspect::sample(pipe, table, rows).await
 }
 
 /// The tables of a source, for a new pipe file; of these databases, or of all if there are none.

@@ -16,7 +16,6 @@
 
 mod apply;
 mod binding;
-pub mod build;
 mod cache;
 mod chain;
 mod compile;
@@ -56,7 +55,7 @@ pub use usage::Usage;
 pub use wasi::{Grants, Origin};
 
 /// This user's folder for what can be made again: `$XDG_CACHE_HOME/tidemill`, or `~/.cache/tidemill`.
-fn user_cache_dir() -> Option<PathBuf> {
+pub(crate) fn user_cache_dir() -> Option<PathBuf> {
     let given = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .filter(|dir| dir.is_absolute());

@@ -109,7 +109,10 @@ fn bytes<T: ByteArrayType<Offset = i32>>(array: &GenericByteArray<T>) -> ColumnD
     let mut values = vec![b'-'; ROWS_BEFORE];
     values.extend_from_slice(array.value_data());
     let before = (0..ROWS_BEFORE as i32).collect::<Vec<_>>();
-    let offsets = array.offsets().iter().map(|offset| offset + ROWS_BEFORE as i32);
+    let offsets = array
+        .offsets()
+        .iter()
+        .map(|offset| offset + ROWS_BEFORE as i32);
     let offsets: Vec<i32> = before.into_iter().chain(offsets).collect();
     let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
     let nulls = array.nulls().map(shifted_nulls);

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use serde_json::json;
 
-use crate::cli::arguments::ShipCommand;
+use super::arguments::ShipCommand;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::printer::Printer;
 use crate::digest::Digest;

@@ -1,0 +1,103 @@
+//! Rows in files, as the contract's types: JSON lines, CSV, Parquet and Arrow IPC, by the file's name.
+//!
+//! Parquet and Arrow files have types of their own; for the text formats they are given (see [`types`]) or guessed. What is written is read again as the
+//! same values, of every type: decimals, dates, times and moments are texts, bytes are hexadecimal, numbers that JSON doesn't have are texts.
+
+mod columnar;
+mod csv;
+mod json;
+mod types;
+
+use std::path::{Path, PathBuf};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+pub use json::{lines, row_line};
+pub use types::{columns, field_text, type_text};
+
+/// What is wrong with a file of rows.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}`{}: {reason}", .path.display(), .line.map(|line| format!(", line {line}")).unwrap_or_default())]
+pub struct RowsError {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, counted from 1, where it is known.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl RowsError {
+    fn new(path: &Path, line: Option<usize>, reason: impl ToString) -> Self {
+        Self {
+            path: path.to_owned(),
+            line,
+            reason: reason.to_string(),
+        }
+    }
+}
+
+/// A file's format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Json,
+    Csv,
+    Parquet,
+    Arrow,
+}
+
+impl Format {
+    fn of(path: &Path) -> Result<Self, RowsError> {
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        match extension.to_ascii_lowercase().as_str() {
+            "jsonl" | "ndjson" | "json" => Ok(Self::Json),
+            "csv" => Ok(Self::Csv),
+            "parquet" => Ok(Self::Parquet),
+            "arrow" | "arrows" | "ipc" | "feather" => Ok(Self::Arrow),
+            _ => Err(RowsError::new(
+                path,
+                None,
+                "rows are read from and written to .jsonl, .csv, .parquet and .arrow files",
+            )),
+        }
+    }
+}
+
+/// Reads a file. `columns`: its columns' names and types; without them a text file's types are guessed (64-bit numbers, text, booleans), and every column
+/// may be NULL.
+pub fn read(path: &Path, columns: Option<&SchemaRef>) -> Result<RecordBatch, RowsError> {
+    let failed = |cause: String| RowsError::new(path, None, cause);
+    match Format::of(path)? {
+        Format::Json => json::read(path, columns),
+        Format::Csv => csv::read(path, columns),
+        Format::Parquet => {
+            columnar::read_parquet(path).and_then(|batch| columnar::as_contract(&batch, columns))
+        }
+        .map_err(failed),
+        Format::Arrow => {
+            { columnar::read_arrow(path).and_then(|batch| columnar::as_contract(&batch, columns)) }
+                .map_err(failed)
+        }
+    }
+}
+
+/// Writes a file anew.
+pub fn write(path: &Path, batch: &RecordBatch) -> Result<(), RowsError> {
+    let bytes = match Format::of(path)? {
+        Format::Json => Ok(json::write(batch)),
+        Format::Csv => csv::write(batch),
+        Format::Parquet => columnar::parquet_bytes(batch),
+        Format::Arrow => columnar::arrow_bytes(batch),
+    };
+    let failed = |cause: String| RowsError::new(path, None, cause);
+    let bytes = bytes.map_err(failed)?;
+    std::fs::write(path, bytes).map_err(|cause| failed(cause.to_string()))
+}
+
+fn text_of(path: &Path) -> Result<String, RowsError> {
+    std::fs::read_to_string(path).map_err(|cause| RowsError::new(path, None, cause))
+}
+
+#[cfg(test)]
+mod tests;

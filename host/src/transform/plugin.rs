@@ -249,6 +249,7 @@ fn check_interfaces(path: &Path, component: &Component) -> Result<Vec<String>, T
             return Err(TransformError::ContractVersion {
                 path: path.to_owned(),
                 found: quote(name),
+                newer: is_newer(name),
             });
         }
         None => {
@@ -276,6 +277,20 @@ fn check_interfaces(path: &Path, component: &Component) -> Result<Vec<String>, T
         imports.push(name.to_owned());
     }
     Ok(imports)
+}
+
+/// Whether an interface of the contract (`name@1.2.3`) is of a later version than this host's.
+fn is_newer(interface: &str) -> bool {
+    let numbers = |version: &str| -> Vec<u64> {
+        version
+            .split('.')
+            .map(|number| number.parse().unwrap_or(0))
+            .collect()
+    };
+    let version = interface
+        .split_once('@')
+        .map_or("0", |(_, version)| version);
+    numbers(version) > numbers(contract::VERSION)
 }
 
 /// Checks a description; its JSON Schema, parsed and compiled.

@@ -22,7 +22,9 @@ pub(crate) fn check(field: &Field) -> Result<(), Error> {
 
 /// The texts of the columns at these places among those that are read.
 pub(crate) fn concatenate(batch: &Batch, reads: &[usize], separator: &str) -> StringArray {
-    let parts = reads.iter().map(|&read| ValueReader::new(&batch.columns[read]));
+    let parts = reads
+        .iter()
+        .map(|&read| ValueReader::new(&batch.columns[read]));
     let parts: Vec<ValueReader> = parts.collect();
     let mut text = TextBuilder::with_capacity(batch.rows, batch.rows * 16);
     for row in 0..batch.rows {

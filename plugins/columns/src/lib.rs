@@ -34,10 +34,7 @@ pub struct Config {
 #[derive(Debug, serde::Deserialize, ConfigSchema)]
 #[serde(untagged, deny_unknown_fields)]
 enum Constant {
-    Typed {
-        value: Scalar,
-        r#type: TypeName,
-    },
+    Typed { value: Scalar, r#type: TypeName },
     Plain(Scalar),
 }
 

@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use arrow_array::types::{Decimal128Type, Int8Type, Int32Type};
 use arrow_array::{
-    ArrayRef, Date32Array, Decimal128Array, Float64Array, Int32Array, StringArray, TimestampMicrosecondArray,
+    ArrayRef, Date32Array, Decimal128Array, Float64Array, Int32Array, StringArray,
+    TimestampMicrosecondArray,
 };
 use arrow_schema::TimeUnit;
 use proptest::prelude::*;
@@ -86,10 +87,7 @@ fn casts_are_exact_or_reject_the_row() {
     assert_eq!(names[0], "id: Int8");
     assert_eq!(names[3], "euros: Decimal128(12, 0)");
     assert_eq!(output.batch(2).primitive::<Int8Type>(0).value(0), 1);
-    assert_eq!(
-        output.batch(2).primitive::<Decimal128Type>(1).value(0),
-        10
-    );
+    assert_eq!(output.batch(2).primitive::<Decimal128Type>(1).value(0), 10);
     assert_eq!(
         output.rejected,
         [(1, "the value of `id` is no exact Int8".to_owned())],
@@ -126,10 +124,7 @@ fn constants_show_their_type_or_are_given_one() {
         ]
     );
     assert_eq!(output.batch(2).utf8(0).value(1), "eu");
-    assert_eq!(
-        output.batch(2).primitive::<Decimal128Type>(3).value(1),
-        1
-    );
+    assert_eq!(output.batch(2).primitive::<Decimal128Type>(3).value(1), 1);
     assert!(output.columns.iter().all(|column| column.len() == 2));
 }
 
@@ -141,7 +136,9 @@ fn parts_are_joined_without_nulls() {
     );
     assert_eq!(names.last().map(String::as_str), Some("who: Utf8"));
     let texts = |i: usize| {
-        output.batch(2).utf8(i)
+        output
+            .batch(2)
+            .utf8(i)
             .iter()
             .flatten()
             .map(str::to_owned)

@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use arrow_array::types::{Date32Type, Int32Type, TimestampMicrosecondType};
 use arrow_schema::{DataType, Field, TimeUnit};
 use tidemill_kernels::moment::DAY_US;
-use tidemill_sdk::{Batch, Binding, ColumnData, ConfigSchema, Error, Output, Table, Transform, build};
+use tidemill_sdk::{
+    Batch, Binding, ColumnData, ConfigSchema, Error, Output, Table, Transform, build,
+};
 
 use calendar::{Part, Unit};
 use zone::{Ambiguous, Zone};
@@ -63,7 +65,11 @@ struct Computed {
 
 #[derive(Debug)]
 enum Work {
-    Zone { from: Zone, to: Zone, ambiguous: Ambiguous },
+    Zone {
+        from: Zone,
+        to: Zone,
+        ambiguous: Ambiguous,
+    },
     Truncate(Unit),
     Part(Part),
 }
@@ -83,7 +89,11 @@ impl Transform for DateTime {
     fn bind(table: &Table, config: Config) -> Result<(Self, Binding), Error> {
         let mut binding = Binding::pass_all(table);
         let (mut in_place, mut behind) = (Vec::new(), Vec::new());
-        let mut names: BTreeSet<String> = table.fields.iter().map(|field| field.name().clone()).collect();
+        let mut names: BTreeSet<String> = table
+            .fields
+            .iter()
+            .map(|field| field.name().clone())
+            .collect();
         for rule in config.columns {
             let (position, into, work) = rule.bound(table)?;
             let source = &table.fields[position];
@@ -107,7 +117,9 @@ impl Transform for DateTime {
                 in_place.push((position, computed));
             } else {
                 if !names.insert(name.clone()) {
-                    return Err(Error::Config(format!("two columns would be named `{name}`")));
+                    return Err(Error::Config(format!(
+                        "two columns would be named `{name}`"
+                    )));
                 }
                 binding.compute(field);
                 behind.push(computed);
@@ -116,7 +128,12 @@ impl Transform for DateTime {
         // The host expects computed columns in the order of the output.
         in_place.sort_by_key(|(position, _)| *position);
         let in_place = in_place.into_iter().map(|(_, computed)| computed);
-        Ok((Self { computed: in_place.chain(behind).collect() }, binding))
+        Ok((
+            Self {
+                computed: in_place.chain(behind).collect(),
+            },
+            binding,
+        ))
     }
 
     fn process(&mut self, batch: &Batch) -> Result<Output, Error> {
@@ -134,22 +151,42 @@ impl Rule {
     /// The column's position, the new column's name if it is a new one, and what is done.
     fn bound(self, table: &Table) -> Result<(usize, Option<String>, Work), Error> {
         match self {
-            Self::Zone { column, from, to, into, ambiguous } => {
+            Self::Zone {
+                column,
+                from,
+                to,
+                into,
+                ambiguous,
+            } => {
                 let (position, data_type) = moment(table, &column)?;
                 let from = match (data_type, from) {
                     (DataType::Timestamp(_, Some(_)), None) => Zone::Utc,
                     (DataType::Timestamp(_, None), Some(from)) => Zone::new(&from)?,
                     (DataType::Timestamp(_, Some(_)), Some(_)) => {
-                        return Err(Error::Config(format!("`{column}` has instants: they need no `from`")));
+                        return Err(Error::Config(format!(
+                            "`{column}` has instants: they need no `from`"
+                        )));
                     }
                     (DataType::Timestamp(_, None), None) => {
                         return Err(Error::Config(format!(
                             "`{column}` has times without a zone: say which one they are of, `from = \"Europe/Berlin\"`"
                         )));
                     }
-                    _ => return Err(Error::Schema(format!("`{column}` has dates, which are of no zone"))),
+                    _ => {
+                        return Err(Error::Schema(format!(
+                            "`{column}` has dates, which are of no zone"
+                        )));
+                    }
                 };
-                Ok((position, into, Work::Zone { from, to: Zone::new(&to)?, ambiguous }))
+                Ok((
+                    position,
+                    into,
+                    Work::Zone {
+                        from,
+                        to: Zone::new(&to)?,
+                        ambiguous,
+                    },
+                ))
             }
             Self::Truncate { column, unit, into } => {
                 let (position, _) = moment(table, &column)?;
@@ -191,7 +228,11 @@ impl Computed {
     fn apply(&self, batch: &Batch, rejected: &mut Vec<(u32, String)>) -> ColumnData {
         let data = &batch.columns[self.read];
         let moments: Vec<i64> = match data.data_type() {
-            DataType::Date32 => data.values::<i32>().iter().map(|&days| i64::from(days).saturating_mul(DAY_US)).collect(),
+            DataType::Date32 => data
+                .values::<i32>()
+                .iter()
+                .map(|&days| i64::from(days).saturating_mul(DAY_US))
+                .collect(),
             _ => data.values::<i64>().to_vec(),
         };
         let nulls = data.nulls().cloned();
@@ -201,7 +242,9 @@ impl Computed {
                 build::from_parts::<Int32Type>(parts, nulls).into()
             }
             Work::Truncate(unit) if data.data_type() == &DataType::Date32 => {
-                let days = moments.into_iter().map(|us| unit.truncated(us).div_euclid(DAY_US) as i32);
+                let days = moments
+                    .into_iter()
+                    .map(|us| unit.truncated(us).div_euclid(DAY_US) as i32);
                 build::from_parts::<Date32Type>(days.collect(), nulls).into()
             }
             Work::Truncate(unit) => {
@@ -209,12 +252,18 @@ impl Computed {
                 let column = build::from_parts::<TimestampMicrosecondType>(moments, nulls);
                 ColumnData::from(column).with_data_type(self.field.data_type().clone())
             }
-            Work::Zone { from, to, ambiguous } => {
+            Work::Zone {
+                from,
+                to,
+                ambiguous,
+            } => {
                 let shown = moments.into_iter().enumerate().map(|(row, us)| {
                     if data.is_null(row) {
                         return 0;
                     }
-                    let shown = from.instant(us, *ambiguous).and_then(|instant| to.clock(instant));
+                    let shown = from
+                        .instant(us, *ambiguous)
+                        .and_then(|instant| to.clock(instant));
                     shown.unwrap_or_else(|why| {
                         rejected.push((row as u32, format!("`{}`: {why}", self.column)));
                         0

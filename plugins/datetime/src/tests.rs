@@ -8,7 +8,8 @@ use super::*;
 
 fn table() -> Table {
     let field = |name: &str, data_type, nullable| Arc::new(Field::new(name, data_type, nullable));
-    let moment = |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
+    let moment =
+        |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
     Table {
         database: "shop".to_owned(),
         name: "orders".to_owned(),
@@ -24,21 +25,34 @@ fn table() -> Table {
 
 fn bind(rules: serde_json::Value) -> Result<(DateTime, Binding), Error> {
     let config = json!({ "columns": rules });
-    DateTime::bind(&table(), serde_json::from_value(config).expect("a configuration"))
+    DateTime::bind(
+        &table(),
+        serde_json::from_value(config).expect("a configuration"),
+    )
 }
 
 /// The same moments in each column; dates of them in `day`.
 fn processed(rules: serde_json::Value, moments: &[Option<&str>]) -> Output {
     let (mut plugin, binding) = bind(rules).expect("it binds");
-    let us = || moments.iter().map(|text| text.map(|text| parse_timestamp(text).expect("a moment")));
+    let us = || {
+        moments
+            .iter()
+            .map(|text| text.map(|text| parse_timestamp(text).expect("a moment")))
+    };
     let columns = binding.reads.iter().map(|&read| match read {
-        0 => build::primitive::<Date32Type>(us().map(|us| us.map(|us| us.div_euclid(DAY_US) as i32))).into(),
+        0 => {
+            build::primitive::<Date32Type>(us().map(|us| us.map(|us| us.div_euclid(DAY_US) as i32)))
+                .into()
+        }
         _ => {
             let column = ColumnData::from(build::primitive::<TimestampMicrosecondType>(us()));
             column.with_data_type(table().fields[read].data_type().clone())
         }
     });
-    let batch = Batch { rows: moments.len(), columns: columns.collect() };
+    let batch = Batch {
+        rows: moments.len(),
+        columns: columns.collect(),
+    };
     plugin.process(&batch).expect("it works")
 }
 
@@ -55,13 +69,29 @@ fn shown(column: &ColumnData) -> Vec<String> {
 #[test]
 fn clocks_of_zones_are_shown() {
     let rule = json!([{ "method": "zone", "column": "at", "to": "Europe/Berlin" }]);
-    let output = processed(rule, &[Some("2026-01-31 12:00:00.5"), Some("2026-07-31 23:30:00"), None, Some("1890-01-01 00:00:00")]);
+    let output = processed(
+        rule,
+        &[
+            Some("2026-01-31 12:00:00.5"),
+            Some("2026-07-31 23:30:00"),
+            None,
+            Some("1890-01-01 00:00:00"),
+        ],
+    );
     // Before 1893 Berlin had its own mean time.
     assert_eq!(
         shown(&output.columns[0]),
-        ["2026-01-31 13:00:00.500", "2026-08-01 01:30:00", "NULL", "1890-01-01 00:53:28"]
+        [
+            "2026-01-31 13:00:00.500",
+            "2026-08-01 01:30:00",
+            "NULL",
+            "1890-01-01 00:53:28"
+        ]
     );
-    assert_eq!(output.columns[0].data_type(), &DataType::Timestamp(TimeUnit::Microsecond, None));
+    assert_eq!(
+        output.columns[0].data_type(),
+        &DataType::Timestamp(TimeUnit::Microsecond, None)
+    );
     let rule = json!([{ "method": "zone", "column": "local", "from": "America/New_York", "to": "Asia/Tokyo", "into": "tokyo" }]);
     let output = processed(rule, &[Some("2026-01-31 12:00:00")]);
     assert_eq!(shown(&output.columns[0]), ["2026-02-01 02:00:00"]);
@@ -69,15 +99,39 @@ fn clocks_of_zones_are_shown() {
 
 #[test]
 fn a_time_that_is_shown_twice_or_never_is_decided() {
-    let times = &[Some("2026-10-25 02:30:00"), Some("2026-03-29 02:30:00"), Some("2026-06-01 00:00:00")];
+    let times = &[
+        Some("2026-10-25 02:30:00"),
+        Some("2026-03-29 02:30:00"),
+        Some("2026-06-01 00:00:00"),
+    ];
     let with = |ambiguous: &str| {
-        processed(json!([{ "method": "zone", "column": "local", "from": "Europe/Berlin", "to": "UTC", "ambiguous": ambiguous }]), times)
+        processed(
+            json!([{ "method": "zone", "column": "local", "from": "Europe/Berlin", "to": "UTC", "ambiguous": ambiguous }]),
+            times,
+        )
     };
     let rejected = with("reject").rejected;
-    assert_eq!(rejected.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(
+        rejected.iter().map(|(row, _)| *row).collect::<Vec<_>>(),
+        [0, 1]
+    );
     assert!(rejected[0].1.contains("twice, or never") && !rejected[0].1.contains("2026"));
-    assert_eq!(shown(&with("earlier").columns[0]), ["2026-10-25 00:30:00", "2026-03-29 00:30:00", "2026-05-31 22:00:00"]);
-    assert_eq!(shown(&with("later").columns[0]), ["2026-10-25 01:30:00", "2026-03-29 01:30:00", "2026-05-31 22:00:00"]);
+    assert_eq!(
+        shown(&with("earlier").columns[0]),
+        [
+            "2026-10-25 00:30:00",
+            "2026-03-29 00:30:00",
+            "2026-05-31 22:00:00"
+        ]
+    );
+    assert_eq!(
+        shown(&with("later").columns[0]),
+        [
+            "2026-10-25 01:30:00",
+            "2026-03-29 01:30:00",
+            "2026-05-31 22:00:00"
+        ]
+    );
 }
 
 #[test]
@@ -118,8 +172,18 @@ fn parts_are_numbers() {
         ("second", [7, 59]),
         ("microsecond", [9, 999_999]),
     ] {
-        let output = processed(json!([{ "method": "part", "column": "local", "part": part, "into": "n" }]), &[Some("2027-01-03 13:05:07.000009"), Some("1969-12-31 23:59:59.999999")]);
-        assert_eq!(output.columns[0].values::<i32>().to_vec(), expected, "{part}");
+        let output = processed(
+            json!([{ "method": "part", "column": "local", "part": part, "into": "n" }]),
+            &[
+                Some("2027-01-03 13:05:07.000009"),
+                Some("1969-12-31 23:59:59.999999"),
+            ],
+        );
+        assert_eq!(
+            output.columns[0].values::<i32>().to_vec(),
+            expected,
+            "{part}"
+        );
     }
 }
 
@@ -140,13 +204,34 @@ fn columns_come_in_the_order_of_the_output() {
 #[test]
 fn what_can_not_be_meant_is_refused() {
     for (rule, reason) in [
-        (json!({ "method": "zone", "column": "at", "to": "Europe/Berlni" }), "`Europe/Berlni` is no zone"),
-        (json!({ "method": "zone", "column": "local", "to": "UTC" }), "without a zone"),
-        (json!({ "method": "zone", "column": "at", "from": "UTC", "to": "UTC" }), "need no `from`"),
-        (json!({ "method": "zone", "column": "day", "to": "UTC" }), "of no zone"),
-        (json!({ "method": "part", "column": "name", "part": "day", "into": "x" }), "neither dates nor moments"),
-        (json!({ "method": "part", "column": "at", "part": "day", "into": "name" }), "two columns would be named `name`"),
-        (json!({ "method": "truncate", "column": "day", "unit": "month" }), "is a key column"),
+        (
+            json!({ "method": "zone", "column": "at", "to": "Europe/Berlni" }),
+            "`Europe/Berlni` is no zone",
+        ),
+        (
+            json!({ "method": "zone", "column": "local", "to": "UTC" }),
+            "without a zone",
+        ),
+        (
+            json!({ "method": "zone", "column": "at", "from": "UTC", "to": "UTC" }),
+            "need no `from`",
+        ),
+        (
+            json!({ "method": "zone", "column": "day", "to": "UTC" }),
+            "of no zone",
+        ),
+        (
+            json!({ "method": "part", "column": "name", "part": "day", "into": "x" }),
+            "neither dates nor moments",
+        ),
+        (
+            json!({ "method": "part", "column": "at", "part": "day", "into": "name" }),
+            "two columns would be named `name`",
+        ),
+        (
+            json!({ "method": "truncate", "column": "day", "unit": "month" }),
+            "is a key column",
+        ),
     ] {
         let error = format!("{:?}", bind(json!([rule])).expect_err(reason));
         assert!(error.contains(reason), "{error}");

@@ -45,12 +45,16 @@ impl Zone {
 
     /// The instant at which this zone's clock shows a time; both in microseconds since 1970-01-01.
     pub(crate) fn instant(&self, us: i64, ambiguous: Ambiguous) -> Result<i64, &'static str> {
-        let Self::Other(zone) = self else { return Ok(us) };
+        let Self::Other(zone) = self else {
+            return Ok(us);
+        };
         let clock = clock(us).ok_or(OUTSIDE)?;
         let possible = zone.to_ambiguous_timestamp(clock);
         let instant = match ambiguous {
             Ambiguous::Reject if possible.is_ambiguous() => {
-                return Err("the clock of its zone shows this time twice, or never; `ambiguous` says what is meant");
+                return Err(
+                    "the clock of its zone shows this time twice, or never; `ambiguous` says what is meant",
+                );
             }
             Ambiguous::Reject | Ambiguous::Earlier => possible.earlier(),
             Ambiguous::Later => possible.later(),
@@ -60,7 +64,9 @@ impl Zone {
 
     /// What this zone's clock shows at an instant.
     pub(crate) fn clock(&self, us: i64) -> Result<i64, &'static str> {
-        let Self::Other(zone) = self else { return Ok(us) };
+        let Self::Other(zone) = self else {
+            return Ok(us);
+        };
         let instant = Timestamp::from_microsecond(us).map_err(|_| OUTSIDE)?;
         Ok(us + i64::from(zone.to_offset(instant).seconds()) * SECOND_US)
     }

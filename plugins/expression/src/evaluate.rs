@@ -56,7 +56,11 @@ pub(crate) enum Kind {
 
 impl Node {
     /// The row's value.
-    pub(crate) fn evaluate<'a>(&'a self, columns: &'a [ValueReader], row: usize) -> Result<Value<'a>, Why> {
+    pub(crate) fn evaluate<'a>(
+        &'a self,
+        columns: &'a [ValueReader],
+        row: usize,
+    ) -> Result<Value<'a>, Why> {
         let of = |node: &'a Node| node.evaluate(columns, row);
         Ok(match &self.kind {
             Kind::Column(column) => columns[*column].value(row),
@@ -108,7 +112,9 @@ impl Node {
                 _ => Value::Null,
             },
             Kind::Minus(inner) => arithmetic(Value::Integer(0), Operator::Subtract, of(inner)?)?,
-            Kind::Arithmetic(left, operator, right) => arithmetic(of(left)?, *operator, of(right)?)?,
+            Kind::Arithmetic(left, operator, right) => {
+                arithmetic(of(left)?, *operator, of(right)?)?
+            }
             Kind::Case(whens, otherwise) => {
                 for (condition, result) in whens {
                     if truth(of(condition)?) == Some(true) {
@@ -139,7 +145,8 @@ pub(crate) fn truth(value: Value<'_>) -> Option<bool> {
 
 fn cast<'a>(value: Value<'a>, to: &DataType) -> Result<Value<'a>, Why> {
     let mut buffer = String::new();
-    let converted = convert::value(value, to, &mut buffer).ok_or("a value is no exact one of the type that it is cast to")?;
+    let converted = convert::value(value, to, &mut buffer)
+        .ok_or("a value is no exact one of the type that it is cast to")?;
     // What was written into the buffer outlives it; what passed through stays where it is.
     Ok(match converted {
         Value::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
@@ -157,20 +164,29 @@ fn cast<'a>(value: Value<'a>, to: &DataType) -> Result<Value<'a>, Why> {
 }
 
 /// Whether the comparison holds; none where a side is NULL. The types were found comparable.
-pub(crate) fn compared(comparison: Comparison, left: &Value<'_>, right: &Value<'_>) -> Result<Option<bool>, Why> {
+pub(crate) fn compared(
+    comparison: Comparison,
+    left: &Value<'_>,
+    right: &Value<'_>,
+) -> Result<Option<bool>, Why> {
     use tidemill_kernels::compare::double_key;
     use tidemill_kernels::moment::DAY_US;
     Ok(Some(match (left, right) {
         (Value::Null, _) | (_, Value::Null) => return Ok(None),
-        (Value::Text(left), Value::Text(right)) => comparison.holds(left.as_bytes(), right.as_bytes()),
+        (Value::Text(left), Value::Text(right)) => {
+            comparison.holds(left.as_bytes(), right.as_bytes())
+        }
         (Value::Bytes(left), Value::Bytes(right)) => comparison.holds(left, right),
         (Value::Boolean(left), Value::Boolean(right)) => comparison.holds(left, right),
         (Value::Date(left), Value::Date(right)) => comparison.holds(left, right),
-        (Value::Time(left), Value::Time(right)) | (Value::Timestamp(left), Value::Timestamp(right)) => {
-            comparison.holds(left, right)
+        (Value::Time(left), Value::Time(right))
+        | (Value::Timestamp(left), Value::Timestamp(right)) => comparison.holds(left, right),
+        (Value::Date(days), Value::Timestamp(us)) => {
+            comparison.holds(i64::from(*days) * DAY_US, *us)
         }
-        (Value::Date(days), Value::Timestamp(us)) => comparison.holds(i64::from(*days) * DAY_US, *us),
-        (Value::Timestamp(us), Value::Date(days)) => comparison.holds(*us, i64::from(*days) * DAY_US),
+        (Value::Timestamp(us), Value::Date(days)) => {
+            comparison.holds(*us, i64::from(*days) * DAY_US)
+        }
         (Value::Integer(left), Value::Integer(right)) => comparison.holds(left, right),
         (Value::Float(_), _) | (_, Value::Float(_)) => {
             comparison.holds(double_key(double(left)), double_key(double(right)))
@@ -197,8 +213,14 @@ pub(crate) fn double(value: &Value<'_>) -> f64 {
 pub(crate) fn exact(value: &Value<'_>) -> Result<Decimal, Why> {
     match value {
         Value::Decimal(number) => Ok(*number),
-        Value::Integer(number) => Ok(Decimal { unscaled: i256::from_i128(*number), scale: 0 }),
-        Value::Boolean(truth) => Ok(Decimal { unscaled: i256::from_i128(i128::from(*truth)), scale: 0 }),
+        Value::Integer(number) => Ok(Decimal {
+            unscaled: i256::from_i128(*number),
+            scale: 0,
+        }),
+        Value::Boolean(truth) => Ok(Decimal {
+            unscaled: i256::from_i128(i128::from(*truth)),
+            scale: 0,
+        }),
         _ => Err("it is no number"),
     }
 }
@@ -212,10 +234,16 @@ fn aligned(left: &Value<'_>, right: &Value<'_>) -> Result<(Decimal, Decimal), Wh
 }
 
 /// `left operator right`; NULL where a side is.
-pub(crate) fn arithmetic<'a>(left: Value<'a>, operator: Operator, right: Value<'a>) -> Result<Value<'a>, Why> {
+pub(crate) fn arithmetic<'a>(
+    left: Value<'a>,
+    operator: Operator,
+    right: Value<'a>,
+) -> Result<Value<'a>, Why> {
     match (&left, &right) {
         (Value::Null, _) | (_, Value::Null) => Ok(Value::Null),
-        (Value::Float(_), _) | (_, Value::Float(_)) => floats(double(&left), operator, double(&right)),
+        (Value::Float(_), _) | (_, Value::Float(_)) => {
+            floats(double(&left), operator, double(&right))
+        }
         (Value::Integer(left), Value::Integer(right)) if operator != Operator::Divide => {
             integers(*left, operator, *right)
         }
@@ -261,7 +289,10 @@ fn decimals<'a>(left: &Value<'_>, operator: Operator, right: &Value<'_>) -> Resu
     };
     let (one, other) = (exact(left)?, exact(right)?);
     match operator {
-        Operator::Multiply => made(one.unscaled.checked_mul(other.unscaled), one.scale + other.scale),
+        Operator::Multiply => made(
+            one.unscaled.checked_mul(other.unscaled),
+            one.scale + other.scale,
+        ),
         Operator::Divide => divided(one, other),
         _ => {
             let (one, other) = aligned(left, right)?;
@@ -285,7 +316,9 @@ fn divided<'a>(left: Decimal, right: Decimal) -> Result<Value<'a>, Why> {
     let scale = left.scale + DIVISION_DIGITS;
     // left / 10^s1 / (right / 10^s2), times 10^scale.
     let power = i256::from_i128(10).checked_pow((DIVISION_DIGITS + right.scale) as u32);
-    let dividend = power.and_then(|power| left.unscaled.checked_mul(power)).ok_or(OVERFLOW)?;
+    let dividend = power
+        .and_then(|power| left.unscaled.checked_mul(power))
+        .ok_or(OVERFLOW)?;
     let unscaled = rounded_quotient(dividend, right.unscaled).ok_or(OVERFLOW)?;
     Ok(Value::Decimal(Decimal { unscaled, scale }))
 }

@@ -9,7 +9,9 @@ use tidemill_kernels::convert::write_text;
 use tidemill_kernels::sql::Operator;
 use tidemill_sdk::{Decimal, Value};
 
-use crate::evaluate::{BY_ZERO, Node, OVERFLOW, Why, arithmetic, compared, exact, rounded_quotient};
+use crate::evaluate::{
+    BY_ZERO, Node, OVERFLOW, Why, arithmetic, compared, exact, rounded_quotient,
+};
 
 /// A function.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -216,7 +218,8 @@ impl Function {
 
 /// So many characters from this one on.
 fn part<'a>(text: &str, from: i128, length: i128) -> Value<'a> {
-    let bounded = |number: i128| usize::try_from(number.clamp(0, i128::from(u32::MAX))).unwrap_or(usize::MAX);
+    let bounded =
+        |number: i128| usize::try_from(number.clamp(0, i128::from(u32::MAX))).unwrap_or(usize::MAX);
     let characters = text.chars().skip(bounded(from)).take(bounded(length));
     characters.collect::<String>().into()
 }
@@ -286,7 +289,10 @@ fn whole_quotient<'a>(left: &Value<'_>, right: &Value<'_>) -> Result<Value<'a>, 
     if right.unscaled == i256::ZERO {
         return Err(BY_ZERO);
     }
-    let quotient = left.unscaled.checked_div(right.unscaled).and_then(i256::to_i128);
+    let quotient = left
+        .unscaled
+        .checked_div(right.unscaled)
+        .and_then(i256::to_i128);
     quotient.map(Value::Integer).ok_or(OVERFLOW)
 }
 
@@ -297,7 +303,11 @@ fn rounded(value: Value<'_>, digits: i128) -> Result<Value<'_>, Why> {
         Value::Float(number) => {
             let power = 10_f64.powi(i32::from(digits));
             let rounded = (number * power).round() / power;
-            return Ok(Value::Float(if rounded.is_finite() { rounded } else { number }));
+            return Ok(Value::Float(if rounded.is_finite() {
+                rounded
+            } else {
+                number
+            }));
         }
         other => (exact(&other)?, other),
     };
@@ -305,7 +315,8 @@ fn rounded(value: Value<'_>, digits: i128) -> Result<Value<'_>, Why> {
     if digits >= decimal.scale {
         return Ok(value);
     }
-    let power = i256::from_i128(10).checked_pow((i32::from(decimal.scale) - i32::from(digits)) as u32);
+    let power =
+        i256::from_i128(10).checked_pow((i32::from(decimal.scale) - i32::from(digits)) as u32);
     let unscaled = match power {
         // Beyond all digits.
         None => i256::ZERO,
@@ -316,13 +327,20 @@ fn rounded(value: Value<'_>, digits: i128) -> Result<Value<'_>, Why> {
     };
     match value {
         Value::Integer(_) => unscaled.to_i128().map(Value::Integer).ok_or(OVERFLOW),
-        _ => Ok(Value::Decimal(Decimal { unscaled, scale: decimal.scale })),
+        _ => Ok(Value::Decimal(Decimal {
+            unscaled,
+            scale: decimal.scale,
+        })),
     }
 }
 
 fn whole(value: Value<'_>, up: bool) -> Result<Value<'_>, Why> {
     if let Value::Float(number) = value {
-        return Ok(Value::Float(if up { number.ceil() } else { number.floor() }));
+        return Ok(Value::Float(if up {
+            number.ceil()
+        } else {
+            number.floor()
+        }));
     }
     let decimal = exact(&value)?;
     let Some(power) = i256::from_i128(10).checked_pow(decimal.scale.max(0) as u32) else {
@@ -335,5 +353,8 @@ fn whole(value: Value<'_>, up: bool) -> Result<Value<'_>, Why> {
         (false, _, true) => quotient.checked_sub(i256::ONE),
         _ => Some(quotient),
     };
-    quotient.and_then(i256::to_i128).map(Value::Integer).ok_or(OVERFLOW)
+    quotient
+        .and_then(i256::to_i128)
+        .map(Value::Integer)
+        .ok_or(OVERFLOW)
 }

@@ -65,7 +65,9 @@ impl Transform for Expression {
         for (name, computation) in config.columns {
             let (text, wanted) = match &computation {
                 Computation::Plain(text) => (text, None),
-                Computation::Typed { expression, r#type } => (expression, Some(r#type.data_type()?)),
+                Computation::Typed { expression, r#type } => {
+                    (expression, Some(r#type.data_type()?))
+                }
             };
             let node = Typing::node(&name, text, table, &mut binding)?;
             let own = node.data_type.clone();
@@ -87,7 +89,12 @@ impl Transform for Expression {
             // What replaces a key column, or another one that is never NULL, isn't NULL either.
             let nullable = position.is_none_or(|position| table.fields[position].is_nullable());
             let field = Field::new(&name, data_type.clone(), nullable);
-            let computed = Computed { name, data_type, nullable, node };
+            let computed = Computed {
+                name,
+                data_type,
+                nullable,
+                node,
+            };
             match position {
                 Some(position) => {
                     binding.compute_in_place(position, field);
@@ -102,7 +109,12 @@ impl Transform for Expression {
         // The host expects computed columns in the order of the output.
         in_place.sort_by_key(|(position, _)| *position);
         let in_place = in_place.into_iter().map(|(_, computed)| computed);
-        Ok((Self { computed: in_place.chain(behind).collect() }, binding))
+        Ok((
+            Self {
+                computed: in_place.chain(behind).collect(),
+            },
+            binding,
+        ))
     }
 
     fn process(&mut self, batch: &Batch) -> Result<Output, Error> {
@@ -114,7 +126,9 @@ impl Transform for Expression {
             for row in 0..batch.rows {
                 if let Err(why) = computed.push(&columns, row, &mut buffer, &mut builder) {
                     builder.push_nothing();
-                    output.rejected.push((row as u32, format!("`{}`: {why}", computed.name)));
+                    output
+                        .rejected
+                        .push((row as u32, format!("`{}`: {why}", computed.name)));
                 }
             }
             output.columns.push(builder.finish());

@@ -33,14 +33,23 @@ impl Typing<'_> {
         table: &Table,
         binding: &mut Binding,
     ) -> Result<Node, Error> {
-        let expression = parse(text)
-            .map_err(|cause| Error::Config(format!("`{name}`: its expression can't be read: {cause}")))?;
-        let mut typing = Typing { name, text, table, binding };
+        let expression = parse(text).map_err(|cause| {
+            Error::Config(format!("`{name}`: its expression can't be read: {cause}"))
+        })?;
+        let mut typing = Typing {
+            name,
+            text,
+            table,
+            binding,
+        };
         typing.typed(&expression)
     }
 
     fn typed(&mut self, expression: &Expr) -> Result<Node, Error> {
-        let boolean = |kind| Node { kind, data_type: Some(DataType::Boolean) };
+        let boolean = |kind| Node {
+            kind,
+            data_type: Some(DataType::Boolean),
+        };
         Ok(match &expression.kind {
             sql::Kind::Column(name) => {
                 let position = self.table.position(name)?;
@@ -60,11 +69,16 @@ impl Typing<'_> {
             sql::Kind::Binary(left, Operator::Compare(comparison), right) => {
                 boolean(self.comparison(left, *comparison, right)?)
             }
-            sql::Kind::Binary(left, operator, right) => self.arithmetic(expression, left, *operator, right)?,
+            sql::Kind::Binary(left, operator, right) => {
+                self.arithmetic(expression, left, *operator, right)?
+            }
             sql::Kind::Minus(inner) => {
                 let inner = self.number(inner)?;
                 let data_type = inner.data_type.clone().map(widened);
-                Node { kind: Kind::Minus(Box::new(inner)), data_type }
+                Node {
+                    kind: Kind::Minus(Box::new(inner)),
+                    data_type,
+                }
             }
             sql::Kind::IsNull(inner) => boolean(Kind::IsNull(Box::new(self.typed(inner)?))),
             sql::Kind::In(inner, items) => {
@@ -88,12 +102,18 @@ impl Typing<'_> {
                     (sql::Kind::Literal(Literal::Text(pattern)), Some(DataType::Utf8) | None) => {
                         boolean(Kind::Like(Box::new(inner), Like::new(pattern)))
                     }
-                    _ => return Err(self.wrong(expression, "`like` takes a text, and a pattern in quotes")),
+                    _ => {
+                        return Err(
+                            self.wrong(expression, "`like` takes a text, and a pattern in quotes")
+                        );
+                    }
                 }
             }
-            sql::Kind::Case { operand, whens, otherwise } => {
-                self.case(expression, operand.as_deref(), whens, otherwise.as_deref())?
-            }
+            sql::Kind::Case {
+                operand,
+                whens,
+                otherwise,
+            } => self.case(expression, operand.as_deref(), whens, otherwise.as_deref())?,
             sql::Kind::Call(name, arguments) => self.call(expression, name, arguments)?,
             sql::Kind::Cast(inner, name) => {
                 let inner = self.typed(inner)?;
@@ -103,7 +123,10 @@ impl Typing<'_> {
                 {
                     return Err(self.wrong(expression, &format!("{from} has no cast to {to}")));
                 }
-                Node { kind: Kind::Cast(Box::new(inner), to.clone()), data_type: Some(to) }
+                Node {
+                    kind: Kind::Cast(Box::new(inner), to.clone()),
+                    data_type: Some(to),
+                }
             }
         })
     }
@@ -112,12 +135,18 @@ impl Typing<'_> {
         let unreadable = |what: &str| self.wrong(expression, &format!("it is no {what}"));
         let microsecond = TimeUnit::Microsecond;
         let (kind, data_type) = match literal {
-            Literal::Null => return Ok(Node { kind: Kind::Null, data_type: None }),
+            Literal::Null => {
+                return Ok(Node {
+                    kind: Kind::Null,
+                    data_type: None,
+                });
+            }
             Literal::Boolean(truth) => (Kind::Boolean(*truth), DataType::Boolean),
             Literal::Text(text) => (Kind::Text(text.clone()), DataType::Utf8),
             Literal::Bytes(bytes) => (Kind::Bytes(bytes.clone()), DataType::Binary),
             Literal::Moment("date", text) => {
-                let days = moment::parse_date(text).ok_or_else(|| unreadable("date, 'YYYY-MM-DD'"))?;
+                let days =
+                    moment::parse_date(text).ok_or_else(|| unreadable("date, 'YYYY-MM-DD'"))?;
                 (Kind::Date(days), DataType::Date32)
             }
             Literal::Moment("time", text) => {
@@ -125,31 +154,48 @@ impl Typing<'_> {
                 (Kind::Time(us), DataType::Time64(microsecond))
             }
             Literal::Moment(_, text) => {
-                let us = moment::parse_timestamp(text).ok_or_else(|| unreadable("moment, 'YYYY-MM-DD HH:MM:SS'"))?;
+                let us = moment::parse_timestamp(text)
+                    .ok_or_else(|| unreadable("moment, 'YYYY-MM-DD HH:MM:SS'"))?;
                 (Kind::Timestamp(us), DataType::Timestamp(microsecond, None))
             }
             Literal::Number(digits) if digits.contains(['e', 'E']) => {
-                let number = digits.parse().ok().filter(|number: &f64| number.is_finite());
-                (Kind::Float(number.ok_or_else(|| unreadable("number"))?), DataType::Float64)
+                let number = digits
+                    .parse()
+                    .ok()
+                    .filter(|number: &f64| number.is_finite());
+                (
+                    Kind::Float(number.ok_or_else(|| unreadable("number"))?),
+                    DataType::Float64,
+                )
             }
             Literal::Number(digits) => {
-                let scale = digits.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+                let scale = digits
+                    .split_once('.')
+                    .map_or(0, |(_, fraction)| fraction.len());
                 let scale = i8::try_from(scale).ok().filter(|scale| *scale <= MAX_SCALE);
                 let exact = |scale| tidemill_kernels::decimal::exact(digits, MAX_DIGITS, scale);
                 let (scale, unscaled) = scale
                     .and_then(|scale| Some((scale, exact(scale)?)))
-                    .ok_or_else(|| self.wrong(expression, "it has more digits than a number can have"))?;
+                    .ok_or_else(|| {
+                        self.wrong(expression, "it has more digits than a number can have")
+                    })?;
                 number(unscaled, scale)
             }
         };
-        Ok(Node { kind, data_type: Some(data_type) })
+        Ok(Node {
+            kind,
+            data_type: Some(data_type),
+        })
     }
 
     fn condition(&mut self, expression: &Expr) -> Result<Box<Node>, Error> {
         let node = self.typed(expression)?;
         match &node.data_type {
             Some(data_type) if *data_type != DataType::Boolean && !data_type.is_numeric() => {
-                Err(self.wrong(expression, &format!("it has the type {data_type}, and is no condition")))
+                Err(self.wrong(
+                    expression,
+                    &format!("it has the type {data_type}, and is no condition"),
+                ))
             }
             _ => Ok(Box::new(node)),
         }
@@ -159,15 +205,26 @@ impl Typing<'_> {
         let node = self.typed(expression)?;
         match &node.data_type {
             Some(data_type) if *data_type != DataType::Boolean && !data_type.is_numeric() => {
-                Err(self.wrong(expression, &format!("it has the type {data_type}, and is no number")))
+                Err(self.wrong(
+                    expression,
+                    &format!("it has the type {data_type}, and is no number"),
+                ))
             }
             _ => Ok(node),
         }
     }
 
-    fn comparison(&mut self, left: &Expr, comparison: Comparison, right: &Expr) -> Result<Kind, Error> {
+    fn comparison(
+        &mut self,
+        left: &Expr,
+        comparison: Comparison,
+        right: &Expr,
+    ) -> Result<Kind, Error> {
         let (mut one, mut other) = (self.typed(left)?, self.typed(right)?);
-        let both = Expr { kind: sql::Kind::Literal(Literal::Null), span: left.span.start.min(right.span.start)..left.span.end.max(right.span.end) };
+        let both = Expr {
+            kind: sql::Kind::Literal(Literal::Null),
+            span: left.span.start.min(right.span.start)..left.span.end.max(right.span.end),
+        };
         self.comparable(&both, &mut one, &mut other)?;
         Ok(Kind::Compare(Box::new(one), comparison, Box::new(other)))
     }
@@ -179,18 +236,27 @@ impl Typing<'_> {
             let Some(other) = other else { continue };
             if let (Kind::Text(given), true) = (&text.kind, other.is_temporal()) {
                 let kind = match &other {
-                    DataType::Date32 => moment::parse_date(given).map(Kind::Date).or(moment::parse_timestamp(given).map(Kind::Timestamp)),
+                    DataType::Date32 => moment::parse_date(given)
+                        .map(Kind::Date)
+                        .or(moment::parse_timestamp(given).map(Kind::Timestamp)),
                     DataType::Time64(_) => moment::parse_time(given).map(Kind::Time),
                     _ => moment::parse_timestamp(given).map(Kind::Timestamp),
                 };
-                text.kind = kind.ok_or_else(|| self.wrong(whole, &format!("'{given}' is no {other}")))?;
+                text.kind =
+                    kind.ok_or_else(|| self.wrong(whole, &format!("'{given}' is no {other}")))?;
                 text.data_type = Some(other);
             }
         }
-        let (Some(one), Some(other)) = (&left.data_type, &right.data_type) else { return Ok(()) };
-        let numbers = |data_type: &DataType| data_type.is_numeric() || *data_type == DataType::Boolean;
-        let days = |data_type: &DataType| matches!(data_type, DataType::Date32 | DataType::Timestamp(..));
-        let bytes = |data_type: &DataType| matches!(data_type, DataType::Binary | DataType::FixedSizeBinary(_));
+        let (Some(one), Some(other)) = (&left.data_type, &right.data_type) else {
+            return Ok(());
+        };
+        let numbers =
+            |data_type: &DataType| data_type.is_numeric() || *data_type == DataType::Boolean;
+        let days =
+            |data_type: &DataType| matches!(data_type, DataType::Date32 | DataType::Timestamp(..));
+        let bytes = |data_type: &DataType| {
+            matches!(data_type, DataType::Binary | DataType::FixedSizeBinary(_))
+        };
         let fits = numbers(one) && numbers(other)
             || days(one) && days(other)
             || bytes(one) && bytes(other)
@@ -201,11 +267,19 @@ impl Typing<'_> {
         }
     }
 
-    fn arithmetic(&mut self, whole: &Expr, left: &Expr, operator: Operator, right: &Expr) -> Result<Node, Error> {
+    fn arithmetic(
+        &mut self,
+        whole: &Expr,
+        left: &Expr,
+        operator: Operator,
+        right: &Expr,
+    ) -> Result<Node, Error> {
         let (left, right) = (self.number(left)?, self.number(right)?);
         let data_type = match (&left.data_type, &right.data_type) {
             (None, _) | (_, None) => None,
-            (Some(one), Some(other)) if one.is_floating() || other.is_floating() => Some(DataType::Float64),
+            (Some(one), Some(other)) if one.is_floating() || other.is_floating() => {
+                Some(DataType::Float64)
+            }
             (Some(one), Some(other)) => {
                 let whole_numbers = is_whole(one) && is_whole(other);
                 let (one, other) = (scale(one), scale(other));
@@ -242,14 +316,23 @@ impl Typing<'_> {
             };
             typed.push((condition, self.typed(result)?));
         }
-        let otherwise = otherwise.map(|otherwise| self.typed(otherwise)).transpose()?;
+        let otherwise = otherwise
+            .map(|otherwise| self.typed(otherwise))
+            .transpose()?;
         let results = typed.iter().map(|(_, result)| result).chain(&otherwise);
         let data_type = self.common(whole, results)?;
-        Ok(Node { kind: Kind::Case(typed, otherwise.map(Box::new)), data_type })
+        Ok(Node {
+            kind: Kind::Case(typed, otherwise.map(Box::new)),
+            data_type,
+        })
     }
 
     /// The type that several values have together.
-    fn common<'n>(&self, whole: &Expr, nodes: impl Iterator<Item = &'n Node>) -> Result<Option<DataType>, Error> {
+    fn common<'n>(
+        &self,
+        whole: &Expr,
+        nodes: impl Iterator<Item = &'n Node>,
+    ) -> Result<Option<DataType>, Error> {
         let mut common: Option<DataType> = None;
         for data_type in nodes.filter_map(|node| node.data_type.as_ref()) {
             common = Some(match common {
@@ -265,7 +348,10 @@ impl Typing<'_> {
                     }
                 }
                 Some(known) => {
-                    return Err(self.wrong(whole, &format!("{known} and {data_type} are of no common type: use `cast`")));
+                    return Err(self.wrong(
+                        whole,
+                        &format!("{known} and {data_type} are of no common type: use `cast`"),
+                    ));
                 }
             });
         }
@@ -277,19 +363,32 @@ impl Typing<'_> {
             return self.case(whole, None, &[(condition.clone(), yes.clone())], Some(no));
         }
         let (function, takes, count) = Function::named(name).ok_or_else(|| {
-            self.wrong(whole, &format!("there is no function `{name}`; there are {}", Function::NAMES))
+            self.wrong(
+                whole,
+                &format!(
+                    "there is no function `{name}`; there are {}",
+                    Function::NAMES
+                ),
+            )
         })?;
         if !count.contains(&arguments.len()) {
-            return Err(self.wrong(whole, &format!("`{name}` takes {} to {} values", count.start(), count.end())));
+            return Err(self.wrong(
+                whole,
+                &format!("`{name}` takes {} to {} values", count.start(), count.end()),
+            ));
         }
         let mut nodes = Vec::new();
         for (place, argument) in arguments.iter().enumerate() {
-            let wants_number = takes == Takes::Numbers || takes == Takes::TextAndNumbers && place > 0;
+            let wants_number =
+                takes == Takes::Numbers || takes == Takes::TextAndNumbers && place > 0;
             let node = match wants_number {
                 true => self.number(argument)?,
                 false => self.typed(argument)?,
             };
-            let no_text = matches!(node.data_type, Some(DataType::Binary | DataType::FixedSizeBinary(_) | DataType::List(_)));
+            let no_text = matches!(
+                node.data_type,
+                Some(DataType::Binary | DataType::FixedSizeBinary(_) | DataType::List(_))
+            );
             if no_text && takes != Takes::Alike {
                 return Err(self.wrong(argument, "it has no text"));
             }
@@ -314,13 +413,19 @@ impl Typing<'_> {
                 }
             }
         };
-        if matches!(function, Function::NullIf | Function::Least | Function::Greatest) {
+        if matches!(
+            function,
+            Function::NullIf | Function::Least | Function::Greatest
+        ) {
             for place in 1..nodes.len() {
                 let (first, rest) = nodes.split_at_mut(1);
                 self.comparable(whole, &mut first[0], &mut rest[place - 1])?;
             }
         }
-        Ok(Node { kind: Kind::Call(function, nodes), data_type })
+        Ok(Node {
+            kind: Kind::Call(function, nodes),
+            data_type,
+        })
     }
 
     fn wrong(&self, expression: &Expr, why: &str) -> Error {
@@ -361,8 +466,12 @@ fn widened(data_type: DataType) -> DataType {
 
 fn number(unscaled: i256, scale: i8) -> (Kind, DataType) {
     match (scale, unscaled.to_i128()) {
-        (0, Some(number)) if i64::try_from(number).is_ok() => (Kind::Integer(number), DataType::Int64),
-        (0, Some(number)) if u64::try_from(number).is_ok() => (Kind::Integer(number), DataType::UInt64),
+        (0, Some(number)) if i64::try_from(number).is_ok() => {
+            (Kind::Integer(number), DataType::Int64)
+        }
+        (0, Some(number)) if u64::try_from(number).is_ok() => {
+            (Kind::Integer(number), DataType::UInt64)
+        }
         (_, narrow) => {
             let fits = narrow.is_some_and(|number| number.unsigned_abs() < 10_u128.pow(38));
             let data_type = match fits {

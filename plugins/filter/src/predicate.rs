@@ -1,8 +1,8 @@
 //! A condition in the types of its columns, and its evaluation, a column at a time.
 
 use arrow_array::Array;
-use arrow_array::types::ByteArrayType;
 use arrow_array::GenericByteArray;
+use arrow_array::types::ByteArrayType;
 use arrow_buffer::{BooleanBuffer, i256};
 use arrow_schema::DataType;
 use tidemill_kernels::compare::{Comparison, Truth, double_key, test, with_column, with_value};
@@ -56,7 +56,7 @@ pub(crate) fn evaluate(predicate: &Predicate, batch: &Batch) -> Truth {
     match predicate {
         Predicate::And(left, right) => evaluate(left, batch).and(&evaluate(right, batch)),
         Predicate::Or(left, right) => evaluate(left, batch).or(&evaluate(right, batch)),
-        Predicate::Not(inside) => evaluate(inside, batch).not(),
+        Predicate::Not(inside) => evaluate(inside, batch).negated(),
         Predicate::IsNull(column) => match batch.columns[*column].nulls() {
             Some(nulls) => Truth::new(!nulls.inner(), None),
             None => Truth::constant(Some(false), batch.rows),
@@ -76,7 +76,10 @@ pub(crate) fn evaluate(predicate: &Predicate, batch: &Batch) -> Truth {
         }
         Predicate::Like(column, like) => {
             let text = batch.utf8(*column);
-            known(*column, BooleanBuffer::collect_bool(batch.rows, |row| like.matches(text.value(row))))
+            known(
+                *column,
+                BooleanBuffer::collect_bool(batch.rows, |row| like.matches(text.value(row))),
+            )
         }
         Predicate::Truth(column) => known(*column, batch.boolean(*column).values().clone()),
         Predicate::Settled(column, truth) => {
@@ -92,7 +95,9 @@ fn compare(batch: &Batch, column: usize, comparison: Comparison, value: &Scalar)
     match value {
         Scalar::Boolean(value) => {
             let values = batch.boolean(column);
-            BooleanBuffer::collect_bool(batch.rows, |row| comparison.holds(values.value(row), *value))
+            BooleanBuffer::collect_bool(batch.rows, |row| {
+                comparison.holds(values.value(row), *value)
+            })
         }
         Scalar::Int8(value) => with_value(&data.values::<i8>(), comparison, *value),
         Scalar::Int16(value) => with_value(&data.values::<i16>(), comparison, *value),
@@ -106,16 +111,20 @@ fn compare(batch: &Batch, column: usize, comparison: Comparison, value: &Scalar)
         Scalar::Decimal256(value) => with_value(&data.values::<i256>(), comparison, *value),
         // MySQL compares a FLOAT as a double.
         Scalar::Double(value) if data.data_type() == &DataType::Float32 => {
-            test(&data.values::<f32>(), |other| comparison.holds(double_key(f64::from(other)), *value))
+            test(&data.values::<f32>(), |other| {
+                comparison.holds(double_key(f64::from(other)), *value)
+            })
         }
-        Scalar::Double(value) => {
-            test(&data.values::<f64>(), |other| comparison.holds(double_key(other), *value))
-        }
+        Scalar::Double(value) => test(&data.values::<f64>(), |other| {
+            comparison.holds(double_key(other), *value)
+        }),
         Scalar::Text(value) => with_bytes(&batch.utf8(column), comparison, value.as_bytes()),
         Scalar::Bytes(value) => match data.data_type() {
             DataType::FixedSizeBinary(_) => {
                 let values = batch.fixed_binary(column);
-                BooleanBuffer::collect_bool(batch.rows, |row| comparison.holds(values.value(row), value.as_slice()))
+                BooleanBuffer::collect_bool(batch.rows, |row| {
+                    comparison.holds(values.value(row), value.as_slice())
+                })
             }
             _ => with_bytes(&batch.binary(column), comparison, value),
         },
@@ -148,7 +157,9 @@ fn columns(batch: &Batch, left: usize, comparison: Comparison, right: usize) -> 
     macro_rules! by_row {
         ($kind:ident) => {{
             let (one, other) = (batch.$kind(left), batch.$kind(right));
-            BooleanBuffer::collect_bool(batch.rows, |row| comparison.holds(one.value(row), other.value(row)))
+            BooleanBuffer::collect_bool(batch.rows, |row| {
+                comparison.holds(one.value(row), other.value(row))
+            })
         }};
     }
     match one.data_type() {
@@ -165,9 +176,11 @@ fn columns(batch: &Batch, left: usize, comparison: Comparison, right: usize) -> 
         DataType::UInt64 => same!(u64),
         DataType::Decimal128(..) => same!(i128),
         DataType::Decimal256(..) => same!(i256),
-        DataType::Float32 | DataType::Float64 => {
-            with_column(&double_keys(batch, left), comparison, &double_keys(batch, right))
-        }
+        DataType::Float32 | DataType::Float64 => with_column(
+            &double_keys(batch, left),
+            comparison,
+            &double_keys(batch, right),
+        ),
         _ => same!(i64),
     }
 }
@@ -175,7 +188,15 @@ fn columns(batch: &Batch, left: usize, comparison: Comparison, right: usize) -> 
 fn double_keys(batch: &Batch, column: usize) -> Vec<i64> {
     let data = &batch.columns[column];
     match data.data_type() {
-        DataType::Float32 => data.values::<f32>().iter().map(|&value| double_key(f64::from(value))).collect(),
-        _ => data.values::<f64>().iter().map(|&value| double_key(value)).collect(),
+        DataType::Float32 => data
+            .values::<f32>()
+            .iter()
+            .map(|&value| double_key(f64::from(value)))
+            .collect(),
+        _ => data
+            .values::<f64>()
+            .iter()
+            .map(|&value| double_key(value))
+            .collect(),
     }
 }

@@ -56,8 +56,12 @@ impl<'a> Walk<'_, '_, 'a> {
 
 fn forget(tree: &Tree, found: &mut Found<'_>) {
     tree.columns.iter().for_each(|&column| found[column] = None);
-    tree.members.iter().for_each(|(_, inner)| forget(inner, found));
-    tree.items.iter().for_each(|(_, inner)| forget(inner, found));
+    tree.members
+        .iter()
+        .for_each(|(_, inner)| forget(inner, found));
+    tree.items
+        .iter()
+        .for_each(|(_, inner)| forget(inner, found));
 }
 
 impl<'a> Visitor<'a> for Walk<'_, '_, 'a> {
@@ -69,7 +73,11 @@ impl<'a> Visitor<'a> for Walk<'_, '_, 'a> {
 
     fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<Name<'a>>()? {
-            let wanted = self.tree.members.iter().find(|(wanted, _)| *wanted == *name.0);
+            let wanted = self
+                .tree
+                .members
+                .iter()
+                .find(|(wanted, _)| *wanted == *name.0);
             match wanted {
                 Some((_, inner)) => {
                     let raw = map.next_value::<&RawValue>()?;
@@ -178,7 +186,10 @@ fn number<'v>(digits: &'v str, to: &DataType) -> Option<Value<'v>> {
         }
         DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
             let unscaled = decimal::exact(digits, *precision, *scale)?;
-            Value::Decimal(tidemill_sdk::Decimal { unscaled, scale: *scale })
+            Value::Decimal(tidemill_sdk::Decimal {
+                unscaled,
+                scale: *scale,
+            })
         }
         integer if integer.is_integer() => {
             Value::Integer(decimal::exact(digits, 38, 0)?.to_i128()?)

@@ -102,7 +102,8 @@ impl Transform for Json {
                     config.column
                 )));
             }
-            let dropped = |column: &Column| matches!(column, Column::Pass(passed, _) if *passed == position);
+            let dropped =
+                |column: &Column| matches!(column, Column::Pass(passed, _) if *passed == position);
             binding.output.retain(|column| !dropped(column));
         }
         let mut tree = Tree::default();
@@ -112,7 +113,9 @@ impl Transform for Json {
                 *field.name() == name && !(config.drop && *field.name() == config.column)
             };
             if table.fields.iter().any(stays) {
-                return Err(Error::Config(format!("two columns would be named `{name}`")));
+                return Err(Error::Config(format!(
+                    "two columns would be named `{name}`"
+                )));
             }
             let steps = path::parse(&extract.path).map_err(|why| {
                 Error::Config(format!("the path `{}` of `{name}`: {why}", extract.path))

@@ -29,18 +29,26 @@ pub(crate) fn parse(path: &str) -> Result<Vec<Step>, &'static str> {
 }
 
 fn step(rest: &str) -> Result<(Step, &str), &'static str> {
-    const FORMS: &str = "a step is `.name`, `[\"name\"]` or `[0]`; wildcards, filters and `..` are not understood";
+    const FORMS: &str =
+        "a step is `.name`, `[\"name\"]` or `[0]`; wildcards, filters and `..` are not understood";
     if let Some(rest) = rest.strip_prefix('.') {
         let end = rest.find(['.', '[']).unwrap_or(rest.len());
         let (name, after) = rest.split_at(end);
         if name.is_empty() || name == "*" {
             return Err(FORMS);
         }
-        let name = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name);
+        let name = name
+            .strip_prefix('"')
+            .and_then(|name| name.strip_suffix('"'))
+            .unwrap_or(name);
         return Ok((Step::Member(name.to_owned()), after));
     }
     let rest = rest.strip_prefix('[').ok_or(FORMS)?;
-    if let Some(quote) = rest.chars().next().filter(|first| matches!(first, '"' | '\'')) {
+    if let Some(quote) = rest
+        .chars()
+        .next()
+        .filter(|first| matches!(first, '"' | '\''))
+    {
         let (name, after) = rest[1..].split_once(quote).ok_or(FORMS)?;
         let after = after.strip_prefix(']').ok_or(FORMS)?;
         return Ok((Step::Member(name.to_owned()), after));
@@ -119,10 +127,26 @@ mod tests {
         assert_eq!(parse("$.\"x y\""), Ok(vec![member("x y")]));
         assert_eq!(
             parse("/a~1b/~0/01/1"),
-            Ok(vec![member("a/b"), member("~"), member("01"), Step::Either("1".to_owned(), 1)])
+            Ok(vec![
+                member("a/b"),
+                member("~"),
+                member("01"),
+                Step::Either("1".to_owned(), 1)
+            ])
         );
         assert_eq!(parse(""), Ok(vec![]));
-        for wrong in ["a", "$a", "$.", "$..a", "$.*", "$[*]", "$[-1]", "$[1", "$['x'", "$[?(@.a)]"] {
+        for wrong in [
+            "a",
+            "$a",
+            "$.",
+            "$..a",
+            "$.*",
+            "$[*]",
+            "$[-1]",
+            "$[1",
+            "$['x'",
+            "$[?(@.a)]",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -57,7 +57,10 @@ pub fn parse_type(name: &str) -> Option<DataType> {
 
 fn decimal_type(name: &str) -> Option<DataType> {
     let name = name.strip_prefix("decimal")?;
-    let name = name.strip_prefix("128").or(name.strip_prefix("256")).unwrap_or(name);
+    let name = name
+        .strip_prefix("128")
+        .or(name.strip_prefix("256"))
+        .unwrap_or(name);
     let inner = name.strip_prefix('(')?.strip_suffix(')')?;
     let (precision, scale) = inner.split_once(',')?;
     let (precision, scale) = (precision.trim().parse().ok()?, scale.trim().parse().ok()?);
@@ -135,7 +138,10 @@ pub fn value<'v>(value: Value<'v>, to: &DataType, buffer: &'v mut String) -> Opt
             (same || digits && narrow.is_finite()).then_some(Value::Float(f64::from(narrow)))?
         }
         (DataType::Float64, other) => Value::Float(float(&other)?),
-        (DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale), other) => {
+        (
+            DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale),
+            other,
+        ) => {
             let decimal = decimal_of(&other, *precision, *scale)?.with_scale(*scale)?;
             decimal::fits(decimal.unscaled, *precision).then_some(Value::Decimal(decimal))?
         }
@@ -150,8 +156,10 @@ fn integer(value: &Value<'_>) -> Option<i128> {
         Value::Boolean(truth) => Some(i128::from(*truth)),
         Value::Float(number) => {
             let whole = *number as i128;
-            (whole as f64 == *number && number.abs() < 1e38 && !(whole == 0 && number.is_sign_negative()))
-                .then_some(whole)
+            (whole as f64 == *number
+                && number.abs() < 1e38
+                && !(whole == 0 && number.is_sign_negative()))
+            .then_some(whole)
         }
         Value::Decimal(decimal) => decimal.with_scale(0)?.unscaled.to_i128(),
         Value::Text(text) => {
@@ -189,7 +197,9 @@ fn decimal_of(value: &Value<'_>, precision: u8, scale: i8) -> Option<Decimal> {
             scale: 0,
         }),
         // The shortest digits that mean this number: 0.1 is 0.1.
-        Value::Float(number) if number.is_finite() && !(*number == 0.0 && number.is_sign_negative()) => {
+        Value::Float(number)
+            if number.is_finite() && !(*number == 0.0 && number.is_sign_negative()) =>
+        {
             let unscaled = decimal::exact(&number.to_string(), precision, scale)?;
             Some(Decimal { unscaled, scale })
         }
@@ -202,7 +212,11 @@ fn decimal_of(value: &Value<'_>, precision: u8, scale: i8) -> Option<Decimal> {
 }
 
 fn truth(text: &str) -> Option<bool> {
-    let is = |names: &[&str]| names.iter().any(|name| text.trim().eq_ignore_ascii_case(name));
+    let is = |names: &[&str]| {
+        names
+            .iter()
+            .any(|name| text.trim().eq_ignore_ascii_case(name))
+    };
     if is(&["true", "t", "yes", "y", "on", "1"]) {
         Some(true)
     } else if is(&["false", "f", "no", "n", "off", "0"]) {
@@ -261,7 +275,11 @@ mod tests {
     fn casts_are_exact_or_none() {
         for (given, to, expected) in [
             (Value::Text("12".into()), "int32", Some(Value::Integer(12))),
-            (Value::Text(" +12 ".into()), "int32", Some(Value::Integer(12))),
+            (
+                Value::Text(" +12 ".into()),
+                "int32",
+                Some(Value::Integer(12)),
+            ),
             (Value::Text("12.0".into()), "int32", None),
             (decimal(1200, 2), "int64", Some(Value::Integer(12))),
             (decimal(1250, 2), "int64", None),
@@ -278,11 +296,19 @@ mod tests {
             (Value::Float(f64::NAN), "int64", None),
             (Value::Boolean(true), "uint8", Some(Value::Integer(1))),
             (Value::Integer(2), "boolean", None),
-            (Value::Text("Yes".into()), "boolean", Some(Value::Boolean(true))),
+            (
+                Value::Text("Yes".into()),
+                "boolean",
+                Some(Value::Boolean(true)),
+            ),
             (Value::Date(1), "timestamp", Some(Value::Timestamp(DAY_US))),
             (Value::Timestamp(DAY_US + 1), "date", None),
             (Value::Timestamp(DAY_US), "date", Some(Value::Date(1))),
-            (Value::Timestamp(1_500_000), "string", Some(Value::Text("1970-01-01T00:00:01.500".into()))),
+            (
+                Value::Timestamp(1_500_000),
+                "string",
+                Some(Value::Text("1970-01-01T00:00:01.500".into())),
+            ),
             (Value::Float(1.0), "string", Some(Value::Text("1.0".into()))),
             (Value::Bytes(b"\xff"[..].into()), "string", None),
             (Value::Null, "int8", Some(Value::Null)),
@@ -293,8 +319,17 @@ mod tests {
 
     #[test]
     fn types_have_names() {
-        assert_eq!(parse_type("decimal( 40 ,2 )"), Some(DataType::Decimal256(40, 2)));
-        for wrong in ["decimal(5, 9)", "decimal(0, 0)", "decimal(77, 1)", "number", "decimal(5)"] {
+        assert_eq!(
+            parse_type("decimal( 40 ,2 )"),
+            Some(DataType::Decimal256(40, 2))
+        );
+        for wrong in [
+            "decimal(5, 9)",
+            "decimal(0, 0)",
+            "decimal(77, 1)",
+            "number",
+            "decimal(5)",
+        ] {
             assert_eq!(parse_type(wrong), None, "{wrong}");
         }
     }

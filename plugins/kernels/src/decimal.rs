@@ -13,7 +13,11 @@ pub fn unscaled(digits: &str, scale: u32) -> Option<(i256, bool)> {
     if whole.is_empty() && fraction.is_empty() {
         return None;
     }
-    if !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
+    if !whole
+        .bytes()
+        .chain(fraction.bytes())
+        .all(|byte| byte.is_ascii_digit())
+    {
         return None;
     }
     let fraction = fraction.trim_end_matches('0');
@@ -100,7 +104,8 @@ mod tests {
 
     #[test]
     fn exact_values_are_exact_or_none() {
-        let at = |digits, precision, scale| exact(digits, precision, scale).map(|value| value.as_i128());
+        let at =
+            |digits, precision, scale| exact(digits, precision, scale).map(|value| value.as_i128());
         assert_eq!(at("1.50", 5, 2), Some(150));
         assert_eq!(at("+1.5e2", 5, 1), Some(1500));
         assert_eq!(at("1500e-2", 5, 0), Some(15));

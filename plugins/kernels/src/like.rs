@@ -97,7 +97,9 @@ fn any(parts: &[Part], text: &str) -> bool {
             (at, rest) = (at + 1, characters.as_str());
             continue;
         }
-        let Some((part, from)) = back else { return false };
+        let Some((part, from)) = back else {
+            return false;
+        };
         let mut characters = from.chars();
         if characters.next().is_none() {
             return false;
@@ -132,7 +134,11 @@ mod tests {
             ("%a_a%a", "xabaya", true),
             ("a\\", "a\\", true),
         ] {
-            assert_eq!(Like::new(pattern).matches(text), expected, "{pattern} {text}");
+            assert_eq!(
+                Like::new(pattern).matches(text),
+                expected,
+                "{pattern} {text}"
+            );
         }
     }
 
@@ -142,7 +148,9 @@ mod tests {
             ([], []) => true,
             ([Part::Many, rest @ ..], _) => (0..=text.len()).any(|skip| naive(rest, &text[skip..])),
             ([Part::One, rest @ ..], [_, text @ ..]) => naive(rest, text),
-            ([Part::Character(wanted), rest @ ..], [found, text @ ..]) => wanted == found && naive(rest, text),
+            ([Part::Character(wanted), rest @ ..], [found, text @ ..]) => {
+                wanted == found && naive(rest, text)
+            }
             _ => false,
         }
     }

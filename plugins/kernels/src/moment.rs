@@ -96,8 +96,7 @@ fn offset(zone: &str) -> Option<i64> {
     };
     let (hours, minutes) = rest.split_once(':')?;
     let (hours, minutes) = (number(hours, 2)?, number(minutes, 2)?);
-    (hours < 24 && minutes < 60)
-        .then(|| sign * i64::from(hours * 60 + minutes) * 60 * SECOND_US)
+    (hours < 24 && minutes < 60).then(|| sign * i64::from(hours * 60 + minutes) * 60 * SECOND_US)
 }
 
 /// `MM[:SS[.ffffff]]` in microseconds.
@@ -176,7 +175,17 @@ mod tests {
     fn texts_are_moments() {
         assert_eq!(parse_date("1970-01-01"), Some(0));
         assert_eq!(parse_date("2000-02-29"), Some(11_016));
-        for wrong in ["1900-02-29", "2020-13-01", "2020-00-01", "2020-01-32", "20-01-01", "2020-1-1", "2020-01-01 ", "", "+020-01-01"] {
+        for wrong in [
+            "1900-02-29",
+            "2020-13-01",
+            "2020-00-01",
+            "2020-01-32",
+            "20-01-01",
+            "2020-1-1",
+            "2020-01-01 ",
+            "",
+            "+020-01-01",
+        ] {
             assert_eq!(parse_date(wrong), None, "{wrong}");
         }
         assert_eq!(parse_time("01:02:03.5"), Some(3_723_500_000));
@@ -189,8 +198,17 @@ mod tests {
         assert_eq!(parse_timestamp("1970-01-01T00:00:01Z"), Some(SECOND_US));
         assert_eq!(parse_timestamp("1970-01-01 01:00:00+01:00"), Some(0));
         assert_eq!(parse_timestamp("1969-12-31 23:59:59.999999"), Some(-1));
-        assert_eq!(parse_timestamp("1970-01-01 00:00:00.123456000"), Some(123_456));
-        for wrong in ["1970-01-01x", "1970-01-01 24:00:00", "1970-01-01 00:00:00 UTC", "1970-01-01 00:00:00+1", "197é-01-01"] {
+        assert_eq!(
+            parse_timestamp("1970-01-01 00:00:00.123456000"),
+            Some(123_456)
+        );
+        for wrong in [
+            "1970-01-01x",
+            "1970-01-01 24:00:00",
+            "1970-01-01 00:00:00 UTC",
+            "1970-01-01 00:00:00+1",
+            "197é-01-01",
+        ] {
             assert_eq!(parse_timestamp(wrong), None, "{wrong}");
         }
     }

@@ -120,7 +120,11 @@ impl SqlError {
 
 impl fmt::Display for SqlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (line {}, column {})", self.reason, self.line, self.column)
+        write!(
+            f,
+            "{} (line {}, column {})",
+            self.reason, self.line, self.column
+        )
     }
 }
 

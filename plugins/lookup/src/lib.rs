@@ -71,7 +71,10 @@ impl Transform for Lookup {
             ))
         })?;
         let pairs: Vec<(String, String)> = match config.on {
-            On::Same(columns) => columns.into_iter().map(|column| (column.clone(), column)).collect(),
+            On::Same(columns) => columns
+                .into_iter()
+                .map(|column| (column.clone(), column))
+                .collect(),
             On::Pairs(pairs) => pairs.into_iter().collect(),
         };
         if pairs.is_empty() {
@@ -93,8 +96,14 @@ impl Transform for Lookup {
         for (column, output) in config.columns {
             let values = reference.column(name, &column)?;
             let taken = table.fields.iter().any(|field| *field.name() == output);
-            if taken || columns.iter().any(|(field, _): &(Field, _)| *field.name() == output) {
-                return Err(Error::Config(format!("two columns would be named `{output}`")));
+            if taken
+                || columns
+                    .iter()
+                    .any(|(field, _): &(Field, _)| *field.name() == output)
+            {
+                return Err(Error::Config(format!(
+                    "two columns would be named `{output}`"
+                )));
             }
             let nullable = config.missing == Missing::Null || values.null_count() > 0;
             let field = Field::new(output, values.data_type().clone(), nullable);
@@ -102,9 +111,19 @@ impl Transform for Lookup {
             columns.push((field, ValueReader::new(&values)));
         }
         let by: Vec<String> = keys.iter().map(|key| format!("`{}`", key.column)).collect();
-        let reason = format!("the reference table `{name}` has no row for its {}", by.join(", "));
+        let reason = format!(
+            "the reference table `{name}` has no row for its {}",
+            by.join(", ")
+        );
         let missing = (config.missing == Missing::Reject).then_some(reason);
-        Ok((Self { index, columns, missing }, binding))
+        Ok((
+            Self {
+                index,
+                columns,
+                missing,
+            },
+            binding,
+        ))
     }
 
     fn process(&mut self, batch: &Batch) -> Result<Output, Error> {
@@ -115,8 +134,13 @@ impl Transform for Lookup {
             .map(|row| finder.find(keys.iter().map(|key| key.value(row))))
             .collect();
         if let Some(reason) = &self.missing {
-            let missing = found.iter().enumerate().filter(|(_, found)| found.is_none());
-            output.rejected = missing.map(|(row, _)| (row as u32, reason.clone())).collect();
+            let missing = found
+                .iter()
+                .enumerate()
+                .filter(|(_, found)| found.is_none());
+            output.rejected = missing
+                .map(|(row, _)| (row as u32, reason.clone()))
+                .collect();
         }
         for (field, values) in &self.columns {
             let mut builder = ValueBuilder::new(field.data_type(), batch.rows);

@@ -44,7 +44,10 @@ impl Reference {
         for key in keys {
             let (place, data_type) = self.find(table, &key.counterpart)?;
             let float = key.data_type.is_floating() || data_type.is_floating();
-            let bytes = matches!(key.data_type, DataType::Binary | DataType::FixedSizeBinary(_) | DataType::List(_));
+            let bytes = matches!(
+                key.data_type,
+                DataType::Binary | DataType::FixedSizeBinary(_) | DataType::List(_)
+            );
             if float || bytes || !convert::can(&data_type, &key.data_type) {
                 return Err(Error::Schema(format!(
                     "`{}` has the type {}, and `{}` of the reference table `{table}` the type {data_type}: by these nothing is looked up",
@@ -58,7 +61,10 @@ impl Reference {
         let mut finder = Finder::default();
         for row in 0..self.rows.len() {
             if !finder.write(columns.iter().map(|column| column.value(row))) {
-                return Err(Error::Config(format!("row {} of the reference table `{table}` has no key", row + 1)));
+                return Err(Error::Config(format!(
+                    "row {} of the reference table `{table}` has no key",
+                    row + 1
+                )));
             }
             if let Some(first) = index.rows.insert(finder.key.clone(), row) {
                 return Err(Error::Config(format!(
@@ -74,7 +80,11 @@ impl Reference {
     fn find(&self, table: &str, name: &str) -> Result<(usize, DataType), Error> {
         let place = self.columns.iter().position(|column| column.name == name);
         let place = place.ok_or_else(|| {
-            let known: Vec<&str> = self.columns.iter().map(|column| column.name.as_str()).collect();
+            let known: Vec<&str> = self
+                .columns
+                .iter()
+                .map(|column| column.name.as_str())
+                .collect();
             Error::Config(format!(
                 "the reference table `{table}` has no column `{name}`; it has {}",
                 known.join(", ")

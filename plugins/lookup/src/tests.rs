@@ -37,11 +37,17 @@ fn bind(mut config: serde_json::Value) -> Result<(Lookup, Binding), Error> {
     if config.get("tables").is_none() {
         config["tables"] = tables();
     }
-    Lookup::bind(&table(), serde_json::from_value(config).expect("a configuration"))
+    Lookup::bind(
+        &table(),
+        serde_json::from_value(config).expect("a configuration"),
+    )
 }
 
 fn countries(texts: &[Option<&str>]) -> Batch {
-    Batch { rows: texts.len(), columns: vec![build::utf8(texts.to_vec()).into()] }
+    Batch {
+        rows: texts.len(),
+        columns: vec![build::utf8(texts.to_vec()).into()],
+    }
 }
 
 #[test]
@@ -49,10 +55,21 @@ fn rows_get_the_columns_of_their_counterparts() {
     let config = json!({ "table": "countries", "on": { "country": "code" }, "columns": { "name": "country_name", "rate": "vat" } });
     let (mut lookup, binding) = bind(config).expect("it binds");
     assert_eq!(binding.reads, [1]);
-    let output = lookup.process(&countries(&[Some("FR"), None, Some("de"), Some("XX"), Some("DE")])).expect("it looks up");
+    let output = lookup
+        .process(&countries(&[
+            Some("FR"),
+            None,
+            Some("de"),
+            Some("XX"),
+            Some("DE"),
+        ]))
+        .expect("it looks up");
     let batch = output.batch(5);
     let names = batch.utf8(0);
-    assert_eq!(names.iter().collect::<Vec<_>>(), [Some("France"), None, None, None, Some("Germany")]);
+    assert_eq!(
+        names.iter().collect::<Vec<_>>(),
+        [Some("France"), None, None, None, Some("Germany")]
+    );
     let rates: Vec<_> = batch.primitive::<Decimal128Type>(1).iter().collect();
     assert_eq!(rates, [Some(2000), None, None, None, Some(1900)]);
     assert_eq!(output.rejected, []);
@@ -62,10 +79,23 @@ fn rows_get_the_columns_of_their_counterparts() {
 fn a_row_without_a_counterpart_may_be_rejected() {
     let config = json!({ "table": "countries", "on": { "id": "number" }, "columns": { "code": "code" }, "missing": "reject" });
     let (mut lookup, binding) = bind(config).expect("it binds");
-    assert!(matches!(&binding.output[3], tidemill_sdk::Column::Computed(field) if !field.is_nullable()));
+    assert!(
+        matches!(&binding.output[3], tidemill_sdk::Column::Computed(field) if !field.is_nullable())
+    );
     let ids = build::primitive::<Int64Type>([Some(1), Some(4)]);
-    let output = lookup.process(&Batch { rows: 2, columns: vec![ids.into()] }).expect("it looks up");
-    assert_eq!(output.rejected, [(1, "the reference table `countries` has no row for its `id`".to_owned())]);
+    let output = lookup
+        .process(&Batch {
+            rows: 2,
+            columns: vec![ids.into()],
+        })
+        .expect("it looks up");
+    assert_eq!(
+        output.rejected,
+        [(
+            1,
+            "the reference table `countries` has no row for its `id`".to_owned()
+        )]
+    );
     assert_eq!(output.batch(2).utf8(0).value(0), "DE");
     assert_eq!(output.columns[0].null_count(), 0);
 }
@@ -74,21 +104,49 @@ fn a_row_without_a_counterpart_may_be_rejected() {
 fn what_can_not_be_meant_is_refused() {
     let with = |on: serde_json::Value| json!({ "table": "countries", "on": on, "columns": { "name": "n" } });
     let rows = |rows: serde_json::Value| {
-        let columns = json!([{ "name": "code", "type": "utf8" }, { "name": "name", "type": "int8" }]);
+        let columns =
+            json!([{ "name": "code", "type": "utf8" }, { "name": "name", "type": "int8" }]);
         json!({ "table": "t", "on": { "country": "code" }, "columns": { "name": "n" }, "tables": { "t": { "columns": columns, "rows": rows } } })
     };
     for (config, reason) in [
-        (json!({ "table": "x", "on": ["id"], "columns": { "name": "n" } }), "no reference table `x`"),
-        (with(json!(["country"])), "no column `country`; it has code, name, rate, number"),
-        (with(json!({ "land": "code" })), "the table has no column `land`"),
+        (
+            json!({ "table": "x", "on": ["id"], "columns": { "name": "n" } }),
+            "no reference table `x`",
+        ),
+        (
+            with(json!(["country"])),
+            "no column `country`; it has code, name, rate, number",
+        ),
+        (
+            with(json!({ "land": "code" })),
+            "the table has no column `land`",
+        ),
         (with(json!({ "ratio": "rate" })), "nothing is looked up"),
         (with(json!([])), "names no columns"),
-        (with(json!({ "id": "code" })), "`code` in row 1 of the reference table `countries` is no exact Int64"),
-        (json!({ "table": "countries", "on": { "country": "code" }, "columns": { "name": "id" } }), "two columns would be named `id`"),
-        (rows(json!([["a", 1], ["a", 2]])), "rows 1 and 2 of the reference table `t` have the same key"),
-        (rows(json!([[null, 1]])), "row 1 of the reference table `t` has no key"),
-        (rows(json!([["a", 1], ["b"]])), "row 2 of the reference table `t` has 1 values"),
-        (rows(json!([["a", 300]])), "`name` in row 1 of the reference table `t` is no exact Int8"),
+        (
+            with(json!({ "id": "code" })),
+            "`code` in row 1 of the reference table `countries` is no exact Int64",
+        ),
+        (
+            json!({ "table": "countries", "on": { "country": "code" }, "columns": { "name": "id" } }),
+            "two columns would be named `id`",
+        ),
+        (
+            rows(json!([["a", 1], ["a", 2]])),
+            "rows 1 and 2 of the reference table `t` have the same key",
+        ),
+        (
+            rows(json!([[null, 1]])),
+            "row 1 of the reference table `t` has no key",
+        ),
+        (
+            rows(json!([["a", 1], ["b"]])),
+            "row 2 of the reference table `t` has 1 values",
+        ),
+        (
+            rows(json!([["a", 300]])),
+            "`name` in row 1 of the reference table `t` is no exact Int8",
+        ),
     ] {
         let error = format!("{:?}", bind(config).expect_err(reason));
         assert!(error.contains(reason), "{error}");

@@ -7,7 +7,9 @@ use arrow_array::{Array, StringArray};
 use arrow_schema::{DataType, Field};
 use regex::{CaptureLocations, Regex, RegexBuilder};
 use tidemill_sdk::build::TextBuilder;
-use tidemill_sdk::{Batch, Binding, Column, ColumnData, ConfigSchema, Error, Output, Table, Transform};
+use tidemill_sdk::{
+    Batch, Binding, Column, ColumnData, ConfigSchema, Error, Output, Table, Transform,
+};
 
 /// Bytes that a compiled pattern may take.
 const PATTERN_BYTES: usize = 2 << 20;
@@ -113,7 +115,10 @@ impl Transform for RegexTransform {
             };
             check_replacement(&step.regex, &step.with)?;
             let rewrite = rewrites.entry(position);
-            let rewrite = rewrite.or_insert(Rewrite { read, steps: Vec::new() });
+            let rewrite = rewrite.or_insert(Rewrite {
+                read,
+                steps: Vec::new(),
+            });
             rewrite.steps.push(step);
         }
         let mut extractions = Vec::new();
@@ -124,7 +129,9 @@ impl Transform for RegexTransform {
             for (group, name) in &extract.into {
                 groups.push(group_number(&regex, group)?);
                 if taken(table, &binding, name) {
-                    return Err(Error::Config(format!("two columns would be named `{name}`")));
+                    return Err(Error::Config(format!(
+                        "two columns would be named `{name}`"
+                    )));
                 }
                 binding.compute(Field::new(name, DataType::Utf8, true));
             }
@@ -138,7 +145,13 @@ impl Transform for RegexTransform {
         }
         // Computed columns come in the order of the output: those in place by the table's order, then the new ones.
         let rewrites = rewrites.into_values().collect();
-        Ok((Self { rewrites, extractions }, binding))
+        Ok((
+            Self {
+                rewrites,
+                extractions,
+            },
+            binding,
+        ))
     }
 
     fn process(&mut self, batch: &Batch) -> Result<Output, Error> {
@@ -192,7 +205,8 @@ impl Extraction {
         for (row, text) in texts.iter().enumerate() {
             let found = text.filter(|text| self.regex.captures_read(&mut places, text).is_some());
             for (column, &group) in columns.iter_mut().zip(&self.groups) {
-                let part = found.and_then(|text| places.get(group).map(|(from, to)| &text[from..to]));
+                let part =
+                    found.and_then(|text| places.get(group).map(|(from, to)| &text[from..to]));
                 column.append_option(part);
             }
             if self.unmatched == Unmatched::Reject && text.is_some() && found.is_none() {
@@ -200,7 +214,10 @@ impl Extraction {
                 output.rejected.push((row as u32, reason));
             }
         }
-        let columns = columns.into_iter().map(TextBuilder::finish).map(ColumnData::from);
+        let columns = columns
+            .into_iter()
+            .map(TextBuilder::finish)
+            .map(ColumnData::from);
         output.columns.extend(columns);
     }
 }
@@ -222,7 +239,12 @@ fn compiled(pattern: &str) -> Result<Regex, Error> {
 
 fn group_number(regex: &Regex, group: &str) -> Result<usize, Error> {
     let named = regex.capture_names().position(|name| name == Some(group));
-    let number = named.or_else(|| group.parse().ok().filter(|number| *number < regex.captures_len()));
+    let number = named.or_else(|| {
+        group
+            .parse()
+            .ok()
+            .filter(|number| *number < regex.captures_len())
+    });
     number.ok_or_else(|| Error::Config(format!("`{regex}` has no group `{group}`")))
 }
 

@@ -174,7 +174,12 @@ pub fn from_parts<T: ArrowPrimitiveType>(
     values: Vec<T::Native>,
     nulls: Option<NullBuffer>,
 ) -> PrimitiveArray<T> {
-    assert!(nulls.as_ref().is_none_or(|nulls| nulls.len() == values.len()), "a bit for each value");
+    assert!(
+        nulls
+            .as_ref()
+            .is_none_or(|nulls| nulls.len() == values.len()),
+        "a bit for each value"
+    );
     // SAFETY: the NULLs are as many as the values.
     unsafe { PrimitiveArray::new_unchecked(ScalarBuffer::from(values), nulls) }
 }
@@ -184,7 +189,12 @@ pub fn from_parts<T: ArrowPrimitiveType>(
 /// # Panics
 /// If the NULLs are not as many as the bits.
 pub fn boolean_from_parts(values: BooleanBuffer, nulls: Option<NullBuffer>) -> BooleanArray {
-    assert!(nulls.as_ref().is_none_or(|nulls| nulls.len() == values.len()), "a bit for each value");
+    assert!(
+        nulls
+            .as_ref()
+            .is_none_or(|nulls| nulls.len() == values.len()),
+        "a bit for each value"
+    );
     // SAFETY: the NULLs are as many as the values.
     unsafe { BooleanArray::new_unchecked(values, nulls) }
 }
@@ -215,7 +225,10 @@ mod tests {
         let bytes = texts.map(|text| text.map(str::as_bytes));
         assert_eq!(binary(bytes), BinaryArray::from(bytes.to_vec()));
         let numbers = [Some(1), None, Some(-3)];
-        assert_eq!(primitive::<Int32Type>(numbers), Int32Array::from(numbers.to_vec()));
+        assert_eq!(
+            primitive::<Int32Type>(numbers),
+            Int32Array::from(numbers.to_vec())
+        );
         let flags = [Some(true), None, Some(false)];
         assert_eq!(boolean(flags), BooleanArray::from(flags.to_vec()));
         assert!(utf8([Some("a")]).nulls().is_none());

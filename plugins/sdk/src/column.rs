@@ -76,7 +76,10 @@ impl ColumnData {
     /// # Panics
     /// If a value has another width.
     pub fn values<T: ArrowNativeType>(&self) -> ScalarBuffer<T> {
-        assert!(width(&self.data_type) == size_of::<T>(), "values of another width");
+        assert!(
+            width(&self.data_type) == size_of::<T>(),
+            "values of another width"
+        );
         self.items(self.rows)
     }
 
@@ -185,9 +188,7 @@ impl ColumnData {
     pub(crate) fn fixed_binary(&self, width: i32) -> FixedSizeBinaryArray {
         let values = self.values.slice_with_length(0, self.rows * width as usize);
         // SAFETY: the values are `rows` times `width` bytes, and the NULLs as many as the rows.
-        unsafe {
-            FixedSizeBinaryArray::new_unchecked(width, values, self.nulls.clone(), self.rows)
-        }
+        unsafe { FixedSizeBinaryArray::new_unchecked(width, values, self.nulls.clone(), self.rows) }
     }
 
     /// The first `items` values.

@@ -138,7 +138,11 @@ fn given(reads: &[DataType], rows: usize, columns: Vec<types::Column>) -> Batch 
 fn taken(output: Output) -> guest::Output {
     let rejected = output.rejected.into_iter();
     guest::Output {
-        columns: output.columns.into_iter().map(ColumnData::into_wire).collect(),
+        columns: output
+            .columns
+            .into_iter()
+            .map(ColumnData::into_wire)
+            .collect(),
         keep: output.keep.map(bits),
         rejected: rejected
             .map(|(row, reason)| guest::Rejection { row, reason })

@@ -50,7 +50,13 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(Token, Range<usize>)>, SqlError>
             }
             other => match SYMBOLS.iter().find(|symbol| rest.starts_with(**symbol)) {
                 Some(symbol) => (Token::Symbol(symbol), symbol.len()),
-                None => return Err(SqlError::new(text, start, format!("`{other}` is not expected"))),
+                None => {
+                    return Err(SqlError::new(
+                        text,
+                        start,
+                        format!("`{other}` is not expected"),
+                    ));
+                }
             },
         };
         at = start + length;
@@ -61,7 +67,12 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(Token, Range<usize>)>, SqlError>
 /// Digits, point, digits, exponent.
 fn number(rest: &str) -> (Token, usize) {
     let bytes = rest.as_bytes();
-    let digits = |from: usize| bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = |from: usize| {
+        bytes[from..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count()
+    };
     let mut length = digits(0);
     if bytes.get(length) == Some(&b'.') {
         length += 1 + digits(length + 1);
@@ -120,7 +131,11 @@ fn name(text: &str, start: usize) -> Result<(Token, usize), SqlError> {
         value.push('`');
         at += 1;
     }
-    Err(SqlError::new(text, start, "a name in backticks that doesn't end"))
+    Err(SqlError::new(
+        text,
+        start,
+        "a name in backticks that doesn't end",
+    ))
 }
 
 fn bytes(text: &str, start: usize) -> Result<(Token, usize), SqlError> {

@@ -53,7 +53,10 @@ impl Parser<'_> {
     fn expected(&self, what: &str) -> SqlError {
         match self.peek() {
             Token::End => self.error(format!("it ends where {what} is expected")),
-            _ => self.error(format!("`{}` stands where {what} is expected", &self.text[self.span()])),
+            _ => self.error(format!(
+                "`{}` stands where {what} is expected",
+                &self.text[self.span()]
+            )),
         }
     }
 
@@ -135,7 +138,9 @@ impl Parser<'_> {
                 let first = operands.next();
                 let rest = operators.into_iter().zip(operands);
                 let first = first.ok_or_else(|| self.expected("a value"))?;
-                rest.fold(first, |left, (operator, right)| joined(left, operator, right))
+                rest.fold(first, |left, (operator, right)| {
+                    joined(left, operator, right)
+                })
             }
         })
     }
@@ -254,7 +259,10 @@ impl Parser<'_> {
                         None => format!("-{digits}"),
                     }))
                 }
-                kind => Kind::Minus(Box::new(Expr { kind, span: inner.span })),
+                kind => Kind::Minus(Box::new(Expr {
+                    kind,
+                    span: inner.span,
+                })),
             };
             return Ok(self.made(start, kind));
         }
@@ -295,7 +303,9 @@ impl Parser<'_> {
     fn word(&mut self, word: &str) -> Result<Kind, SqlError> {
         let lower = word.to_ascii_lowercase();
         let next = self.tokens.get(self.at + 1).map(|(token, _)| token.clone());
-        let moment = ["date", "time", "timestamp"].into_iter().find(|name| *name == lower);
+        let moment = ["date", "time", "timestamp"]
+            .into_iter()
+            .find(|name| *name == lower);
         Ok(match (lower.as_str(), next) {
             ("true", _) => self.literal(Literal::Boolean(true)),
             ("false", _) => self.literal(Literal::Boolean(false)),
@@ -304,7 +314,11 @@ impl Parser<'_> {
                 self.at += 1;
                 self.deeper(Self::case)?
             }
-            ("and" | "or" | "not" | "in" | "is" | "between" | "like" | "when" | "then" | "else" | "end" | "as", _) => {
+            (
+                "and" | "or" | "not" | "in" | "is" | "between" | "like" | "when" | "then" | "else"
+                | "end" | "as",
+                _,
+            ) => {
                 return Err(self.expected("a column or a value"));
             }
             (_, Some(Token::Text(text))) if moment.is_some() => {
@@ -376,7 +390,11 @@ impl Parser<'_> {
             false => None,
         };
         self.want_word("end")?;
-        Ok(Kind::Case { operand, whens, otherwise })
+        Ok(Kind::Case {
+            operand,
+            whens,
+            otherwise,
+        })
     }
 }
 
@@ -392,7 +410,11 @@ fn balanced(mut operands: Vec<Expr>, operator: Option<Operator>) -> Expr {
     match operator {
         Some(operator) if operands.len() > 1 => {
             let right = operands.split_off(operands.len() / 2);
-            joined(balanced(operands, Some(operator)), operator, balanced(right, Some(operator)))
+            joined(
+                balanced(operands, Some(operator)),
+                operator,
+                balanced(right, Some(operator)),
+            )
         }
         _ => operands.remove(0),
     }

@@ -70,7 +70,8 @@ impl ValueBuilder {
             self.bytes.truncate(rows * self.width);
         } else {
             self.offsets.truncate(rows + 1);
-            self.bytes.truncate(self.offsets[rows] as usize * self.width);
+            self.bytes
+                .truncate(self.offsets[rows] as usize * self.width);
         }
     }
 
@@ -89,7 +90,8 @@ impl ValueBuilder {
         self.bytes_of(value).ok_or_else(|| value.kind())?;
         if !self.offsets.is_empty() {
             let end = i32::try_from(self.bytes.len() / self.width);
-            self.offsets.push(end.map_err(|_| "of more than 2 GiB a batch")?);
+            self.offsets
+                .push(end.map_err(|_| "of more than 2 GiB a batch")?);
         }
         self.valid.append(true);
         Ok(())
@@ -142,7 +144,10 @@ impl ValueBuilder {
             }
             (DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale), _) => {
                 let unscaled = decimal(value)?.with_scale(*scale)?.unscaled;
-                if self.limit.is_some_and(|limit| unscaled.wrapping_abs() >= limit) {
+                if self
+                    .limit
+                    .is_some_and(|limit| unscaled.wrapping_abs() >= limit)
+                {
                     return None;
                 }
                 bytes.extend(&unscaled.to_le_bytes()[..self.width]);

@@ -56,7 +56,7 @@ pub(crate) fn evaluate(predicate: &Predicate, batch: &Batch) -> Truth {
     match predicate {
         Predicate::And(left, right) => evaluate(left, batch).and(&evaluate(right, batch)),
         Predicate::Or(left, right) => evaluate(left, batch).or(&evaluate(right, batch)),
-        Predicate::Not(inside) => evaluate(inside, batch).not(),
+        Predicate::Not(inside) => evaluate(inside, batch).negated(),
         Predicate::IsNull(column) => match batch.columns[*column].nulls() {
             Some(nulls) => Truth::new(!nulls.inner(), None),
             None => Truth::constant(Some(false), batch.rows),

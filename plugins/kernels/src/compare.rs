@@ -101,7 +101,7 @@ impl Truth {
 
     /// The opposite.
     #[must_use]
-    pub fn not(self) -> Self {
+    pub fn negated(self) -> Self {
         Self {
             yes: self.no,
             no: self.yes,
@@ -228,7 +228,7 @@ mod tests {
         let (all, unknown) = ([Some(true), Some(false), None], [None; 3]);
         assert_eq!(shown(column(all).and(&column(unknown))), "?-?");
         assert_eq!(shown(column(all).or(&column(unknown))), "+??");
-        assert_eq!(shown(column(all).not()), "-+?");
+        assert_eq!(shown(column(all).negated()), "-+?");
         assert_eq!(shown(Truth::constant(None, 2)), "??");
         assert_eq!(shown(Truth::constant(Some(true), 1)), "+");
     }

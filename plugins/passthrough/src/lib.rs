@@ -1,10 +1,7 @@
 //! Takes every column in and gives it back unchanged: what the way through the sandbox costs by itself.
 
-use arrow_array::types::{
-    ArrowPrimitiveType, ByteArrayType, Decimal128Type, Decimal256Type, Int8Type, Int16Type,
-    Int32Type, Int64Type,
-};
-use arrow_array::{Array, BooleanArray, FixedSizeBinaryArray, GenericByteArray, PrimitiveArray};
+use arrow_array::types::ByteArrayType;
+use arrow_array::{Array, BooleanArray, FixedSizeBinaryArray, GenericByteArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 use tidemill_sdk::{
@@ -71,35 +68,25 @@ fn copied(batch: &Batch, column: usize) -> ColumnData {
         }
         DataType::Utf8 => bytes(&batch.utf8(column)),
         DataType::Binary => bytes(&batch.binary(column)),
-        DataType::FixedSizeBinary(width) => {
-            let mut values = vec![0; ROWS_BEFORE * *width as usize];
-            values.extend_from_slice(batch.fixed_binary(column).value_data());
-            let copy = FixedSizeBinaryArray::new(*width, values.into(), nulls);
-            copy.slice(ROWS_BEFORE, batch.rows).into()
-        }
         DataType::List(_) => batch.float32_lists(column).into(),
-        number => match number.primitive_width() {
-            Some(1) => primitive::<Int8Type>(data),
-            Some(2) => primitive::<Int16Type>(data),
-            Some(4) => primitive::<Int32Type>(data),
-            Some(8) => primitive::<Int64Type>(data),
-            Some(16) => primitive::<Decimal128Type>(data),
-            _ => primitive::<Decimal256Type>(data),
-        },
+        DataType::FixedSizeBinary(width) => fixed(data, *width),
+        number => fixed(data, number.primitive_width().unwrap_or(0) as i32),
     }
 }
 
-/// Numbers of a width are copied alike, whatever they mean.
-fn primitive<T: ArrowPrimitiveType>(data: &ColumnData) -> ColumnData {
+/// Values of a width are copied alike, whatever they mean.
+fn fixed(data: &ColumnData, width: i32) -> ColumnData {
     let batch = Batch {
         rows: data.len(),
-        columns: vec![data.clone().with_data_type(T::DATA_TYPE)],
+        columns: vec![
+            data.clone()
+                .with_data_type(DataType::FixedSizeBinary(width)),
+        ],
     };
-    let array = batch.primitive::<T>(0);
-    let before = std::iter::repeat_n(T::Native::default(), ROWS_BEFORE);
-    let values: Vec<T::Native> = before.chain(array.values().iter().copied()).collect();
+    let mut values = vec![0; ROWS_BEFORE * width as usize];
+    values.extend_from_slice(batch.fixed_binary(0).value_data());
     let nulls = data.nulls().map(shifted_nulls);
-    let copy = PrimitiveArray::<T>::new(ScalarBuffer::from(values), nulls);
+    let copy = FixedSizeBinaryArray::new(width, values.into(), nulls);
     let copy = ColumnData::from(copy.slice(ROWS_BEFORE, batch.rows));
     copy.with_data_type(data.data_type().clone())
 }

@@ -1,6 +1,6 @@
 /** Columns as the contract has them (Arrow's buffers, little-endian) and as JavaScript has them. */
 
-import { decodeText, encodeText } from "./utf8.js";
+import { asciiText, decodeText, encodeInto } from "./utf8.js";
 
 const NUMBERS = {
   int8: Int8Array, int16: Int16Array, int32: Int32Array, int64: BigInt64Array,
@@ -154,6 +154,8 @@ function readerOf({ type, offsets, data }) {
   }
   const bounds = typed(Int32Array, offsets);
   if (kind === "utf8") {
+    const text = asciiText(data);
+    if (text !== null) return (row) => text.slice(bounds[row], bounds[row + 1]);
     return (row) => decodeText(data, bounds[row], bounds[row + 1]);
   }
   if (kind === "binary") return (row) => data.slice(bounds[row], bounds[row + 1]);
@@ -231,24 +233,27 @@ function fixed(width, rows) {
 function parts(kind, rows) {
   const offsets = new Int32Array(rows + 1);
   let data = new Uint8Array(rows * 16);
-  const encode = {
-    utf8: (value) => (typeof value === "string" ? encodeText(value) : null),
-    binary: (value) => (value instanceof Uint8Array ? value : null),
-    "float32-list": (value) => new Uint8Array(Float32Array.from(value, finite).buffer),
-  }[kind];
   const room = (end) => {
     if (end <= data.length) return;
     const wider = new Uint8Array(Math.max(end, data.length * 2));
     wider.set(data);
     data = wider;
   };
+  const text = (start, value) => {
+    room(start + value.length * 3);
+    return encodeInto(value, data, start);
+  };
+  const bytes = (start, value) => {
+    room(start + value.length);
+    data.set(value, start);
+    return start + value.length;
+  };
   const write = (row, value) => {
-    const bytes = encode(value);
-    if (!bytes) throw new Misfit(`a ${typeof value} that is no ${kind}`);
     const start = offsets[row];
-    room(start + bytes.length);
-    data.set(bytes, start);
-    offsets[row + 1] = start + bytes.length;
+    if (kind === "utf8" && typeof value === "string") offsets[row + 1] = text(start, value);
+    else if (kind === "binary" && value instanceof Uint8Array) offsets[row + 1] = bytes(start, value);
+    else if (kind === "float32-list") offsets[row + 1] = bytes(start, new Uint8Array(Float32Array.from(value, finite).buffer));
+    else throw new Misfit(`a ${typeof value} that is no ${kind}`);
   };
   const finish = () => {
     const end = offsets[rows];

@@ -118,17 +118,18 @@ export class RowTransform extends Transform {
   process(batch) {
     const { reads, computed, filters } = this.binding;
     const given = batch.columns.map((column) => column.toArray());
+    const sources = computed.map((field) => given[reads.indexOf(field.name)] ?? null);
     const written = computed.map(() => new Array(batch.rows));
-    const places = new Map(computed.map((field, place) => [field.name, place]));
+    const declared = Object.fromEntries(computed.map((field) => [field.name, true]));
     const unused = new Uint8Array(batch.rows);
     let keep = null;
     const rejected = [];
     for (let number = 0; number < batch.rows; number++) {
-      const old = {};
-      for (let i = 0; i < reads.length; i++) old[reads[i]] = given[i][number];
+      const row = {};
+      for (let i = 0; i < reads.length; i++) row[reads[i]] = given[i][number];
       let answer;
       try {
-        answer = this.row({ ...old });
+        answer = this.row(row);
       } catch (error) {
         if (!(error instanceof Reject)) throw error;
         rejected.push({ row: number, reason: error.message });
@@ -142,16 +143,18 @@ export class RowTransform extends Transform {
         unused[number] = 1;
         continue;
       }
-      for (const name of Object.keys(answer)) {
-        if (!places.has(name) && answer[name] !== old[name]) throw new DataError(undeclared(name, reads));
+      for (const name in answer) {
+        if (declared[name]) continue;
+        const read = reads.indexOf(name);
+        if (read < 0 || answer[name] !== given[read][number]) throw new DataError(undeclared(name, read >= 0));
       }
-      computed.forEach((field, place) => {
-        const value = field.name in answer ? answer[field.name] : old[field.name];
-        written[place][number] = value ?? null;
-      });
+      for (let i = 0; i < computed.length; i++) {
+        const { name } = computed[i];
+        written[i][number] = (name in answer ? answer[name] : sources[i]?.[number]) ?? null;
+      }
     }
-    const columns = computed.map((field, place) => {
-      const { column, bad } = Column.build(field.type, written[place], field.nullable, unused);
+    const columns = computed.map((field, i) => {
+      const { column, bad } = Column.build(field.type, written[i], field.nullable, unused);
       for (const { row, reason } of bad) {
         if (!unused[row]) rejected.push({ row, reason: `\`${field.name}\`: ${reason}` });
         unused[row] = 1;
@@ -162,8 +165,8 @@ export class RowTransform extends Transform {
   }
 }
 
-function undeclared(name, reads) {
-  return reads.includes(name)
+function undeclared(name, isRead) {
+  return isRead
     ? `\`row\` changed \`${name}\`, which \`bind\` names in \`reads\` and not in \`changes\``
     : `\`row\` gave back \`${name}\`, which \`bind\` doesn't name in \`changes\` or \`adds\``;
 }

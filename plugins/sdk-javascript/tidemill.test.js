@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { decodeText, encodeText } from "./utf8.js";
+import { asciiText, decodeText, encodeInto } from "./utf8.js";
 import { Binding, Column, DataError, Decimal, Reject, RowTransform, Transform, describe, fromDate, run, toDate } from "./tidemill.js";
 
 const VALUES = {
@@ -39,10 +39,15 @@ test("a value that does not fit names its row and not itself", () => {
 
 test("texts are UTF-8, as the platform has it", () => {
   const texts = ["", "plain", "Zoë", "日本", "😀x😀", "x".repeat(10_000) + "é", "\u{10ffff}\uffff\u0800\u07ff\u0080"];
+  const encodeText = (text) => {
+    const bytes = new Uint8Array(text.length * 3 + 1);
+    return bytes.subarray(1, encodeInto(text, bytes, 1));
+  };
   for (const text of texts) {
     const bytes = new TextEncoder().encode(text);
     assert.deepEqual(encodeText(text), bytes);
     assert.equal(decodeText(bytes, 0, bytes.length), text);
+    assert.equal(asciiText(bytes), bytes.length === text.length ? text : null);
   }
   assert.deepEqual(encodeText("a\ud800b\udc00"), new TextEncoder().encode("a\ud800b\udc00"));
 });

@@ -23,10 +23,16 @@ export function decodeText(bytes, from, to) {
   return text;
 }
 
-/** The bytes of a text; half of a surrogate pair becomes U+FFFD. */
-export function encodeText(text) {
-  const bytes = new Uint8Array(text.length * 3);
-  let at = 0;
+/** All of these bytes as a text if they are ASCII, so that each text of a column is a part of it; else null. */
+export function asciiText(bytes) {
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 4096) text += String.fromCharCode.apply(null, bytes.subarray(at, at + 4096));
+  return /[^\x00-\x7f]/.test(text) ? null : text;
+}
+
+/** Writes a text's bytes, three a character at most, and answers with where they end; half of a surrogate pair becomes U+FFFD. */
+export function encodeInto(text, bytes, start) {
+  let at = start;
   for (let i = 0; i < text.length; i++) {
     let code = text.charCodeAt(i);
     if (code < 0x80) {
@@ -51,5 +57,5 @@ export function encodeText(text) {
     }
     bytes[at++] = 0x80 | (code & 0x3f);
   }
-  return bytes.subarray(0, at);
+  return at;
 }

@@ -209,14 +209,19 @@ def bind(plugin, table, config):
         bound.config = _config.load(plugin.Config, config)
     except ValueError as cause:
         raise ConfigError(str(cause)) from None
-    bound.binding = bound.bind(table)
+    bound.binding = _told(SchemaError, bound.bind, table)
     return bound
 
 
 def process(bound, batch):
-    """`bound.process`, with a mistake of the plugin's told by kind and line: an exception's own text may hold values of rows."""
+    """What `bound.process` makes of a batch."""
+    return _told(DataError, bound.process, batch)
+
+
+def _told(kind, call, argument):
+    """Calls; a mistake of the plugin's is told by its kind and line, since an exception's own text may hold values of rows."""
     try:
-        return bound.process(batch)
+        return call(argument)
     except (Reject, ConfigError, SchemaError, DataError):
         raise
     except Exception as mistake:
@@ -225,7 +230,7 @@ def process(bound, batch):
         while place.tb_next:
             place = place.tb_next
         file = place.tb_frame.f_code.co_filename.rpartition("/")[2]
-        raise DataError(f"{type(mistake).__name__} in {file}, line {place.tb_lineno}") from mistake
+        raise kind(f"{type(mistake).__name__} in {file}, line {place.tb_lineno}") from mistake
 
 
 def run(plugin, fields, rows, config=None, key=(), table="test.rows"):

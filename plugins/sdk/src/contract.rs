@@ -177,13 +177,13 @@ macro_rules! export {
         const _: () = {
             use $crate::contract::{Bound, guest, types};
 
-            struct Plugin;
+            struct ExportedTransform;
 
             std::thread_local! {
                 static BOUND: std::cell::RefCell<Option<Bound<$transform>>> = const { std::cell::RefCell::new(None) };
             }
 
-            impl guest::Guest for Plugin {
+            impl guest::Guest for ExportedTransform {
                 fn describe() -> guest::Description {
                     $crate::contract::describe::<$transform>()
                 }
@@ -202,7 +202,7 @@ macro_rules! export {
                 }
             }
 
-            $crate::contract::export!(Plugin with_types_in $crate::contract);
+            $crate::contract::export!(ExportedTransform with_types_in $crate::contract);
         };
     };
 }

@@ -179,12 +179,12 @@ fn encode(name: &str, module: &[u8], hint: &'static str) -> Result<Vec<u8>, Buil
     })
 }
 
-/// Builds a plugin unless its component is newer than all of its source, and loads it.
+/// Builds a plugin unless its component is newer than all of its source, and loads it. Of a crate cargo knows that better: its dependencies lie elsewhere.
 pub fn build_if_stale(runtime: &Runtime, project: &Project) -> Result<Arc<Plugin>, BuildError> {
     let made = std::fs::metadata(&project.component).and_then(|file| file.modified());
     let is_current =
         made.is_ok_and(|made| newest(&project.folder).is_ok_and(|newest| newest < Some(made)));
-    if is_current {
+    if is_current && project.language != Language::Rust {
         return Ok(runtime.load(&project.component)?);
     }
     Ok(build(runtime, project, None)?.plugin)

@@ -179,7 +179,15 @@ mod tests {
             let made = create(&folder.path().join("tidy"), "tidy", *language).unwrap();
             for file in &made.files {
                 let text = std::fs::read_to_string(made.folder.join(file)).unwrap();
-                assert!(!text.contains("{{"), "{}", file.display());
+                for word in [
+                    "{{name}}",
+                    "{{language}}",
+                    "{{source}}",
+                    "{{setup}}",
+                    "{{part}}",
+                ] {
+                    assert!(!text.contains(word), "{word} in {}", file.display());
+                }
             }
             let project = Project::open(&made.folder).unwrap();
             assert_eq!((project.language, project.cases.len()), (*language, 1));

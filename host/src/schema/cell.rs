@@ -1,6 +1,7 @@
 //! Cells as a person reads them: in an error's row, in the preview, and in the table of rejected rows.
 
 use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType,
     TimeUnit,
@@ -29,6 +30,14 @@ pub fn cell_text(array: &dyn Array, row: usize) -> Option<String> {
             clock(array.as_primitive::<Time64MicrosecondType>().value(row), 6)
         }
         DataType::Time64(_) => clock(array.as_primitive::<Time64NanosecondType>().value(row), 9),
+        // Arrow's own text knows zones by their offset alone.
+        DataType::Timestamp(unit, Some(_)) => {
+            let utc = DataType::Timestamp(*unit, Some("+00:00".into()));
+            let moment = cast(&array.slice(row, 1), &utc);
+            moment
+                .and_then(|moment| array_value_to_string(&moment, 0))
+                .unwrap_or_else(|error| format!("? ({error})"))
+        }
         _ => array_value_to_string(array, row).unwrap_or_else(|error| format!("? ({error})")),
     };
     Some(text)
@@ -71,13 +80,15 @@ mod tests {
 
     use arrow::array::{
         ArrayRef, BinaryArray, Int32Array, StringArray, Time32SecondArray, Time64MicrosecondArray,
+        TimestampMicrosecondArray,
     };
 
     use super::*;
 
     #[test]
     fn a_row_is_named_by_what_mysql_would_write() {
-        let columns: [(&str, ArrayRef); 5] = [
+        let moments = TimestampMicrosecondArray::from(vec![1_500_000]);
+        let columns: [(&str, ArrayRef); 7] = [
             ("id", Arc::new(Int32Array::from(vec![7]))),
             (
                 "t",
@@ -86,13 +97,16 @@ mod tests {
             ("s", Arc::new(Time32SecondArray::from(vec![90_061]))),
             ("b", Arc::new(BinaryArray::from(vec![&b"\x00\xff"[..]]))),
             ("n", Arc::new(StringArray::from(vec![None::<&str>]))),
+            ("u", Arc::new(moments.clone().with_timezone("UTC"))),
+            ("w", Arc::new(moments)),
         ];
         let batch = RecordBatch::try_from_iter_with_nullable(
             columns.map(|(name, array)| (name, array, true)),
         );
         assert_eq!(
-            row_text(&batch.expect("equally long"), 0, 0..5),
-            "id = 7, t = -838:59:58.999999, s = 25:01:01, b = 00ff, n = NULL"
+            row_text(&batch.expect("equally long"), 0, 0..7),
+            "id = 7, t = -838:59:58.999999, s = 25:01:01, b = 00ff, n = NULL, \
+             u = 1970-01-01T00:00:01.500Z, w = 1970-01-01T00:00:01.500"
         );
     }
 }

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
+};
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::infer_json_schema;
 use serde_json::value::RawValue;
@@ -34,7 +36,21 @@ pub(super) fn read(path: &Path, columns: Option<&SchemaRef>) -> Result<RecordBat
 fn guess(lines: &[(usize, Cow<'_, str>)]) -> Result<SchemaRef, (Option<usize>, String)> {
     let whole: Vec<&str> = lines.iter().map(|(_, line)| &**line).collect();
     match infer_json_schema(whole.join("\n").as_bytes(), None) {
-        Ok((schema, _)) => Ok(columnar::contract_schema(&schema).map_err(|reason| (None, reason))?),
+        Ok((schema, _)) => {
+            // Arrow sorts the columns by name; they are wanted as the first line that has them does.
+            let place = |field: &FieldRef| {
+                let name = format!("{}:", quoted(field.name()));
+                let spaced = format!("{} :", quoted(field.name()));
+                whole.iter().enumerate().find_map(|(i, line)| {
+                    line.find(&name)
+                        .or_else(|| line.find(&spaced))
+                        .map(|at| (i, at))
+                })
+            };
+            let mut fields: Vec<FieldRef> = schema.fields().iter().cloned().collect();
+            fields.sort_by_cached_key(|field| place(field).unwrap_or((usize::MAX, 0)));
+            columnar::contract_schema(&Schema::new(fields)).map_err(|reason| (None, reason))
+        }
         Err(cause) => {
             Err(first_bad(lines, |line| syntax(line)).unwrap_or((None, cause.to_string())))
         }

@@ -5,10 +5,14 @@
 
 pub mod cli;
 pub mod destination;
+pub mod digest;
+mod files;
 pub mod journal;
 pub mod kit;
 pub mod lifecycle;
 pub mod pipe;
+pub mod policy;
+pub mod registry;
 pub mod schema;
 pub mod source;
 pub mod transform;

@@ -26,6 +26,7 @@ pub struct World {
     top: String,
     settings: String,
     tables: String,
+    variables: Vec<(String, PathBuf)>,
 }
 
 /// What a command answered.
@@ -89,7 +90,14 @@ impl World {
             top: String::new(),
             settings: String::new(),
             tables: String::new(),
+            variables: Vec::new(),
         }
+    }
+
+    /// Sets an environment variable of all commands to a path.
+    pub fn variable(mut self, name: &str, path: PathBuf) -> Self {
+        self.variables.push((name.to_owned(), path));
+        self
     }
 
     /// Reaches the source through another port: a proxy's.
@@ -265,6 +273,7 @@ impl World {
             .args(["--output", "json"])
             .args(arguments)
             .env("TIDEMILL_PLUGIN_PATH", root().join("target/plugins"))
+            .envs(self.variables.iter().map(|(name, path)| (name, path)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

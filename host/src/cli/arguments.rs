@@ -142,13 +142,19 @@ pub(super) enum Command {
         #[arg(long)]
         markdown: bool,
     },
-    /// Write, build, test and look at plugins
+    /// Write, build, test, look at and ship plugins
     Plugin {
         #[command(subcommand)]
         command: PluginCommand,
     },
     /// Run a ClickHouse server out of libchdb.so, until standard input ends
     Clickhouse(ServerArguments),
+    /// Compile a plugin from standard input to standard output, in so many seconds: what `tidemill` runs to load a plugin
+    #[command(hide = true)]
+    CompilePlugin {
+        /// The seconds
+        seconds: u64,
+    },
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -235,6 +241,7 @@ impl Command {
             Self::Rollback { .. } => "rollback",
             Self::History => "history",
             Self::Query { .. } => "query",
+            Self::CompilePlugin { .. } => "compile-plugin",
             Self::Types { .. } => "types",
             Self::Plugin { command } => command.name(),
             Self::Clickhouse(_) => "clickhouse",

@@ -154,6 +154,7 @@ pub(super) async fn run(
         Command::Init(_)
         | Command::Plugin { .. }
         | Command::Types { .. }
+        | Command::CompilePlugin { .. }
         | Command::Clickhouse(_)
         | Command::Completions { .. } => {}
     }

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use crate::lifecycle::{Error, ErrorClass};
 use crate::pipe::{Location, PipeError};
+use crate::policy::PolicyError;
+use crate::registry::RegistryError;
 use crate::transform::TransformError;
 
 /// The exit codes, as `tidemill --help` lists them.
@@ -112,6 +114,18 @@ impl From<Error> for Failure {
 
 impl From<PipeError> for Failure {
     fn from(error: PipeError) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl From<PolicyError> for Failure {
+    fn from(error: PolicyError) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl From<RegistryError> for Failure {
+    fn from(error: RegistryError) -> Self {
         Error::from(error).into()
     }
 }

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::transform::compile_standard_input;
 use arguments::{Arguments, Command};
 use exit::Failure;
 use printer::Printer;
@@ -46,6 +47,7 @@ fn run(arguments: &Arguments, printer: &Printer) -> Result<exit::Exit, Failure> 
     match &arguments.command {
         // The library sets signal handlers of its own: it gets the process before any thread is started.
         Command::Clickhouse(server) => commands::clickhouse(server),
+        Command::CompilePlugin { seconds } => std::process::exit(compile_standard_input(*seconds)),
         Command::Plugin { command } => plugin::run(command, &arguments.pipe, printer),
         Command::Types { markdown } => {
             commands::types(*markdown, printer);

@@ -2,8 +2,6 @@
 //!
 //! All that the pipe file can have got wrong about a table is found here, before anything is created, with its line.
 
-use std::path::PathBuf;
-
 use jiff::Timestamp;
 use secrecy::SecretString;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
@@ -12,14 +10,14 @@ use super::design;
 use super::error::Error;
 use super::names;
 use super::session::Session;
+use super::supply::Supplied;
 use crate::destination::{Fitter, Zones};
 use crate::journal::PinnedPlugin;
-use crate::pipe::{self, GrantSettings, Pipe, TableMapping, TransformUse};
-use crate::schema::{SourceTable, TargetTable};
+use crate::pipe::{GrantSettings, Pipe, TableMapping, TransformUse};
+use crate::schema::{Grant, SourceTable, TargetTable};
 use crate::source::SourceError;
 use crate::transform::{
-    Chain, Grant, Grants, Limits, OnError, Origin, Runtime, Step, TableShape, Tolerance,
-    TransformError, resolve,
+    Chain, Grants, Limits, Origin, Step, TableShape, Tolerance, TransformError,
 };
 
 /// A table mapping with all that a load needs.
@@ -48,21 +46,26 @@ impl BoundTable {
             .await
             .map_err(|cause| at_table(pipe, mapping, cause))?;
         let source = design::with_choices(pipe, mapping, source)?;
-        Self::bind_as(session, pipe, mapping, source, None, zones).await
+        let mut plugins = Vec::with_capacity(mapping.transforms.len());
+        for transform in &mapping.transforms {
+            let plugin = session.supply.plugin(&transform.plugin, &pipe.folder).await;
+            let place = || pipe.locate(&format!("{}.plugin", transform.key));
+            plugins.push(plugin.map_err(|error| error.at_plugin(place()))?);
+        }
+        Self::bind_as(session, pipe, mapping, source, plugins, zones).await
     }
 
-    /// The same for a table that is known, by a mapping of a pipe file that may be an older one; `pinned`: the plugins' files.
+    /// The same for a table that is known, by a mapping of a pipe file that may be an older one, with a plugin for each of its transforms.
     pub(super) async fn bind_as(
         session: &Session,
         pipe: &Pipe,
         mapping: &TableMapping,
         source: SourceTable,
-        pinned: Option<&[PathBuf]>,
+        plugins: Vec<Supplied>,
         zones: &mut Zones,
     ) -> Result<Self, Error> {
-        let (chain, plugins) = tokio::task::block_in_place(|| {
-            chain(&session.runtime, pipe, mapping, &source, pinned)
-        })?;
+        let (chain, plugins) =
+            tokio::task::block_in_place(|| chain(session, pipe, mapping, &source, plugins))?;
         let features = session.destination.features();
         let target = design::target(pipe, mapping, &source, &chain, features)?;
         names::fit(pipe, mapping, &target)?;
@@ -121,28 +124,32 @@ fn at_table(pipe: &Pipe, mapping: &TableMapping, cause: SourceError) -> Error {
 
 /// Loads the plugins of a mapping and binds them to the table.
 fn chain(
-    runtime: &Runtime,
+    session: &Session,
     pipe: &Pipe,
     mapping: &TableMapping,
     source: &SourceTable,
-    pinned: Option<&[PathBuf]>,
+    supplied: Vec<Supplied>,
 ) -> Result<(Chain, Vec<PinnedPlugin>), Error> {
+    let runtime = &session.runtime;
     let mut steps = Vec::with_capacity(mapping.transforms.len());
     let mut plugins = Vec::with_capacity(mapping.transforms.len());
-    for (i, transform) in mapping.transforms.iter().enumerate() {
+    for (transform, supplied) in mapping.transforms.iter().zip(supplied) {
         let at_plugin = |cause| Error::Transform {
             location: Some(pipe.locate(&format!("{}.plugin", transform.key))),
             cause,
         };
-        let path = match pinned.and_then(|pinned| pinned.get(i)) {
-            Some(path) => path.clone(),
-            None => resolve(&transform.plugin, &pipe.folder).map_err(at_plugin)?,
-        };
-        let plugin = runtime.load(&path).map_err(at_plugin)?;
+        let plugin = runtime
+            .load_bytes(&supplied.path, &supplied.bytes)
+            .map_err(at_plugin)?;
         plugins.push(PinnedPlugin {
             plugin: transform.plugin.clone(),
             digest: plugin.digest().to_owned(),
         });
+        for grant in transform.grants.granted() {
+            let place = pipe.locate(&format!("{}.grants.{grant}", transform.key));
+            let allowed = session.supply.check_grant(grant);
+            allowed.map_err(|error| error.at_plugin(place))?;
+        }
         let granted = grants(&transform.grants);
         steps.push(Step {
             plugin,
@@ -218,11 +225,7 @@ fn limits(transform: &TransformUse) -> Limits {
 fn tolerance(transform: &TransformUse) -> Tolerance {
     let defaults = Tolerance::default();
     Tolerance {
-        on_error: match transform.on_error {
-            pipe::OnError::Fail => OnError::Fail,
-            pipe::OnError::Reject => OnError::Reject,
-            pipe::OnError::Skip => OnError::Skip,
-        },
+        on_error: transform.on_error,
         max_rejected: transform.max_rejected,
         max_share: transform.max_rejected_share.unwrap_or(defaults.max_share),
         window: transform.rejected_window.unwrap_or(defaults.window),

@@ -50,7 +50,7 @@ async fn run(
         let next = match work.resync().phase {
             Phase::Setup => {
                 if work.pipe.cdc.follows() {
-                    pinned::keep(&work.pipe, &work.id(), &tables)?;
+                    pinned::keep(&session.supply, &work.pipe, &work.id(), &tables).await?;
                 }
                 setup::create_shadows(session, work, &tables).await?;
                 if work.pipe.cdc.follows() {

@@ -5,6 +5,8 @@ use serde::Serialize;
 use crate::destination::DestinationError;
 use crate::journal::{JournalError, Phase};
 use crate::pipe::{Location, PipeError};
+use crate::policy::PolicyError;
+use crate::registry::RegistryError;
 use crate::source::SourceError;
 use crate::transform::TransformError;
 
@@ -51,6 +53,22 @@ pub enum Error {
         location: Option<Location>,
         /// Why.
         cause: TransformError,
+    },
+    /// The operator's policy can't be used, or forbids something.
+    #[error("{}{cause}", at(.location))]
+    Policy {
+        /// The key that is about it, where there is one.
+        location: Option<Location>,
+        /// Why.
+        cause: PolicyError,
+    },
+    /// A plugin could not be had from where the pipe says.
+    #[error("{}{cause}", at(.location))]
+    Registry {
+        /// The key that is about it, where there is one.
+        location: Option<Location>,
+        /// Why.
+        cause: RegistryError,
     },
     /// The destination failed.
     #[error(transparent)]
@@ -143,15 +161,54 @@ impl From<TransformError> for Error {
     }
 }
 
+impl From<PolicyError> for Error {
+    fn from(cause: PolicyError) -> Self {
+        Self::Policy {
+            location: None,
+            cause,
+        }
+    }
+}
+
+impl From<RegistryError> for Error {
+    fn from(cause: RegistryError) -> Self {
+        match cause {
+            RegistryError::Policy(cause) => cause.into(),
+            cause => Self::Registry {
+                location: None,
+                cause,
+            },
+        }
+    }
+}
+
 impl Error {
+    /// The same, at a key of the pipe file, if it is about a plugin that stands there.
+    #[must_use]
+    pub(super) fn at_plugin(mut self, place: Location) -> Self {
+        if let Self::Transform { location, .. }
+        | Self::Policy { location, .. }
+        | Self::Registry { location, .. } = &mut self
+        {
+            *location = Some(place);
+        }
+        self
+    }
+
     /// Whose matter it is.
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Pipe(_) => ErrorClass::Configuration,
             Self::Source { .. } => ErrorClass::Source,
-            Self::Transform { .. } | Self::Rejected { .. } | Self::RejectedChange { .. } => {
-                ErrorClass::Plugin
-            }
+            Self::Policy {
+                cause: PolicyError::Unreadable { .. } | PolicyError::Invalid { .. },
+                ..
+            } => ErrorClass::Configuration,
+            Self::Transform { .. }
+            | Self::Policy { .. }
+            | Self::Registry { .. }
+            | Self::Rejected { .. }
+            | Self::RejectedChange { .. } => ErrorClass::Plugin,
             Self::Destination(_) => ErrorClass::Destination,
             Self::Verification { .. } => ErrorClass::Verification,
             Self::Journal(_) | Self::Unfinished { .. } | Self::Nothing { .. } => ErrorClass::State,
@@ -165,6 +222,8 @@ impl Error {
             Self::Pipe(_) => "pipe",
             Self::Source { .. } => "source",
             Self::Transform { .. } => "transform",
+            Self::Policy { .. } => "policy",
+            Self::Registry { .. } => "registry",
             Self::Rejected { .. } | Self::RejectedChange { .. } => "rejected_row",
             Self::Destination(_) => "destination",
             Self::Verification { .. } => "verification",
@@ -180,7 +239,10 @@ impl Error {
     pub fn location(&self) -> Option<&Location> {
         match self {
             Self::Pipe(error) => error.location(),
-            Self::Source { location, .. } | Self::Transform { location, .. } => location.as_ref(),
+            Self::Policy { location, cause } => cause.location().or(location.as_ref()),
+            Self::Source { location, .. }
+            | Self::Transform { location, .. }
+            | Self::Registry { location, .. } => location.as_ref(),
             _ => None,
         }
     }

@@ -13,8 +13,9 @@ use super::report::{
 use super::session::Session;
 use super::setup;
 use crate::destination::{Fitted, LiveTable, Misfit};
-use crate::journal::{FollowedRecord, Journal, TableRecord};
+use crate::journal::{FollowedRecord, Journal, PinnedPlugin, TableRecord};
 use crate::pipe::Pipe;
+use crate::registry::Reference;
 use crate::schema::{OutOfRange, TableName, cell_text};
 use crate::source::{Source, TableRead};
 use crate::transform::Chain;
@@ -374,7 +375,9 @@ pub(super) fn drift(
             ));
             continue;
         }
-        for pinned in &record.plugins {
+        // A reference names its plugin by content: another one is another transform.
+        let files = |plugin: &&PinnedPlugin| !Reference::is_one(&plugin.plugin);
+        for pinned in record.plugins.iter().filter(files) {
             let path = crate::transform::resolve(&pinned.plugin, &pipe.folder);
             match path.and_then(|path| crate::transform::digest_of(&path)) {
                 Ok(digest) if digest == pinned.digest => {}

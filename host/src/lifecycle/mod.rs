@@ -36,6 +36,7 @@ mod setup;
 mod statistics;
 mod status;
 mod stop;
+mod supply;
 mod swap;
 mod transforms;
 mod tuning;

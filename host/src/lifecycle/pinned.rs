@@ -1,9 +1,11 @@
 //! What a load was made with, kept beside the journal: the pipe file without its secrets, and the plugins' files by their digests. Changes
-//! go through the same transforms as the load, whatever becomes of the files that the pipe names.
+//! go through the same transforms as the load, whatever becomes of the files that the pipe names, of the store and of registries. Each
+//! pipe has its own copies, so that whoever tidies the store up stops nobody.
 //!
 //! ```text
 //! <state>/pinned/<resync>.toml         mode 0600: a transform's configuration may hold a key
 //! <state>/pinned/plugins/<digest>.wasm
+//! <state>/pinned/plugins/<digest>.json who vouches for it, if the policy asked
 //! ```
 
 use std::io::Write;
@@ -12,11 +14,14 @@ use std::path::{Path, PathBuf};
 use super::binding::BoundTable;
 use super::error::Error;
 use super::session::Session;
+use super::supply::{Supplied, Supply};
 use crate::destination::Zones;
+use crate::digest::Digest;
+use crate::files::write_whole;
 use crate::journal::{JournalError, PinnedPlugin};
 use crate::pipe::{Pipe, TableMapping};
+use crate::registry::{Proof, RegistryError};
 use crate::schema::{SourceTable, TableName};
-use crate::transform::resolve;
 
 /// The pipe of a load.
 #[derive(Debug)]
@@ -29,33 +34,87 @@ fn folder(state: &Path) -> PathBuf {
     state.join("pinned")
 }
 
-fn plugin_file(state: &Path, digest: &str) -> PathBuf {
-    folder(state).join("plugins").join(format!("{digest}.wasm"))
+fn plugin_file(state: &Path, digest: &Digest) -> PathBuf {
+    let name = format!("{}.wasm", digest.hex());
+    folder(state).join("plugins").join(name)
+}
+
+fn unusable(state: &Path) -> impl Fn(std::io::Error) -> JournalError {
+    move |cause| JournalError::Folder {
+        folder: folder(state),
+        cause,
+    }
 }
 
 /// Keeps what a load is about to be made with.
-pub(super) fn keep(pipe: &Pipe, resync: &str, tables: &[BoundTable]) -> Result<(), Error> {
-    let unusable = |cause| JournalError::Folder {
-        folder: folder(&pipe.state),
-        cause,
-    };
-    std::fs::create_dir_all(folder(&pipe.state).join("plugins")).map_err(unusable)?;
+pub(super) async fn keep(
+    supply: &Supply,
+    pipe: &Pipe,
+    resync: &str,
+    tables: &[BoundTable],
+) -> Result<(), Error> {
+    std::fs::create_dir_all(folder(&pipe.state).join("plugins")).map_err(unusable(&pipe.state))?;
     for table in tables {
-        for (plugin, transform) in table.plugins.iter().zip(&table.mapping.transforms) {
-            let file = plugin_file(&pipe.state, &plugin.digest);
-            if !file.exists() {
-                let path = resolve(&transform.plugin, &pipe.folder)?;
-                let bytes = std::fs::read(path).map_err(unusable)?;
-                write(&file, &bytes).map_err(unusable)?;
-            }
+        for plugin in &table.plugins {
+            keep_plugin(supply, pipe, plugin).await?;
         }
     }
     let file = folder(&pipe.state).join(format!("{resync}.toml"));
-    write(&file, pipe.pinned_text().as_bytes()).map_err(unusable)?;
+    write_whole(&file, 0o600, &[pipe.pinned_text().as_bytes()]).map_err(unusable(&pipe.state))?;
     Ok(())
 }
 
-/// Writes a file whole or not at all, for the user alone.
+/// Keeps a plugin that a table was bound with, unless it is kept already.
+async fn keep_plugin(supply: &Supply, pipe: &Pipe, plugin: &PinnedPlugin) -> Result<(), Error> {
+    let digest = digest(plugin)?;
+    let file = plugin_file(&pipe.state, &digest);
+    let kept = supply
+        .pinned(&plugin.plugin, &digest, file.clone(), proof(&file))
+        .await;
+    let supplied = match kept {
+        Ok(kept) if kept.path == file => return Ok(()),
+        Ok(fetched) => fetched,
+        Err(_) => supply.plugin(&plugin.plugin, &pipe.folder).await?,
+    };
+    if Digest::of(&supplied.bytes) != digest {
+        return Err(Error::from(RegistryError::Changed {
+            name: plugin.plugin.clone(),
+        }));
+    }
+    store(&pipe.state, &file, &supplied)
+}
+
+/// Writes a plugin's copy, and before it what vouches for it.
+fn store(state: &Path, file: &Path, supplied: &Supplied) -> Result<(), Error> {
+    if let Some(proof) = &supplied.proof {
+        let text = serde_json::to_vec(proof).map_err(|cause| unusable(state)(cause.into()))?;
+        write_whole(&proof_file(file), 0o600, &[&text]).map_err(unusable(state))?;
+    }
+    write_whole(file, 0o600, &[&supplied.bytes]).map_err(unusable(state))?;
+    Ok(())
+}
+
+fn proof_file(plugin: &Path) -> PathBuf {
+    plugin.with_extension("json")
+}
+
+/// What was kept of who vouches for a plugin. One that can't be read vouches for nobody.
+fn proof(plugin: &Path) -> Option<Proof> {
+    let bytes = std::fs::read(proof_file(plugin)).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+fn digest(plugin: &PinnedPlugin) -> Result<Digest, Error> {
+    let unreadable = || {
+        let PinnedPlugin { plugin, digest } = plugin;
+        Error::Worker(format!(
+            "the journal has `{digest}` for the digest of the plugin `{plugin}`"
+        ))
+    };
+    Digest::parse(&plugin.digest).ok_or_else(unreadable)
+}
+
+/// Writes a file that is written again and again: whole or not at all, for the user alone, without waiting for the disk.
 pub(super) fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let new = file.with_extension("new");
@@ -97,11 +156,20 @@ impl Pinned {
         plugins: &[PinnedPlugin],
         zones: &mut Zones,
     ) -> Result<BoundTable, Error> {
-        let files: Vec<PathBuf> = plugins
-            .iter()
-            .map(|plugin| plugin_file(&self.state, &plugin.digest))
-            .collect();
+        let mut supplied = Vec::with_capacity(plugins.len());
+        for plugin in plugins {
+            let (digest, name) = (digest(plugin)?, &plugin.plugin);
+            let file = plugin_file(&self.state, &digest);
+            let kept = session
+                .supply
+                .pinned(name, &digest, file.clone(), proof(&file))
+                .await?;
+            if kept.path != file {
+                store(&self.state, &file, &kept)?;
+            }
+            supplied.push(kept);
+        }
         let mapping = self.mapping(&source.name)?;
-        BoundTable::bind_as(session, &self.pipe, mapping, source, Some(&files), zones).await
+        BoundTable::bind_as(session, &self.pipe, mapping, source, supplied, zones).await
     }
 }

@@ -18,9 +18,9 @@ use crate::destination::{
 };
 use crate::journal::{ChunkResult, StepCounts};
 use crate::pipe::{SnapshotSettings, VerifyMode};
-use crate::schema::{Ledger, row_text};
+use crate::schema::{Ledger, OnError, row_text};
 use crate::source::{ReadLimits, Reader};
-use crate::transform::{Applied, ChainInstance, OnError, Rejected};
+use crate::transform::{Applied, ChainInstance, Rejected};
 
 /// A block of ClickHouse has at most this many rows; from 1,048,449 on it cuts an insert in two.
 const BLOCK_ROWS: usize = 1_000_000;

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::error::Error;
 use super::pinned;
 use super::retry;
+use super::supply::Supply;
 use super::tuning::Tuning;
 use crate::destination::embedded::Embedded;
 use crate::destination::{Destination, DestinationError};
 use crate::pipe::{DestinationServer, Pipe};
 use crate::source::Source;
-use crate::transform::{Runtime, RuntimeSettings, default_cache_dir};
+use crate::transform::{Compiler, Runtime, RuntimeSettings, default_cache_dir};
 
 /// The destination, and the embedded server behind it if there is one.
 #[derive(Debug)]
@@ -107,6 +108,8 @@ pub(super) struct Session {
     pub(super) source: Source,
     pub(super) destination: Destination,
     pub(super) runtime: Runtime,
+    /// Where plugins come from.
+    pub(super) supply: Arc<Supply>,
     /// The settings in force, which may change.
     pub(super) tuning: Arc<Tuning>,
     outlet: Arc<Outlet>,
@@ -115,11 +118,14 @@ pub(super) struct Session {
 impl Session {
     /// Opens both ends. An address or a password that is wrong is told at once; only a lost connection is tried again.
     pub(super) async fn open(pipe: &Pipe) -> Result<Self, Error> {
+        let supply = Supply::open()?;
         let source = Source::connect(&pipe.source).await?;
         let RuntimeSettings { max_instances, .. } = RuntimeSettings::default();
         let runtime = Runtime::new(RuntimeSettings {
             cache_dir: default_cache_dir(),
             max_instances: max_instances.max(instances(pipe)),
+            compiler: Compiler::own(),
+            compile_deadline: supply.compile_time(),
         })?;
         let outlet = Outlet::open(pipe).await?;
         Ok(Self {
@@ -127,6 +133,7 @@ impl Session {
             source,
             destination: outlet.destination.clone(),
             runtime,
+            supply: Arc::new(supply),
             tuning: Arc::new(Tuning::new(pipe)),
             outlet: Arc::new(outlet),
         })
@@ -139,6 +146,7 @@ impl Session {
             source: self.source.clone(),
             destination: self.destination.clone(),
             runtime: self.runtime.clone(),
+            supply: self.supply.clone(),
             tuning: self.tuning.clone(),
             outlet: self.outlet.clone(),
         }

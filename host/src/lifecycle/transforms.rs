@@ -8,8 +8,8 @@ use super::binding::{BoundTable, origin};
 use super::error::Error;
 use super::work::Work;
 use crate::destination::{RejectedRow, row_as_json};
-use crate::schema::{SourceTable, cell_text, named};
-use crate::transform::{Applied, OnError, Rejected, StepTotals};
+use crate::schema::{OnError, SourceTable, cell_text, named};
+use crate::transform::{Applied, Rejected, StepTotals};
 
 /// Begins the transforms of a load: what other processes used of the limits is used.
 pub(super) fn begin(work: &Work, tables: &[BoundTable]) -> Result<(), Error> {

@@ -7,8 +7,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::OnError;
-use crate::schema::{Engine, Format, MetadataNames, OutOfRange, SkipIndex};
+use crate::schema::{Engine, Format, MetadataNames, OnError, OutOfRange, SkipIndex};
 
 /// A whole pipe file.
 #[derive(Debug, Deserialize)]
@@ -344,7 +343,7 @@ impl<'de> Deserialize<'de> for ColumnFile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TransformFile {
-    /// A plugin's name, or the path of its file.
+    /// A plugin's name, the path of its file, or a reference with a digest: `oci://…@sha256:…`.
     pub(super) plugin: String,
     #[serde(default)]
     pub(super) config: toml::Table,

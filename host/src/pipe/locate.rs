@@ -1,5 +1,5 @@
 //! Finds the line of a key in a pipe file, so that an error found late (a missing table, a configuration that a plugin refuses)
-//! still points at the line to change.
+//! still points at the line to change. The operator's policy is read by the same means.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use super::error::{Location, PipeError};
 
 /// A pipe file's text and its name.
 #[derive(Clone)]
-pub(super) struct SourceText {
-    pub(super) path: PathBuf,
-    pub(super) text: String,
+pub(crate) struct SourceText {
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
 }
 
 /// The text may hold a password: only the name is shown.
@@ -38,7 +38,7 @@ impl SourceText {
     }
 
     /// The place of a byte offset.
-    pub(super) fn at_offset(&self, offset: usize, key: Option<String>) -> Location {
+    pub(crate) fn at_offset(&self, offset: usize, key: Option<String>) -> Location {
         let before = &self.text[..self.text.floor_char_boundary(offset.min(self.text.len()))];
         let line_start = before.rfind('\n').map_or(0, |i| i + 1);
         Location {
@@ -51,7 +51,7 @@ impl SourceText {
 
     /// The place of a key such as `table[0].transform[1].config.where`; of the nearest enclosing key that the file has, if it
     /// doesn't have this one.
-    pub(super) fn at_key(&self, key: &str) -> Location {
+    pub(crate) fn at_key(&self, key: &str) -> Location {
         let found = DeTable::parse(&self.text)
             .ok()
             .and_then(|root| offset_of(root.get_ref(), key));

@@ -18,15 +18,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::SecretString;
-use serde::Deserialize;
 use url::Url;
 
 pub use error::{Location, PipeError};
 pub use file::{OnDrop, OnTableError, OnTruncate, TlsMode, VerifyMode};
 pub use following::{ApplySettings, BrakeSettings, Cdc};
+pub(crate) use locate::SourceText;
 
 use crate::schema::{
-    ClickHouseType, Engine, Format, MetadataNames, OutOfRange, SkipIndex, TableName, ZeroDates,
+    ClickHouseType, Engine, Format, Grant, MetadataNames, OnError, OutOfRange, SkipIndex,
+    TableName, ZeroDates,
 };
 
 /// A validated pipe.
@@ -224,7 +225,7 @@ pub struct ColumnSettings {
 /// A plugin's use on a table.
 #[derive(Clone, Debug)]
 pub struct TransformUse {
-    /// A plugin's name, or the path of its file as the pipe gives it.
+    /// A plugin's name, the path of its file, or its reference in a registry, as the pipe gives it.
     pub plugin: String,
     /// The configuration, a JSON object.
     pub config: serde_json::Value,
@@ -276,17 +277,14 @@ pub struct GrantSettings {
     pub network: Option<Vec<SocketAddr>>,
 }
 
-/// What becomes of a row that a plugin can't transform.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnError {
-    /// It stops the load, or its table.
-    #[default]
-    Fail,
-    /// It goes to the table of rejected rows.
-    Reject,
-    /// It is left out, and counted.
-    Skip,
+impl GrantSettings {
+    /// What is granted.
+    pub fn granted(&self) -> impl Iterator<Item = Grant> {
+        let environment = self.environment.as_ref().map(|_| Grant::Environment);
+        let files = self.files.as_ref().map(|_| Grant::Files);
+        let network = self.network.as_ref().map(|_| Grant::Network);
+        [environment, files, network].into_iter().flatten()
+    }
 }
 
 impl TableMapping {

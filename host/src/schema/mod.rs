@@ -23,7 +23,7 @@ pub use chunk::{Chunk, KeyBound, KeyValue, Ledger};
 pub use clickhouse_type::{ClickHouseType, Shape};
 pub use gtid::{DomainGtids, GtidSet, Gtids};
 pub use mysql_type::{MysqlType, TypeError};
-pub use policy::{OutOfRange, ZeroDates};
+pub use policy::{Grant, OnError, OutOfRange, ZeroDates};
 pub use position::Position;
 pub use table::{SourceColumn, SourceTable, TableName};
 pub use target::{

@@ -1,5 +1,5 @@
-//! What becomes of values that the other side has no place for. Each is the pipe's choice, and each changes nothing in silence:
-//! the default is to stop.
+//! What becomes of values that the other side has no place for and of rows that a plugin can't transform, and what a plugin is given.
+//! Each is the pipe's choice, and each changes nothing in silence: the default is to stop, and to give nothing.
 
 use jiff::civil;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,41 @@ impl OutOfRange {
             Self::Clamp => "clamp",
             Self::Reject => "reject",
         }
+    }
+}
+
+/// What becomes of a row that a plugin can't transform.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// It stops the load, or its table.
+    #[default]
+    Fail,
+    /// It goes to the table of rejected rows.
+    Reject,
+    /// It is left out, and counted.
+    Skip,
+}
+
+/// Something of the machine that a plugin is given only where the pipe grants it and the operator's policy allows that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grant {
+    /// Environment variables: `wasi:cli/environment`.
+    Environment,
+    /// Files, to be read: `wasi:filesystem`.
+    Files,
+    /// Connections: `wasi:sockets`.
+    Network,
+}
+
+impl std::fmt::Display for Grant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Environment => "environment",
+            Self::Files => "files",
+            Self::Network => "network",
+        })
     }
 }
 

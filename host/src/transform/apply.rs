@@ -20,7 +20,7 @@ use super::lift::Output;
 use super::lower::LoweredColumn;
 use super::plan::StepPlan;
 use super::salvage::{is_of_rows, salvage};
-use super::tolerance::OnError;
+use crate::schema::OnError;
 
 /// One worker's instances of a chain's plugins. They go back to the chain when it is dropped.
 pub struct ChainInstance {

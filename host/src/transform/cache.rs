@@ -9,16 +9,17 @@
 //! What is left is a writer with this user's own rights, who could as well exchange the `tidemill` binary. A file that fails is
 //! ignored and written again. Nothing here is an error to anybody: without the cache a plugin is compiled.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::hash::{Hash, Hasher};
-use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::io::Read;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+use crate::files::write_whole;
 
 /// Where compiled code is kept by default: `$XDG_CACHE_HOME/tidemill/compiled`, or under `~/.cache`; none without a home.
 pub fn default_cache_dir() -> Option<PathBuf> {
@@ -80,7 +81,8 @@ impl CodeCache {
             .map_err(|cause| cause.to_string())
             .and_then(|code| {
                 let seal = self.seal(plugin, &code);
-                write_whole(&self.path(plugin), &[&seal, &code]).map_err(|cause| cause.to_string())
+                write_whole(&self.path(plugin), 0o600, &[&seal, &code])
+                    .map_err(|cause| cause.to_string())
             });
         if let Err(reason) = written {
             tracing::warn!(folder = %self.dir.display(), reason, "compiled code is not kept");
@@ -116,27 +118,6 @@ fn read_private(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).ok()?);
     file.read_to_end(&mut bytes).ok()?;
     Some(bytes)
-}
-
-/// Writes a file beside its name and renames it, so that a reader sees all of it or nothing.
-pub(crate) fn write_whole(path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let beside = path.with_extension(format!(
-        "{}-{}.tmp",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    ));
-    let write = || {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o644)
-            .open(&beside)?;
-        parts.iter().try_for_each(|part| file.write_all(part))?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    };
-    write().inspect_err(|_| drop(fs::remove_file(&beside)))
 }
 
 /// What `Hash` gives, as input of a digest that stays the same over runs and compilers.

@@ -18,10 +18,11 @@ use super::limits::Limits;
 use super::plan::{Lineage, Plan, lineage};
 use super::plugin::Plugin;
 use super::runtime::Runtime;
-use super::tolerance::{OnError, Tally, Tolerance};
+use super::tolerance::{Tally, Tolerance};
 use super::usage::Usage;
 use super::warm::{StepId, WarmInstances};
 use super::wasi::{Grants, Origin, Terms};
+use crate::schema::OnError;
 
 /// The longest pause before an instance that takes the place of one that crashed.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);

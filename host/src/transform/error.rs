@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::contract::{TRANSFORM, VERSION};
-use super::wasi::Grant;
+use crate::schema::Grant;
 
 /// Longest quotation of a guest's words in an error or a log line, in bytes.
 pub(super) const QUOTE_BYTES: usize = 2048;
@@ -162,6 +162,14 @@ pub enum TransformError {
         /// What the validator says.
         reason: String,
     },
+    /// The component could not be compiled.
+    #[error("`{}` can't be compiled: {reason}", .path.display())]
+    Compile {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// The component wants more than the host gives.
     #[error("`{}` imports `{import}`, which no plugin is given; build it without", .path.display())]
     ForeignImport {
@@ -191,12 +199,14 @@ pub enum TransformError {
         reason: String,
     },
     /// The component was built for another version of the contract.
-    #[error("`{}` was built for `{found}`, and this Tidemill supports version {VERSION} of the contract: rebuild the plugin against this version's `wit/`, or use the Tidemill that it was built for", .path.display())]
+    #[error("`{}` was built for `{found}`, and this Tidemill supports version {VERSION} of the contract: {}", .path.display(), remedy(*.newer))]
     ContractVersion {
         /// The file.
         path: PathBuf,
         /// The contract that it names.
         found: String,
+        /// Whether that is one of a later Tidemill.
+        newer: bool,
     },
     /// The component isn't a Tidemill plugin.
     #[error("`{}` is a component but no Tidemill plugin: it exports {exports}, and not `{TRANSFORM}`; implement the world `plugin` of `wit/`", .path.display())]
@@ -358,6 +368,14 @@ impl TransformError {
             | Self::Trapped { site, .. } => Some(site),
             _ => None,
         }
+    }
+}
+
+/// What to do about a plugin of another contract.
+fn remedy(newer: bool) -> &'static str {
+    match newer {
+        true => "use a later Tidemill, or rebuild the plugin with this one's SDK",
+        false => "rebuild the plugin with this one's SDK, which says what has changed",
     }
 }
 

@@ -18,6 +18,7 @@ mod apply;
 mod binding;
 mod cache;
 mod chain;
+mod compile;
 mod contract;
 mod error;
 mod guest;
@@ -41,17 +42,17 @@ use std::path::PathBuf;
 pub use apply::{Applied, ChainInstance, Given, Rejected};
 pub use binding::TableShape;
 pub use cache::default_cache_dir;
-pub(crate) use cache::write_whole;
 pub use chain::{Chain, Step, StepBinding, StepTotals};
+pub use compile::{Compiler, compile_standard_input};
 pub use error::{LimitKind, Refusal, Site, TransformError, Violation};
 pub use limits::Limits;
 pub use plan::Lineage;
 pub use plugin::Plugin;
 pub use resolve::{PLUGIN_PATH, resolve};
-pub use runtime::{Runtime, RuntimeSettings, digest_of};
-pub use tolerance::{OnError, Tolerance};
+pub use runtime::{Runtime, RuntimeSettings, digest_of, read_plugin};
+pub use tolerance::Tolerance;
 pub use usage::Usage;
-pub use wasi::{Grant, Grants, Origin};
+pub use wasi::{Grants, Origin};
 
 /// This user's folder for what can be made again: `$XDG_CACHE_HOME/tidemill`, or `~/.cache/tidemill`.
 pub(crate) fn user_cache_dir() -> Option<PathBuf> {

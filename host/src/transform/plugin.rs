@@ -12,9 +12,10 @@ use wasmtime::component::{Component, Linker};
 
 use super::contract::{self, RawDescription};
 use super::error::{Site, TransformError, Violation, quote};
-use super::instance::Instance;
 use super::guest::Guest;
-use super::wasi::{self, Access, Grant, Terms};
+use super::instance::Instance;
+use super::wasi::{self, Access, Terms};
+use crate::schema::Grant;
 
 /// Longest name and version, in bytes.
 const NAME_BYTES: usize = 64;
@@ -248,6 +249,7 @@ fn check_interfaces(path: &Path, component: &Component) -> Result<Vec<String>, T
             return Err(TransformError::ContractVersion {
                 path: path.to_owned(),
                 found: quote(name),
+                newer: is_newer(name),
             });
         }
         None => {
@@ -264,7 +266,8 @@ fn check_interfaces(path: &Path, component: &Component) -> Result<Vec<String>, T
     }
     let mut imports = Vec::new();
     for (name, item) in component_type.imports(engine) {
-        let known = name == contract::LOG || name == contract::TYPES || wasi::access(name).is_some();
+        let known =
+            name == contract::LOG || name == contract::TYPES || wasi::access(name).is_some();
         if !(known && matches!(item.ty, ComponentItem::ComponentInstance(_))) {
             return Err(TransformError::ForeignImport {
                 path: path.to_owned(),
@@ -274,6 +277,20 @@ fn check_interfaces(path: &Path, component: &Component) -> Result<Vec<String>, T
         imports.push(name.to_owned());
     }
     Ok(imports)
+}
+
+/// Whether an interface of the contract (`name@1.2.3`) is of a later version than this host's.
+fn is_newer(interface: &str) -> bool {
+    let numbers = |version: &str| -> Vec<u64> {
+        version
+            .split('.')
+            .map(|number| number.parse().unwrap_or(0))
+            .collect()
+    };
+    let version = interface
+        .split_once('@')
+        .map_or("0", |(_, version)| version);
+    numbers(version) > numbers(contract::VERSION)
 }
 
 /// Checks a description; its JSON Schema, parsed and compiled.

@@ -6,13 +6,15 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::cache::CodeCache;
-use super::error::{TransformError, quote};
+use super::compile::{CompileError, Compiler, Turn};
+use super::error::TransformError;
 use super::instance::link_log;
 use super::limits::start_ticker;
 use super::plugin::{self, Linkers, Plugin};
@@ -30,6 +32,10 @@ pub struct RuntimeSettings {
     /// Instances at one time: at least tables in parallel × chunks in parallel × transforms of a table. 256 by default. Address space is
     /// reserved for all of them, memory is not.
     pub max_instances: u32,
+    /// Who compiles plugins.
+    pub compiler: Compiler,
+    /// Time for a compilation. 2 minutes by default.
+    pub compile_deadline: Duration,
 }
 
 impl Default for RuntimeSettings {
@@ -37,6 +43,8 @@ impl Default for RuntimeSettings {
         Self {
             cache_dir: None,
             max_instances: 256,
+            compiler: Compiler::default(),
+            compile_deadline: Duration::from_secs(120),
         }
     }
 }
@@ -45,11 +53,14 @@ impl Default for RuntimeSettings {
 #[derive(Clone)]
 pub struct Runtime {
     inner: Arc<Inner>,
+    turn: Turn,
 }
 
 struct Inner {
     linkers: Linkers,
     cache: Option<CodeCache>,
+    compiler: Compiler,
+    compile_deadline: Duration,
     warm: Arc<WarmInstances>,
     /// Plugins in use, by file and digest.
     loaded: Mutex<HashMap<(PathBuf, String), Weak<Plugin>>>,
@@ -82,16 +93,27 @@ impl Runtime {
             inner: Arc::new(Inner {
                 linkers,
                 cache,
+                compiler: settings.compiler,
+                compile_deadline: settings.compile_deadline,
                 warm: Arc::default(),
                 loaded: Mutex::default(),
             }),
+            turn: Turn::default(),
         })
+    }
+
+    /// The same engine for another tenant, who waits for no compilation of this one's.
+    pub fn for_another_tenant(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            turn: Turn::default(),
+        }
     }
 
     /// Loads a plugin: reads the file, compiles it (or takes its compiled code from the cache), checks that it is a plugin, and asks it to describe
     /// itself. A file that is in use already is shared.
     pub fn load(&self, path: &Path) -> Result<Arc<Plugin>, TransformError> {
-        self.load_bytes(path, &read(path)?)
+        self.load_bytes(path, &read_plugin(path)?)
     }
 
     /// [`Runtime::load`] for bytes that are, or will be, in this file.
@@ -118,6 +140,18 @@ impl Runtime {
         loaded.retain(|_, plugin| plugin.strong_count() > 0);
         loaded.insert(key, Arc::downgrade(&plugin));
         Ok(plugin)
+    }
+
+    /// What components are linked with.
+    #[cfg(test)]
+    pub(super) fn linkers(&self) -> &Linkers {
+        &self.inner.linkers
+    }
+
+    /// The engine.
+    #[cfg(test)]
+    pub(super) fn engine(&self) -> &Engine {
+        self.inner.linkers.plain.engine()
     }
 
     /// The process's idle instances.
@@ -149,11 +183,22 @@ impl Runtime {
             return Ok(component);
         }
         let started = std::time::Instant::now();
-        let component =
-            Component::from_binary(engine, bytes).map_err(|cause| TransformError::Invalid {
+        let (compiler, limit) = (&self.inner.compiler, self.inner.compile_deadline);
+        let compiled = compiler.compile(engine, bytes, limit, &self.turn);
+        let component = compiled.map_err(|error| match error {
+            CompileError::Invalid(reason) => TransformError::Invalid {
                 path: path.to_owned(),
-                reason: quote(&format!("{cause:#}")),
-            })?;
+                reason,
+            },
+            CompileError::TooLong(limit) => TransformError::Compile {
+                path: path.to_owned(),
+                reason: format!("it takes longer than {limit:?}; make it smaller, or let the operator raise `plugins.compile_time` of the policy"),
+            },
+            CompileError::Failed(reason) => TransformError::Compile {
+                path: path.to_owned(),
+                reason,
+            },
+        })?;
         tracing::debug!(plugin = %path.display(), elapsed = ?started.elapsed(), "compiled");
         if let Some(cache) = &self.inner.cache {
             cache.store(&component, digest);
@@ -173,7 +218,8 @@ fn linkers(engine: &Engine) -> wasmtime::Result<Linkers> {
     })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TransformError> {
+/// The bytes of a plugin's file, unless there are too many for a plugin.
+pub fn read_plugin(path: &Path) -> Result<Vec<u8>, TransformError> {
     let unreadable = |source| TransformError::Unreadable {
         path: path.to_owned(),
         source,
@@ -198,7 +244,7 @@ fn start_engine(max_instances: u32) -> wasmtime::Result<Engine> {
     })
 }
 
-fn engine_config() -> Config {
+pub(super) fn engine_config() -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)

@@ -22,6 +22,8 @@ pub(super) struct Script {
     pub(super) filters: bool,
     /// Instructions before `describe`, `bind` and `process` answer.
     pub(super) before: [String; 3],
+    /// Functions that it imports beside the log, as the core module has them. Interfaces of WASI must be among [`WASI`].
+    pub(super) imports: String,
     pub(super) process: Answer,
 }
 
@@ -55,6 +57,7 @@ impl Default for Script {
             output: vec![Out::Pass(0, None)],
             filters: false,
             before: Default::default(),
+            imports: String::new(),
             process: Answer::Output(RawOutput::default()),
         }
     }
@@ -63,7 +66,11 @@ impl Default for Script {
 impl Script {
     /// The component's bytes.
     pub(super) fn component(&self) -> Vec<u8> {
-        encode(&self.module(), &contract_text())
+        let contract = contract_text();
+        match self.imports.contains("wasi:") {
+            true => encode(&self.module(), &with_wasi(&contract)),
+            false => encode(&self.module(), &contract),
+        }
     }
 
     /// Writes the component to a file of this folder.
@@ -97,6 +104,7 @@ impl Script {
             Answer::Code(code) => code.clone(),
         };
         let [before_describe, before_bind, before_process] = &self.before;
+        let imports = &self.imports;
         let heap = (BASE + image.bytes.len() as u32).next_multiple_of(65_536);
         let pages = heap / 65_536 + 1;
         let data = image.bytes.iter().fold(String::new(), |mut text, byte| {
@@ -106,6 +114,7 @@ impl Script {
         format!(
             r#"(module
   (import "tidemill:transform/log@0.1.0" "log" (func $log (param i32 i32 i32)))
+  {imports}
   (memory (export "memory") {pages})
   (data (i32.const {BASE}) "{data}")
   (global $heap (mut i32) (i32.const {heap}))
@@ -181,6 +190,54 @@ impl Script {
             u32::from(self.filters),
         ]))
     }
+}
+
+/// The functions of WASI that tests call, as its specification (version 0.2) has them.
+const WASI: &str = "
+package wasi:io@0.2.0 {
+  interface error { resource error; }
+  interface poll { resource pollable { block: func(); } }
+  interface streams {
+    use error.{error};
+    variant stream-error { last-operation-failed(error), closed }
+    resource output-stream { blocking-write-and-flush: func(contents: list<u8>) -> result<_, stream-error>; }
+  }
+}
+package wasi:clocks@0.2.0 {
+  interface wall-clock { record datetime { seconds: u64, nanoseconds: u32 } now: func() -> datetime; }
+  interface monotonic-clock { use wasi:io/poll@0.2.0.{pollable}; now: func() -> u64; subscribe-duration: func(when: u64) -> pollable; }
+}
+package wasi:random@0.2.0 { interface random { get-random-u64: func() -> u64; } }
+package wasi:cli@0.2.0 {
+  interface environment { get-environment: func() -> list<tuple<string, string>>; }
+  interface exit { exit: func(status: result); }
+  interface stderr { use wasi:io/streams@0.2.0.{output-stream}; get-stderr: func() -> output-stream; }
+}
+package wasi:sockets@0.2.0 { interface instance-network { resource network; instance-network: func() -> network; } }
+package wasi:filesystem@0.2.0 {
+  interface types { resource descriptor; }
+  interface preopens { use types.{descriptor}; get-directories: func() -> list<tuple<descriptor, string>>; }
+}
+";
+
+/// The contract, its world with all of [`WASI`] to import.
+fn with_wasi(contract: &str) -> String {
+    let imports = [
+        "io/error",
+        "io/poll",
+        "io/streams",
+        "clocks/wall-clock",
+        "clocks/monotonic-clock",
+        "random/random",
+        "cli/environment",
+        "cli/exit",
+        "cli/stderr",
+        "filesystem/types",
+        "filesystem/preopens",
+    ]
+    .map(|name| format!("import wasi:{name}@0.2.0;"));
+    let world = format!("import log; {}", imports.join(" "));
+    contract.replace("import log;", &world) + WASI
 }
 
 /// The contract's own text.

@@ -5,20 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
-
-/// What becomes of a row that a plugin can't transform.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnError {
-    /// It stops the load, or its table.
-    #[default]
-    Fail,
-    /// It goes to the table of rejected rows.
-    Reject,
-    /// It is left out, and counted.
-    Skip,
-}
+use crate::schema::OnError;
 
 /// A transform's policy for rows that it can't transform.
 #[derive(Clone, Debug, PartialEq)]

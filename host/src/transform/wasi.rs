@@ -5,7 +5,6 @@
 //! Functions of WASI may wait, so guests that import it run on a stack of their own and are given up at the deadline while they wait.
 
 use std::convert::Infallible;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,30 +26,10 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::guest::Guest;
 use super::limits::Limits;
+use crate::schema::Grant;
 
 /// What a guest may write to its standard output and error in a call before the rest is dropped, in bytes.
 const OUTPUT_BYTES: usize = 64 << 10;
-
-/// Something of WASI that a plugin is given only where the pipe grants it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Grant {
-    /// Environment variables: `wasi:cli/environment`.
-    Environment,
-    /// Files, to be read: `wasi:filesystem`.
-    Files,
-    /// Connections: `wasi:sockets`.
-    Network,
-}
-
-impl fmt::Display for Grant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Environment => "environment",
-            Self::Files => "files",
-            Self::Network => "network",
-        })
-    }
-}
 
 /// What a plugin is granted, none by default. An empty list satisfies a plugin whose language imports an interface without need:
 /// it is there, and there is nothing in it.

@@ -1,12 +1,10 @@
 //! Several columns as one text, as MySQL's CONCAT_WS does it: a NULL leaves out its part and its separator.
 
-use std::fmt::Write;
-
-use arrow_array::builder::StringBuilder;
-use arrow_array::{Array, ArrayRef, StringArray};
-use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_array::StringArray;
 use arrow_schema::{DataType, Field};
-use tidemill_sdk::Error;
+use tidemill_kernels::convert::write_text;
+use tidemill_sdk::build::TextBuilder;
+use tidemill_sdk::{Batch, Error, Value, ValueReader};
 
 /// Refuses columns that are no text and have no usual one.
 pub(crate) fn check(field: &Field) -> Result<(), Error> {
@@ -22,36 +20,27 @@ pub(crate) fn check(field: &Field) -> Result<(), Error> {
     }
 }
 
-pub(crate) fn concatenate(
-    columns: &[&ArrayRef],
-    separator: &str,
-    rows: usize,
-) -> Result<StringArray, Error> {
-    let failed = |cause: arrow_schema::ArrowError| Error::Data(cause.to_string());
-    let options = FormatOptions::new()
-        .with_datetime_format(Some("%Y-%m-%d %H:%M:%S%.f"))
-        .with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.f"))
-        .with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.f"));
-    let parts: Vec<ArrayFormatter<'_>> = columns
+/// The texts of the columns at these places among those that are read.
+pub(crate) fn concatenate(batch: &Batch, reads: &[usize], separator: &str) -> StringArray {
+    let parts = reads
         .iter()
-        .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
-        .collect::<Result<_, _>>()
-        .map_err(failed)?;
-    let mut text = StringBuilder::with_capacity(rows, rows * 16);
-    for row in 0..rows {
+        .map(|&read| ValueReader::new(&batch.columns[read]));
+    let parts: Vec<ValueReader> = parts.collect();
+    let mut text = TextBuilder::with_capacity(batch.rows, batch.rows * 16);
+    for row in 0..batch.rows {
         let mut first = true;
-        for (column, part) in columns.iter().zip(&parts) {
-            if column.is_null(row) {
+        for part in &parts {
+            let value = part.value(row);
+            if matches!(value, Value::Null) {
                 continue;
             }
             if !std::mem::take(&mut first) {
-                // Writing to a builder can't fail.
-                let _ = text.write_str(separator);
+                text.push_str(separator);
             }
-            let written = write!(text, "{}", part.value(row));
-            written.map_err(|_| Error::Data(format!("row {row} has a value without a text")))?;
+            // Writing to a builder can't fail, and types without a text were refused.
+            let _ = write_text(&value, ' ', &mut text);
         }
-        text.append_value("");
+        text.end();
     }
-    Ok(text.finish())
+    text.finish()
 }

@@ -6,37 +6,54 @@ mod cast;
 mod concat;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_schema::{DataType, Field};
 use serde_json::Value;
-use tidemill_sdk::{Batch, Binding, Column, Error, Output, Table, Transform};
+use tidemill_kernels::convert::TypeName;
+use tidemill_sdk::{
+    Batch, Binding, Column, ColumnData, ConfigSchema, Error, Output, Schema, Table, Transform,
+};
 
-/// The configuration; its JSON Schema is `schema.json`. Columns are named as the source names them.
-#[derive(Debug, Default, serde::Deserialize)]
+/// Maps columns. Columns are named as the table that comes in names them; what is not named passes on unchanged.
+#[derive(Debug, Default, serde::Deserialize, ConfigSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Columns that are left out. They are not even read from the source. Key columns can't be dropped.
     drop: BTreeSet<String>,
+    /// New names, by the old ones.
     rename: BTreeMap<String, String>,
-    cast: BTreeMap<String, String>,
+    /// New types, by column. A value that the type can't hold exactly makes its row a rejected one.
+    cast: BTreeMap<String, TypeName>,
+    /// New columns with the same value in every row, by name.
     constant: BTreeMap<String, Constant>,
+    /// New text columns, by name: the columns' texts, with the separator between them. NULLs are left out.
     concat: BTreeMap<String, Concat>,
 }
 
 /// A value for every row, of a type that it shows or that is given.
-#[derive(Debug, serde::Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, serde::Deserialize, ConfigSchema)]
+#[serde(untagged, deny_unknown_fields)]
 enum Constant {
-    Typed { value: Value, r#type: String },
-    Plain(Value),
+    Typed { value: Scalar, r#type: TypeName },
+    Plain(Scalar),
 }
 
+/// A text, a number, true or false.
 #[derive(Debug, serde::Deserialize)]
+#[serde(transparent)]
+struct Scalar(Value);
+
+impl ConfigSchema for Scalar {
+    const SCHEMA: Schema = Schema::Text(r#""type":["string","number","boolean"]"#);
+}
+
+#[derive(Debug, serde::Deserialize, ConfigSchema)]
 #[serde(deny_unknown_fields)]
 struct Concat {
+    #[schema(min_items = 1)]
     columns: Vec<String>,
     #[serde(default)]
+    #[schema(default = "")]
     separator: String,
 }
 
@@ -48,7 +65,7 @@ enum Computed {
         to: DataType,
         name: String,
     },
-    Constant(ArrayRef),
+    Constant(ColumnData),
     Concat {
         reads: Vec<usize>,
         separator: String,
@@ -65,7 +82,6 @@ impl Transform for Columns {
     type Config = Config;
     const NAME: &str = "columns";
     const SUMMARY: &str = "maps columns: rename, drop, cast, constant, concatenate";
-    const CONFIG_SCHEMA: &str = include_str!("../schema.json");
 
     fn bind(table: &Table, config: Config) -> Result<(Self, Binding), Error> {
         check_names(table, &config)?;
@@ -117,22 +133,18 @@ impl Transform for Columns {
         for computed in &self.computed {
             output.columns.push(match computed {
                 Computed::Cast { read, to, name } => {
-                    let (cast, lost) = cast::exact(&batch.columns[*read], to)?;
+                    let (cast, lost) = cast::exact(&batch.columns[*read], to);
                     let reason = |row| (row, format!("the value of `{name}` is no exact {to}"));
                     output.rejected.extend(lost.into_iter().map(reason));
                     cast
                 }
-                Computed::Constant(value) => repeated(value, batch.rows)?,
+                Computed::Constant(value) => cast::repeated(value, batch.rows),
                 Computed::Concat { reads, separator } => {
-                    let columns: Vec<&ArrayRef> =
-                        reads.iter().map(|&read| &batch.columns[read]).collect();
-                    Arc::new(concat::concatenate(&columns, separator, batch.rows)?)
+                    concat::concatenate(batch, reads, separator).into()
                 }
             });
         }
-        // A row is rejected once, for its first reason.
-        output.rejected.sort_by_key(|(row, _)| *row);
-        output.rejected.dedup_by_key(|(row, _)| *row);
+        output.settle_rejections();
         Ok(output)
     }
 }
@@ -173,12 +185,6 @@ fn check_names(table: &Table, config: &Config) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// An array of one row, `rows` times.
-fn repeated(value: &ArrayRef, rows: usize) -> Result<ArrayRef, Error> {
-    let indices = UInt32Array::from(vec![0; rows]);
-    arrow_select::take::take(value, &indices, None).map_err(|cause| Error::Data(cause.to_string()))
 }
 
 tidemill_sdk::export!(Columns);

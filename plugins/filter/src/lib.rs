@@ -1,21 +1,23 @@
 //! Keeps the rows for which an SQL condition is true: comparisons, `and`/`or`/`not`, `in`, `between`, `like`, `is null`, in SQL's three-valued
 //! logic, so that a condition that is unknown (NULL) drops the row.
 //!
-//! The condition is parsed once, typed against the table once, and then evaluated a column at a time with Arrow's kernels.
+//! The condition is parsed once, typed against the table once, and then evaluated a column at a time.
 
 mod literal;
 mod predicate;
 mod typed;
 
-use arrow_array::{Array, BooleanArray};
-use tidemill_sdk::{Batch, Binding, Error, Output, Table, Transform};
+use tidemill_sdk::{Batch, Binding, ConfigSchema, Error, Output, Table, Transform};
 
 use predicate::Predicate;
 
-/// The configuration; its JSON Schema is `schema.json`.
-#[derive(Debug, serde::Deserialize)]
+/// Keeps the rows for which a condition is true.
+#[derive(Debug, serde::Deserialize, ConfigSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// An SQL condition on the table's columns: =, <>, <, <=, >, >=, in, between, like, is null, and, or, not, parentheses. A row for which it
+    /// is unknown (NULL) is left out.
+    #[schema(min_length = 1, examples = ["status <> 'test' and (total > 0 or note is not null)"])]
     r#where: String,
 }
 
@@ -29,7 +31,6 @@ impl Transform for Filter {
     type Config = Config;
     const NAME: &str = "filter";
     const SUMMARY: &str = "keeps the rows for which an SQL condition is true";
-    const CONFIG_SCHEMA: &str = include_str!("../schema.json");
 
     fn bind(table: &Table, config: Config) -> Result<(Self, Binding), Error> {
         let mut binding = Binding::pass_all(table);
@@ -39,16 +40,8 @@ impl Transform for Filter {
     }
 
     fn process(&mut self, batch: &Batch) -> Result<Output, Error> {
-        let truth = predicate::evaluate(&self.predicate, &batch.columns, batch.rows)
-            .map_err(|cause| Error::Data(cause.to_string()))?;
-        Ok(Output::filtered(known_and_true(&truth)))
-    }
-}
-
-fn known_and_true(truth: &BooleanArray) -> arrow_buffer::BooleanBuffer {
-    match truth.nulls() {
-        Some(known) => truth.values() & known.inner(),
-        None => truth.values().clone(),
+        let truth = predicate::evaluate(&self.predicate, batch);
+        Ok(Output::filtered(truth.yes))
     }
 }
 

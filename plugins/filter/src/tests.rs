@@ -83,7 +83,7 @@ fn kept(condition: &str) -> String {
         columns: binding
             .reads
             .iter()
-            .map(|&read| all[read].1.clone())
+            .map(|&read| all[read].1.clone().into())
             .collect(),
     };
     let keep = filter.process(&batch).expect("it filters").keep;
@@ -314,7 +314,7 @@ proptest! {
             Arc::new(rows.iter().map(|row| row.b).collect::<Int32Array>()),
             Arc::new(rows.iter().map(|row| row.s.clone()).collect::<StringArray>()),
         ];
-        let batch = Batch { rows: rows.len(), columns: binding.reads.iter().map(|&read| columns[read].clone()).collect() };
+        let batch = Batch { rows: rows.len(), columns: binding.reads.iter().map(|&read| columns[read].clone().into()).collect() };
         let keep = filter.process(&batch).expect("it filters").keep.expect("it filters");
         for (row, kept) in rows.iter().zip(keep.iter()) {
             prop_assert_eq!(kept, condition.truth(row) == Some(true), "{} on {:?}", sql, row);

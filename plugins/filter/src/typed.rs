@@ -1,17 +1,13 @@
-//! From the condition's text to a [`Predicate`]: SQL's grammar is `sqlparser`'s, the types are the table's.
+//! From the condition's text to a [`Predicate`]: the grammar is shared with `expression`, the types are the table's.
 
-use std::sync::Arc;
-
-use arrow_array::{ArrayRef, Scalar, StringArray};
 use arrow_schema::DataType;
-use sqlparser::ast::{BinaryOperator, Expr, InTarget, UnaryOperator, Value};
-use sqlparser::dialect::MySqlDialect;
-use sqlparser::parser::Parser;
-use sqlparser::tokenizer::Token;
+use tidemill_kernels::compare::Comparison;
+use tidemill_kernels::like::Like;
+use tidemill_kernels::sql::{Expr, Kind, Literal, Operator, parse};
 use tidemill_sdk::{Binding, Error, Table};
 
-use crate::literal::{self, Compared, Literal};
-use crate::predicate::{Operator, Predicate};
+use crate::literal::{self, Compared};
+use crate::predicate::Predicate;
 
 /// The predicate of a condition. The columns that it looks at become reads of the binding.
 pub(crate) fn predicate(
@@ -19,27 +15,21 @@ pub(crate) fn predicate(
     table: &Table,
     binding: &mut Binding,
 ) -> Result<Predicate, Error> {
-    let unreadable = |cause: &dyn std::fmt::Display| {
+    let expression = parse(text).map_err(|cause| {
         Error::Config(format!(
             "`where` can't be read as an SQL condition: {cause}"
         ))
+    })?;
+    let mut typing = Typing {
+        text,
+        table,
+        binding,
     };
-    let dialect = MySqlDialect {};
-    let mut parser = Parser::new(&dialect)
-        .try_with_sql(text)
-        .map_err(|cause| unreadable(&cause))?;
-    let expression = parser.parse_expr().map_err(|cause| unreadable(&cause))?;
-    let rest = parser.peek_token();
-    if rest.token != Token::EOF {
-        return Err(unreadable(&format!(
-            "`{rest}` stands behind its end (line {}, column {})",
-            rest.span.start.line, rest.span.start.column
-        )));
-    }
-    Typing { table, binding }.condition(&expression)
+    typing.condition(&expression)
 }
 
 struct Typing<'a> {
+    text: &'a str,
     table: &'a Table,
     binding: &'a mut Binding,
 }
@@ -60,92 +50,57 @@ impl Column {
 
 impl Typing<'_> {
     fn condition(&mut self, expression: &Expr) -> Result<Predicate, Error> {
-        let negated = |predicate: Predicate, negated: bool| match negated {
-            true => Predicate::Not(Box::new(predicate)),
-            false => predicate,
-        };
-        Ok(match expression {
-            Expr::Nested(inner) => self.condition(inner)?,
-            Expr::UnaryOp {
-                op: UnaryOperator::Not | UnaryOperator::BangNot,
-                expr,
-            } => negated(self.condition(expr)?, true),
-            Expr::BinaryOp {
-                left,
-                op: BinaryOperator::And,
-                right,
-            } => Predicate::And(
+        Ok(match &expression.kind {
+            Kind::Not(inner) => Predicate::Not(Box::new(self.condition(inner)?)),
+            Kind::Binary(left, Operator::And, right) => Predicate::And(
                 Box::new(self.condition(left)?),
                 Box::new(self.condition(right)?),
             ),
-            Expr::BinaryOp {
-                left,
-                op: BinaryOperator::Or,
-                right,
-            } => Predicate::Or(
+            Kind::Binary(left, Operator::Or, right) => Predicate::Or(
                 Box::new(self.condition(left)?),
                 Box::new(self.condition(right)?),
             ),
-            Expr::BinaryOp { left, op, right } => {
-                let operator = operator(op).ok_or_else(|| unsupported(expression))?;
-                self.comparison(left, operator, right)?
+            Kind::Binary(left, Operator::Compare(comparison), right) => {
+                self.comparison(left, *comparison, right)?
             }
-            Expr::IsNull(inner) => Predicate::IsNull(self.column(inner)?.read),
-            Expr::IsNotNull(inner) => negated(Predicate::IsNull(self.column(inner)?.read), true),
-            Expr::In {
-                expr,
-                target: InTarget::List(list),
-                negated: is_negated,
-                global: false,
-            } => negated(self.any_of(expr, list)?, *is_negated),
-            Expr::Between {
-                expr,
-                negated: is_negated,
-                low,
-                high,
-            } => {
-                let from = self.comparison(expr, Operator::GreaterOrEqual, low)?;
-                let to = self.comparison(expr, Operator::LessOrEqual, high)?;
-                negated(Predicate::And(Box::new(from), Box::new(to)), *is_negated)
+            Kind::IsNull(inner) => Predicate::IsNull(self.column(inner)?.read),
+            Kind::In(inner, list) => self.any_of(inner, list)?,
+            Kind::Between(inner, low, high) => {
+                let from = self.comparison(inner, Comparison::GreaterOrEqual, low)?;
+                let to = self.comparison(inner, Comparison::LessOrEqual, high)?;
+                Predicate::And(Box::new(from), Box::new(to))
             }
-            Expr::Like {
-                negated: is_negated,
-                any: false,
-                expr,
-                pattern,
-                escape_char: None,
-            } => negated(self.like(expr, pattern)?, *is_negated),
-            Expr::Identifier(_) => self.truth(expression)?,
-            Expr::Value(_) => match value(expression)? {
-                Literal::Boolean(truth) => Predicate::Constant(Some(truth)),
-                Literal::Null => Predicate::Constant(None),
-                _ => return Err(unsupported(expression)),
-            },
-            _ => return Err(unsupported(expression)),
+            Kind::Like(inner, pattern) => self.like(inner, pattern)?,
+            Kind::Column(_) => self.truth(expression)?,
+            Kind::Literal(Literal::Boolean(truth)) => Predicate::Constant(Some(*truth)),
+            Kind::Literal(Literal::Null) => Predicate::Constant(None),
+            _ => return Err(self.unsupported(expression)),
         })
     }
 
     fn comparison(
         &mut self,
         left: &Expr,
-        operator: Operator,
+        comparison: Comparison,
         right: &Expr,
     ) -> Result<Predicate, Error> {
         match (is_column(left), is_column(right)) {
-            (true, true) => self.columns(left, operator, right),
+            (true, true) => self.columns(left, comparison, right),
             (true, false) => {
                 let column = self.column(left)?;
-                with_literal(&column, operator, &value(right)?)
+                with_literal(&column, comparison, self.value(right)?)
             }
             (false, true) => {
                 let column = self.column(right)?;
-                with_literal(&column, operator.flipped(), &value(left)?)
+                with_literal(&column, comparison.flipped(), self.value(left)?)
             }
             (false, false) => {
-                value(left)?;
-                value(right)?;
+                self.value(left)?;
+                self.value(right)?;
                 Err(Error::Config(format!(
-                    "`{left}` and `{right}` in `where`: one side of a comparison must be a column"
+                    "`{}` and `{}` in `where`: one side of a comparison must be a column",
+                    &self.text[left.span.clone()],
+                    &self.text[right.span.clone()]
                 )))
             }
         }
@@ -154,7 +109,7 @@ impl Typing<'_> {
     fn columns(
         &mut self,
         left: &Expr,
-        operator: Operator,
+        operator: Comparison,
         right: &Expr,
     ) -> Result<Predicate, Error> {
         let (left, right) = (self.column(left)?, self.column(right)?);
@@ -174,22 +129,19 @@ impl Typing<'_> {
     fn any_of(&mut self, expression: &Expr, list: &[Expr]) -> Result<Predicate, Error> {
         let equal = list
             .iter()
-            .map(|item| self.comparison(expression, Operator::Equal, item));
+            .map(|item| self.comparison(expression, Comparison::Equal, item));
         let equal: Vec<Predicate> = equal.collect::<Result<_, _>>()?;
         Ok(balanced(equal))
     }
 
     fn like(&mut self, expression: &Expr, pattern: &Expr) -> Result<Predicate, Error> {
         let column = self.column(expression)?;
-        match value(pattern)? {
+        match self.value(pattern)? {
             _ if column.data_type != DataType::Utf8 => Err(column.refused(&format!(
                 "it has the type {}, and `like` is for text",
                 column.data_type
             ))),
-            Literal::Text(pattern) => {
-                let pattern: ArrayRef = Arc::new(StringArray::from(vec![pattern]));
-                Ok(Predicate::Like(column.read, Scalar::new(pattern)))
-            }
+            Literal::Text(pattern) => Ok(Predicate::Like(column.read, Like::new(pattern))),
             Literal::Null => Ok(Predicate::Constant(None)),
             _ => Err(column.refused("`like` takes a pattern in single quotes")),
         }
@@ -202,17 +154,15 @@ impl Typing<'_> {
             DataType::Boolean => Ok(Predicate::Truth(column.read)),
             _ => with_literal(
                 &column,
-                Operator::NotEqual,
+                Comparison::NotEqual,
                 &Literal::Number("0".to_owned()),
             ),
         }
     }
 
     fn column(&mut self, expression: &Expr) -> Result<Column, Error> {
-        let name = match expression {
-            Expr::Identifier(name) => &name.value,
-            Expr::Nested(inner) => return self.column(inner),
-            _ => return Err(unsupported(expression)),
+        let Kind::Column(name) = &expression.kind else {
+            return Err(self.unsupported(expression));
         };
         let position = self.table.position(name)?;
         Ok(Column {
@@ -220,6 +170,21 @@ impl Typing<'_> {
             name: name.clone(),
             data_type: self.table.fields[position].data_type().clone(),
         })
+    }
+
+    fn value<'e>(&self, expression: &'e Expr) -> Result<&'e Literal, Error> {
+        match &expression.kind {
+            Kind::Literal(literal) => Ok(literal),
+            _ => Err(self.unsupported(expression)),
+        }
+    }
+
+    fn unsupported(&self, expression: &Expr) -> Error {
+        Error::Config(format!(
+            "`{}` in `where` is not supported: a condition is made of columns and literals with =, <>, <, <=, >, >=, in, between, like, is null, \
+             and, or, not and parentheses",
+            &self.text[expression.span.clone()]
+        ))
     }
 }
 
@@ -237,7 +202,7 @@ fn balanced(mut alternatives: Vec<Predicate>) -> Predicate {
 
 fn with_literal(
     column: &Column,
-    operator: Operator,
+    operator: Comparison,
     literal: &Literal,
 ) -> Result<Predicate, Error> {
     if matches!(literal, Literal::Null) {
@@ -251,71 +216,5 @@ fn with_literal(
 }
 
 fn is_column(expression: &Expr) -> bool {
-    match expression {
-        Expr::Identifier(_) => true,
-        Expr::Nested(inner) => is_column(inner),
-        _ => false,
-    }
-}
-
-fn operator(operator: &BinaryOperator) -> Option<Operator> {
-    Some(match operator {
-        BinaryOperator::Eq => Operator::Equal,
-        BinaryOperator::NotEq => Operator::NotEqual,
-        BinaryOperator::Lt => Operator::Less,
-        BinaryOperator::LtEq => Operator::LessOrEqual,
-        BinaryOperator::Gt => Operator::Greater,
-        BinaryOperator::GtEq => Operator::GreaterOrEqual,
-        _ => return None,
-    })
-}
-
-fn value(expression: &Expr) -> Result<Literal, Error> {
-    match expression {
-        Expr::Nested(inner) => value(inner),
-        Expr::UnaryOp {
-            op: UnaryOperator::Minus,
-            expr,
-        } => match value(expr)? {
-            Literal::Number(digits) => Ok(Literal::Number(match digits.strip_prefix('-') {
-                Some(positive) => positive.to_owned(),
-                None => format!("-{digits}"),
-            })),
-            _ => Err(unsupported(expression)),
-        },
-        Expr::Value(given) => match &given.value {
-            Value::Number(digits, _) => Ok(Literal::Number(digits.clone())),
-            Value::SingleQuotedString(text) | Value::DoubleQuotedString(text) => {
-                Ok(Literal::Text(text.clone()))
-            }
-            Value::HexStringLiteral(digits) => bytes(digits),
-            Value::Boolean(truth) => Ok(Literal::Boolean(*truth)),
-            Value::Null => Ok(Literal::Null),
-            _ => Err(unsupported(expression)),
-        },
-        // DATE '2026-01-31', TIMESTAMP '…'
-        Expr::TypedString(typed) => match &typed.value.value {
-            Value::SingleQuotedString(text) => Ok(Literal::Text(text.clone())),
-            _ => Err(unsupported(expression)),
-        },
-        _ => Err(unsupported(expression)),
-    }
-}
-
-fn bytes(digits: &str) -> Result<Literal, Error> {
-    let pair = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
-    let bytes: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(pair).collect();
-    let wrong = || {
-        Error::Config(format!(
-            "X'{digits}' in `where` is not pairs of hexadecimal digits"
-        ))
-    };
-    bytes.map(Literal::Bytes).ok_or_else(wrong)
-}
-
-fn unsupported(expression: &Expr) -> Error {
-    Error::Config(format!(
-        "`{expression}` in `where` is not supported: a condition is made of columns and literals with =, <>, <, <=, >, >=, in, between, like, is null, \
-         and, or, not and parentheses"
-    ))
+    matches!(expression.kind, Kind::Column(_))
 }

@@ -2,14 +2,12 @@
 
 mod method;
 
+use arrow_array::StringArray;
 use arrow_array::types::{
     Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::StringArray;
 use arrow_schema::{DataType, Field};
-use tidemill_sdk::{
-    Batch, Binding, ColumnData, ConfigSchema, Error, Output, Table, Transform,
-};
+use tidemill_sdk::{Batch, Binding, ColumnData, ConfigSchema, Error, Output, Table, Transform};
 
 use method::{Hasher, Values};
 

@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 
-use arrow_array::builder::StringBuilder;
 use arrow_array::types::{ArrowPrimitiveType, ByteArrayType};
 use arrow_array::{Array, GenericByteArray, PrimitiveArray, StringArray};
-use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::NullBuffer;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use tidemill_sdk::build::{self, TextBuilder};
 
 /// HMAC-SHA-256 with the pipe's key.
 pub(crate) struct Hasher(Hmac<Sha256>);
@@ -68,7 +68,7 @@ impl Hasher {
 
     /// The first `length` hexadecimal digits of each value's hash.
     pub(crate) fn hash(&self, mut values: Values<'_>, length: usize) -> StringArray {
-        let mut text = StringBuilder::with_capacity(values.rows, values.rows * length);
+        let mut text = TextBuilder::with_capacity(values.rows, values.rows * length);
         let mut digits = [0; 64];
         for row in 0..values.rows {
             if values.nulls.is_some_and(|nulls| nulls.is_null(row)) {
@@ -81,7 +81,7 @@ impl Hasher {
                 pair[0] = HEX[usize::from(byte >> 4)];
                 pair[1] = HEX[usize::from(byte & 15)];
             }
-            text.append_value(std::str::from_utf8(&digits[..length]).unwrap_or_default());
+            text.append(std::str::from_utf8(&digits[..length]).unwrap_or_default());
         }
         text.finish()
     }
@@ -89,32 +89,24 @@ impl Hasher {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// The same text for every value. NULLs need no bytes of their own, so all rows are alike.
+/// The same text for every value.
 pub(crate) fn redact(column: &StringArray, text: &str) -> StringArray {
-    let offsets = OffsetBuffer::from_repeated_length(text.len(), column.len());
-    let values = text.repeat(column.len()).into_bytes();
-    StringArray::new(offsets, values.into(), column.nulls().cloned())
+    build::utf8((0..column.len()).map(|row| column.is_valid(row).then_some(text)))
 }
 
 /// The first characters of each value.
 pub(crate) fn truncate(column: &StringArray, length: usize) -> StringArray {
-    let mut offsets = Vec::with_capacity(column.len() + 1);
-    let mut values = Vec::with_capacity(column.value_data().len());
-    offsets.push(0);
-    for row in 0..column.len() {
-        let value = column.value(row);
-        let end = end_of_first(value, length);
-        values.extend_from_slice(&value.as_bytes()[..end]);
-        offsets.push(values.len() as i32);
+    let mut text = TextBuilder::with_capacity(column.len(), column.value_data().len());
+    for value in column {
+        text.append_option(value.map(|value| &value[..end_of_first(value, length)]));
     }
-    let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-    StringArray::new(offsets, values.into(), column.nulls().cloned())
+    text.finish()
 }
 
 /// Only the first and the last characters of each value; one `mask` for each character between them. A value that would be shown whole is
 /// masked whole.
 pub(crate) fn reveal(column: &StringArray, first: usize, last: usize, mask: char) -> StringArray {
-    let mut text = StringBuilder::with_capacity(column.len(), column.value_data().len());
+    let mut text = TextBuilder::with_capacity(column.len(), column.value_data().len());
     for row in 0..column.len() {
         if column.is_null(row) {
             text.append_null();
@@ -129,13 +121,11 @@ pub(crate) fn reveal(column: &StringArray, first: usize, last: usize, mask: char
         };
         let head = end_of_first(value, first);
         let tail = end_of_first(value, characters - last);
-        // Writing to a builder can't fail.
-        let _ = text.write_str(&value[..head]);
+        text.push_str(&value[..head]);
         for _ in 0..characters - first - last {
-            let _ = text.write_char(mask);
+            text.push(mask);
         }
-        let _ = text.write_str(&value[tail..]);
-        text.append_value("");
+        text.append(&value[tail..]);
     }
     text.finish()
 }

@@ -1,11 +1,7 @@
 //! Takes every column in and gives it back unchanged: what the way through the sandbox costs by itself.
 
-use arrow_array::types::{
-    ArrowPrimitiveType, ByteArrayType, Date32Type, Decimal128Type, Decimal256Type, Float32Type,
-    Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Time64MicrosecondType,
-    TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
-};
-use arrow_array::{BooleanArray, FixedSizeBinaryArray, GenericByteArray, PrimitiveArray};
+use arrow_array::types::ByteArrayType;
+use arrow_array::{Array, BooleanArray, FixedSizeBinaryArray, GenericByteArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 use tidemill_sdk::{
@@ -62,75 +58,53 @@ impl Transform for PassThrough {
 
 /// The same values in other memory, behind some others.
 fn copied(batch: &Batch, column: usize) -> ColumnData {
-    let data_type = batch.columns[column].data_type();
-    macro_rules! primitive {
-        ($type:ty) => {
-            primitive(&batch.primitive::<$type>(column))
-        };
-    }
-    match data_type {
+    let data = &batch.columns[column];
+    let nulls = data.nulls().map(shifted_nulls);
+    match data.data_type() {
         DataType::Boolean => {
-            let array = batch.boolean(column);
-            let values = shifted_bits(array.values());
-            let nulls = array_nulls(&batch.columns[column]);
+            let values = shifted_bits(batch.boolean(column).values());
             let copy = BooleanArray::new(values, nulls);
             copy.slice(ROWS_BEFORE, batch.rows).into()
         }
         DataType::Utf8 => bytes(&batch.utf8(column)),
         DataType::Binary => bytes(&batch.binary(column)),
-        DataType::FixedSizeBinary(width) => {
-            let array = batch.fixed_binary(column);
-            let mut values = vec![0; ROWS_BEFORE * *width as usize];
-            values.extend_from_slice(array.value_data());
-            let nulls = array_nulls(&batch.columns[column]);
-            let copy = FixedSizeBinaryArray::new(*width, values.into(), nulls);
-            copy.slice(ROWS_BEFORE, batch.rows).into()
-        }
         DataType::List(_) => batch.float32_lists(column).into(),
-        DataType::Int8 => primitive!(Int8Type),
-        DataType::Int16 => primitive!(Int16Type),
-        DataType::Int32 => primitive!(Int32Type),
-        DataType::Int64 => primitive!(Int64Type),
-        DataType::UInt8 => primitive!(UInt8Type),
-        DataType::UInt16 => primitive!(UInt16Type),
-        DataType::UInt32 => primitive!(UInt32Type),
-        DataType::UInt64 => primitive!(UInt64Type),
-        DataType::Float32 => primitive!(Float32Type),
-        DataType::Float64 => primitive!(Float64Type),
-        DataType::Decimal128(..) => primitive!(Decimal128Type),
-        DataType::Decimal256(..) => primitive!(Decimal256Type),
-        DataType::Date32 => primitive!(Date32Type),
-        DataType::Time64(_) => primitive!(Time64MicrosecondType),
-        _ => primitive!(TimestampMicrosecondType),
+        DataType::FixedSizeBinary(width) => fixed(data, *width),
+        number => fixed(data, number.primitive_width().unwrap_or(0) as i32),
     }
 }
 
-fn primitive<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>) -> ColumnData {
-    use arrow_array::Array;
-    let before = std::iter::repeat_n(T::Native::default(), ROWS_BEFORE);
-    let values: Vec<T::Native> = before.chain(array.values().iter().copied()).collect();
-    let nulls = array.nulls().map(shifted_nulls);
-    let copy = PrimitiveArray::<T>::new(ScalarBuffer::from(values), nulls)
-        .with_data_type(array.data_type().clone());
-    copy.slice(ROWS_BEFORE, array.len()).into()
+/// Values of a width are copied alike, whatever they mean.
+fn fixed(data: &ColumnData, width: i32) -> ColumnData {
+    let batch = Batch {
+        rows: data.len(),
+        columns: vec![
+            data.clone()
+                .with_data_type(DataType::FixedSizeBinary(width)),
+        ],
+    };
+    let mut values = vec![0; ROWS_BEFORE * width as usize];
+    values.extend_from_slice(batch.fixed_binary(0).value_data());
+    let nulls = data.nulls().map(shifted_nulls);
+    let copy = FixedSizeBinaryArray::new(width, values.into(), nulls);
+    let copy = ColumnData::from(copy.slice(ROWS_BEFORE, batch.rows));
+    copy.with_data_type(data.data_type().clone())
 }
 
 fn bytes<T: ByteArrayType<Offset = i32>>(array: &GenericByteArray<T>) -> ColumnData {
-    use arrow_array::Array;
     // The rows before are one byte each, so that the copy's offsets don't begin at 0.
     let mut values = vec![b'-'; ROWS_BEFORE];
     values.extend_from_slice(array.value_data());
     let before = (0..ROWS_BEFORE as i32).collect::<Vec<_>>();
-    let offsets = array.offsets().iter().map(|offset| offset + ROWS_BEFORE as i32);
+    let offsets = array
+        .offsets()
+        .iter()
+        .map(|offset| offset + ROWS_BEFORE as i32);
     let offsets: Vec<i32> = before.into_iter().chain(offsets).collect();
     let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
     let nulls = array.nulls().map(shifted_nulls);
     let copy = GenericByteArray::<T>::new(offsets, values.into(), nulls);
     copy.slice(ROWS_BEFORE, array.len()).into()
-}
-
-fn array_nulls(column: &ColumnData) -> Option<NullBuffer> {
-    column.nulls().map(shifted_nulls)
 }
 
 fn shifted_nulls(nulls: &NullBuffer) -> NullBuffer {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use arrow_array::types::ArrowPrimitiveType;
-use arrow_array::{ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, PrimitiveArray, StringArray};
+use arrow_array::{
+    ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, PrimitiveArray, StringArray,
+};
 use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field};
 
@@ -58,7 +60,10 @@ impl Batch {
     /// If the column is something else.
     pub fn utf8(&self, column: usize) -> StringArray {
         let data = &self.columns[column];
-        assert!(data.data_type() == &DataType::Utf8, "column {column} is no text");
+        assert!(
+            data.data_type() == &DataType::Utf8,
+            "column {column} is no text"
+        );
         data.byte_array()
     }
 
@@ -68,7 +73,10 @@ impl Batch {
     /// If the column is something else.
     pub fn binary(&self, column: usize) -> BinaryArray {
         let data = &self.columns[column];
-        assert!(data.data_type() == &DataType::Binary, "column {column} is no binary");
+        assert!(
+            data.data_type() == &DataType::Binary,
+            "column {column} is no binary"
+        );
         data.byte_array()
     }
 
@@ -90,7 +98,10 @@ impl Batch {
     /// If the column is something else.
     pub fn boolean(&self, column: usize) -> BooleanArray {
         let data = &self.columns[column];
-        assert!(data.data_type() == &DataType::Boolean, "column {column} is no boolean");
+        assert!(
+            data.data_type() == &DataType::Boolean,
+            "column {column} is no boolean"
+        );
         data.boolean()
     }
 
@@ -113,7 +124,10 @@ impl Batch {
     /// If the column is something else.
     pub fn float32_lists(&self, column: usize) -> Float32Lists {
         let data = &self.columns[column];
-        assert!(matches!(data.data_type(), DataType::List(_)), "column {column} is no list");
+        assert!(
+            matches!(data.data_type(), DataType::List(_)),
+            "column {column} is no list"
+        );
         let all = data.value_buffer().len() / size_of::<f32>();
         Float32Lists {
             offsets: data.offset_buffer(),

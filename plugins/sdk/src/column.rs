@@ -71,6 +71,34 @@ impl ColumnData {
         self
     }
 
+    /// The values as numbers of this form, whatever they mean: a date is an `i32`, a moment an `i64`, a decimal an `i128` or `i256`.
+    ///
+    /// # Panics
+    /// If a value has another width.
+    pub fn values<T: ArrowNativeType>(&self) -> ScalarBuffer<T> {
+        assert!(
+            width(&self.data_type) == size_of::<T>(),
+            "values of another width"
+        );
+        self.items(self.rows)
+    }
+
+    /// The same memory as values of another type: a moment as a number, say.
+    ///
+    /// # Panics
+    /// If a value of the other type has another form.
+    #[must_use]
+    pub fn with_data_type(mut self, data_type: DataType) -> Self {
+        let fits = match (&self.data_type, &data_type) {
+            (DataType::Utf8 | DataType::Binary, DataType::Binary) => true,
+            (from, to) if from == to => true,
+            (from, to) => width(from) > 0 && width(from) == width(to),
+        };
+        assert!(fits, "the memory of a column can't be of the other type");
+        self.data_type = data_type;
+        self
+    }
+
     /// NULL in every row.
     pub fn all_null(data_type: &DataType, rows: usize) -> Self {
         let (offsets, bytes) = match data_type {
@@ -130,11 +158,14 @@ impl ColumnData {
 
     pub(crate) fn boolean(&self) -> BooleanArray {
         let values = BooleanBuffer::new(self.values.clone(), 0, self.rows);
-        BooleanArray::new(values, self.nulls.clone())
+        // SAFETY: the NULLs of a column are as many as its rows. Checked once more it would pull Arrow's errors into each plugin.
+        unsafe { BooleanArray::new_unchecked(values, self.nulls.clone()) }
     }
 
     pub(crate) fn primitive<T: ArrowPrimitiveType>(&self) -> PrimitiveArray<T> {
-        let array = PrimitiveArray::new(self.items(self.rows), self.nulls.clone());
+        // SAFETY: the NULLs of a column are as many as its rows.
+        let array =
+            unsafe { PrimitiveArray::new_unchecked(self.items(self.rows), self.nulls.clone()) };
         // Types that are all said by `T` needn't be said again.
         match self.data_type == T::DATA_TYPE {
             true => array,
@@ -155,7 +186,9 @@ impl ColumnData {
     }
 
     pub(crate) fn fixed_binary(&self, width: i32) -> FixedSizeBinaryArray {
-        FixedSizeBinaryArray::new(width, self.values.clone(), self.nulls.clone())
+        let values = self.values.slice_with_length(0, self.rows * width as usize);
+        // SAFETY: the values are `rows` times `width` bytes, and the NULLs as many as the rows.
+        unsafe { FixedSizeBinaryArray::new_unchecked(width, values, self.nulls.clone(), self.rows) }
     }
 
     /// The first `items` values.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field};
 
 use crate::column::{ColumnData, bits};
-use crate::{Batch, Binding, Column, ConfigSchema, Error, Table, Transform, wire};
+use crate::{Batch, Binding, Column, ConfigSchema, Error, Output, Table, Transform, wire};
 
 mod bindings {
     #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
@@ -39,6 +39,17 @@ pub fn bind<T: Transform>(
     config: &str,
 ) -> Result<(Bound<T>, guest::Binding), guest::Error> {
     log_panics();
+    let table = shown(table);
+    let config =
+        serde_json::from_str(config).map_err(|cause| guest::Error::Config(cause.to_string()))?;
+    let (transform, binding) = T::bind(&table, config)?;
+    let (reads, binding) = answered(&table, binding)?;
+    Ok((Bound { transform, reads }, binding))
+}
+
+/// The table as a transform sees it. Not generic, like all that needn't be: it is in each plugin once, and small.
+#[inline(never)]
+fn shown(table: guest::Table) -> Table {
     let fields = table.fields.iter().map(|field| {
         Arc::new(Field::new(
             &field.name,
@@ -46,7 +57,7 @@ pub fn bind<T: Transform>(
             field.nullable,
         ))
     });
-    let table = Table {
+    Table {
         database: table.database,
         name: table.name,
         fields: fields.collect(),
@@ -55,16 +66,21 @@ pub fn bind<T: Transform>(
             .into_iter()
             .map(|position| position as usize)
             .collect(),
-    };
-    let config =
-        serde_json::from_str(config).map_err(|cause| guest::Error::Config(cause.to_string()))?;
-    let (transform, binding) = T::bind(&table, config)?;
+    }
+}
+
+/// The types of the columns that are read, and the binding for the host.
+#[inline(never)]
+fn answered(
+    table: &Table,
+    binding: Binding,
+) -> Result<(Vec<DataType>, guest::Binding), guest::Error> {
     let reads = binding
         .reads
         .iter()
         .map(|&position| table.fields[position].data_type().clone())
         .collect();
-    Ok((Bound { transform, reads }, wire_binding(binding)?))
+    Ok((reads, wire_binding(binding)?))
 }
 
 fn wire_binding(binding: Binding) -> Result<guest::Binding, guest::Error> {
@@ -73,9 +89,8 @@ fn wire_binding(binding: Binding) -> Result<guest::Binding, guest::Error> {
         Column::Computed(field) => {
             let data_type = wire::wire_type(field.data_type()).ok_or_else(|| {
                 guest::Error::Schema(format!(
-                    "`{}` has the type {}, which can't be given back",
-                    field.name(),
-                    field.data_type()
+                    "`{}` is declared with a type of Arrow's that the contract doesn't have (`data-type` in `wit/transform.wit`)",
+                    field.name()
                 ))
             })?;
             Ok(guest::OutColumn::Computed(types::Field {
@@ -102,21 +117,37 @@ pub fn process<T: Transform>(
     rows: u32,
     columns: Vec<types::Column>,
 ) -> Result<guest::Output, guest::Error> {
-    let rows = rows as usize;
-    let reads = bound.reads.iter().zip(columns);
-    let columns = reads.map(|(data_type, column)| ColumnData::from_wire(rows, data_type, column));
-    let columns = columns.collect();
+    let batch = given(&bound.reads, rows as usize, columns);
     // The batch ends here, so that a column that was handed through is nobody else's and is moved.
-    let output = bound.transform.process(&Batch { rows, columns })?;
-    Ok(guest::Output {
-        columns: output.columns.into_iter().map(ColumnData::into_wire).collect(),
-        keep: output.keep.map(bits),
-        rejected: output
-            .rejected
+    let output = bound.transform.process(&batch);
+    drop(batch);
+    Ok(taken(output?))
+}
+
+#[inline(never)]
+fn given(reads: &[DataType], rows: usize, columns: Vec<types::Column>) -> Batch {
+    let columns = reads.iter().zip(columns);
+    let columns = columns.map(|(data_type, column)| ColumnData::from_wire(rows, data_type, column));
+    Batch {
+        rows,
+        columns: columns.collect(),
+    }
+}
+
+#[inline(never)]
+fn taken(output: Output) -> guest::Output {
+    let rejected = output.rejected.into_iter();
+    guest::Output {
+        columns: output
+            .columns
             .into_iter()
+            .map(ColumnData::into_wire)
+            .collect(),
+        keep: output.keep.map(bits),
+        rejected: rejected
             .map(|(row, reason)| guest::Rejection { row, reason })
             .collect(),
-    })
+    }
 }
 
 impl From<Error> for guest::Error {

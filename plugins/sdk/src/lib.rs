@@ -2,8 +2,7 @@
 //! [`export!`], build it with `tidemill plugin build`.
 //!
 //! ```
-//! use arrow_array::StringArray;
-//! use tidemill_sdk::{Batch, Binding, ConfigSchema, Error, Output, Table, Transform};
+//! use tidemill_sdk::{Batch, Binding, ConfigSchema, Error, Output, Table, Transform, build};
 //!
 //! /// Writes a column in capitals.
 //! pub struct Shout;
@@ -30,7 +29,7 @@
 //!
 //!     fn process(&mut self, batch: &Batch) -> Result<Output, Error> {
 //!         let text = batch.utf8(0);
-//!         let loud: StringArray = text.iter().map(|value| value.map(str::to_uppercase)).collect();
+//!         let loud = build::utf8(text.iter().map(|value| value.map(str::to_uppercase)));
 //!         Ok(Output::columns([loud]))
 //!     }
 //! }
@@ -39,9 +38,9 @@
 //!
 //! // Natively it is an ordinary library, and is tested like one.
 //! let mut shout = Shout;
-//! let batch = Batch { rows: 2, columns: vec![StringArray::from(vec![Some("tide"), None]).into()] };
+//! let batch = Batch { rows: 2, columns: vec![build::utf8([Some("tide"), None]).into()] };
 //! let output = shout.process(&batch).unwrap();
-//! assert_eq!(output.batch(2).utf8(0), StringArray::from(vec![Some("TIDE"), None]));
+//! assert_eq!(output.batch(2).utf8(0), build::utf8([Some("TIDE"), None]));
 //! ```
 //!
 //! Arrays are made out of the lists that the host sends without a copy, and are given back without one where their memory allows it. A
@@ -52,6 +51,7 @@ extern crate self as tidemill_sdk;
 
 mod batch;
 mod binding;
+pub mod build;
 mod column;
 #[doc(hidden)]
 pub mod contract;
@@ -64,7 +64,7 @@ use arrow_buffer::BooleanBuffer;
 pub use batch::{Batch, Float32Lists};
 pub use binding::{Binding, Column, Table};
 pub use column::ColumnData;
-pub use rows::{Decimal, Fate, Row, RowTransform, Rows, Value};
+pub use rows::{Decimal, Fate, Row, RowTransform, Rows, Value, ValueBuilder, ValueReader};
 pub use schema::{ConfigSchema, NoConfig, Schema};
 pub use tidemill_sdk_derive::ConfigSchema;
 

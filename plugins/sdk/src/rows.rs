@@ -6,9 +6,8 @@ mod value;
 use arrow_schema::FieldRef;
 
 use crate::{Batch, Binding, Column, ConfigSchema, Error, Output, Table, Transform};
-use build::Builder;
-pub use value::{Decimal, Value};
-use value::Reader;
+pub use build::ValueBuilder;
+pub use value::{Decimal, Value, ValueReader};
 
 /// A transform of one row after the other, for whoever doesn't want arrays: slower than a [`Transform`], and shorter to write.
 ///
@@ -84,7 +83,7 @@ pub enum Fate {
 pub struct Row<'a> {
     at: usize,
     names: &'a [String],
-    columns: &'a [Reader],
+    columns: &'a [ValueReader],
     computed: &'a mut [Computed],
     failed: Option<String>,
 }
@@ -144,7 +143,10 @@ impl<'a> Row<'a> {
     /// # Panics
     /// If the binding doesn't compute the column.
     pub fn set<'v>(&mut self, column: &str, value: impl Into<Value<'v>>) {
-        let found = self.computed.iter_mut().find(|one| one.field.name() == column);
+        let found = self
+            .computed
+            .iter_mut()
+            .find(|one| one.field.name() == column);
         let Some(computed) = found else {
             panic!("the binding doesn't compute `{column}`");
         };
@@ -160,7 +162,7 @@ struct Computed {
     field: FieldRef,
     /// The read column whose value stays where none is set.
     otherwise: Option<usize>,
-    builder: Builder,
+    builder: ValueBuilder,
 }
 
 impl Computed {
@@ -170,17 +172,27 @@ impl Computed {
             return Err(format!("`{name}` has no value, and can't be NULL"));
         }
         self.builder.truncate(row);
-        self.builder
-            .push(value)
-            .map_err(|what| format!("`{name}` is {}, and can't be {what}", self.field.data_type()))
+        self.builder.push(value).map_err(|what| {
+            format!(
+                "`{name}` is {}, and can't be {what}",
+                self.field.data_type()
+            )
+        })
     }
 
     /// A value for the row, whatever was set or not; and why it has none.
-    fn finish_row(&mut self, row: usize, columns: &[Reader], stays: bool) -> Result<(), String> {
+    fn finish_row(
+        &mut self,
+        row: usize,
+        columns: &[ValueReader],
+        stays: bool,
+    ) -> Result<(), String> {
         if self.builder.len() > row {
             return Ok(());
         }
-        let value = self.otherwise.map_or(Value::Null, |column| columns[column].value(row));
+        let value = self
+            .otherwise
+            .map_or(Value::Null, |column| columns[column].value(row));
         let put = match stays {
             true => self.put(row, &value),
             false => Ok(()),
@@ -220,8 +232,13 @@ impl<T: RowTransform> Transform for Rows<T> {
             Column::Computed(field) => Some(FieldRef::from(field.clone())),
             Column::Pass(..) => None,
         });
-        let computed = computed.map(|field| (field.clone(), read(&field))).collect();
-        let names = binding.reads.iter().map(|&read| table.fields[read].name().clone());
+        let computed = computed
+            .map(|field| (field.clone(), read(&field)))
+            .collect();
+        let names = binding
+            .reads
+            .iter()
+            .map(|&read| table.fields[read].name().clone());
         let rows = Self {
             transform,
             names: names.collect(),
@@ -232,14 +249,16 @@ impl<T: RowTransform> Transform for Rows<T> {
     }
 
     fn process(&mut self, batch: &Batch) -> Result<Output, Error> {
-        let columns: Vec<Reader> = batch.columns.iter().map(Reader::new).collect();
+        let columns: Vec<ValueReader> = batch.columns.iter().map(ValueReader::new).collect();
         let computed = self.computed.iter().map(|(field, otherwise)| Computed {
             field: field.clone(),
             otherwise: *otherwise,
-            builder: Builder::new(field.data_type(), batch.rows),
+            builder: ValueBuilder::new(field.data_type(), batch.rows),
         });
         let mut computed: Vec<Computed> = computed.collect();
-        let mut keep = self.filters.then(|| arrow_buffer::BooleanBufferBuilder::new(batch.rows));
+        let mut keep = self
+            .filters
+            .then(|| arrow_buffer::BooleanBufferBuilder::new(batch.rows));
         let mut output = Output::default();
         for at in 0..batch.rows {
             let mut row = Row {
@@ -269,9 +288,14 @@ impl<T: RowTransform> Transform for Rows<T> {
                 }
                 None => {}
             }
-            output.rejected.extend(reason.map(|reason| (at as u32, reason)));
+            output
+                .rejected
+                .extend(reason.map(|reason| (at as u32, reason)));
         }
-        output.columns = computed.into_iter().map(|column| column.builder.finish()).collect();
+        output.columns = computed
+            .into_iter()
+            .map(|column| column.builder.finish())
+            .collect();
         output.keep = keep.map(|mut keep| keep.finish());
         Ok(output)
     }

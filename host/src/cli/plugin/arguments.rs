@@ -33,7 +33,7 @@ pub(in crate::cli) enum PluginCommand {
     Test(TestArguments),
     /// Show what a plugin says of itself
     Inspect {
-        /// The component's file, or the plugin's folder
+        /// The component's file, the plugin's folder, or a reference with a digest (`oci://…@sha256:…`)
         #[arg(default_value = ".")]
         plugin: PathBuf,
     },
@@ -53,6 +53,47 @@ pub(in crate::cli) enum PluginCommand {
         /// How long each of the two is measured
         #[arg(long, default_value_t = 3.0, value_name = "SECONDS")]
         seconds: f64,
+    },
+    #[command(flatten)]
+    Ship(ShipCommand),
+}
+
+/// What brings plugins from their author to the operator.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum ShipCommand {
+    /// Send a plugin to a registry, and print the reference with its digest
+    Push {
+        /// The component's file
+        file: PathBuf,
+        /// Where to: oci://host/repository:tag
+        reference: String,
+        /// Sign it with this private key (Ed25519, PEM): see `keygen`
+        #[arg(long, value_name = "KEY")]
+        sign: Option<PathBuf>,
+        /// Speak plain HTTP with a registry that isn't on this machine
+        #[arg(long)]
+        plain_http: bool,
+    },
+    /// Fetch a plugin from a registry into the store, as the operator's policy allows it
+    Pull {
+        /// From where: oci://host/repository:tag or oci://host/repository@sha256:…
+        reference: String,
+        /// Speak plain HTTP with a registry that isn't on this machine
+        #[arg(long)]
+        plain_http: bool,
+    },
+    /// Sign a plugin that is used as a file: writes <FILE>.sig
+    Sign {
+        /// The component's file
+        file: PathBuf,
+        /// The private key (Ed25519, PEM)
+        #[arg(long)]
+        key: PathBuf,
+    },
+    /// Make a pair of keys: <NAME>.key to sign with, <NAME>.pub for the operator's policy
+    Keygen {
+        /// The files' name, without its ending
+        name: PathBuf,
     },
 }
 
@@ -111,6 +152,12 @@ impl PluginCommand {
             Self::Inspect { .. } => "plugin inspect",
             Self::Dev { .. } => "plugin dev",
             Self::Bench { .. } => "plugin bench",
+            Self::Ship(command) => match command {
+                ShipCommand::Push { .. } => "plugin push",
+                ShipCommand::Pull { .. } => "plugin pull",
+                ShipCommand::Sign { .. } => "plugin sign",
+                ShipCommand::Keygen { .. } => "plugin keygen",
+            },
         }
     }
 }

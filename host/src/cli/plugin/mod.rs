@@ -2,6 +2,7 @@
 
 mod arguments;
 mod rows;
+mod ship;
 mod show;
 
 use std::path::Path;
@@ -17,7 +18,8 @@ use arguments::{RowsArguments, TestArguments};
 use super::exit::{Exit, Failure};
 use super::printer::Printer;
 use crate::kit::{self, Built, CaseReport, Event, Language, Project, Signal};
-use crate::transform::{Plugin, Runtime, RuntimeSettings, default_cache_dir, resolve};
+use crate::registry::Reference;
+use crate::transform::{Compiler, Plugin, Runtime, RuntimeSettings, default_cache_dir, resolve};
 
 /// Runs a command; `pipe` is the pipe file, which rows of a source need.
 pub(super) fn run(
@@ -40,6 +42,7 @@ pub(super) fn run(
     }
     let runtime = Runtime::new(RuntimeSettings {
         cache_dir: default_cache_dir(),
+        compiler: Compiler::own(),
         ..RuntimeSettings::default()
     })?;
     match command {
@@ -56,7 +59,14 @@ pub(super) fn run(
         }
         PluginCommand::Test(arguments) => test(&runtime, arguments, pipe, printer),
         PluginCommand::Inspect { plugin } => {
-            let (plugin, _) = load(&runtime, plugin)?;
+            // A path's `oci://` would be lost on the way.
+            let plugin = match plugin.to_str().filter(|name| Reference::is_one(name)) {
+                Some(reference) => {
+                    let fetched = ship::fetch(reference)?;
+                    runtime.load_bytes(&fetched.path, &fetched.bytes)?
+                }
+                None => load(&runtime, plugin)?.0,
+            };
             printer.result(
                 plugin.name(),
                 &show::plugin(&plugin),
@@ -64,6 +74,7 @@ pub(super) fn run(
             );
             Ok(Exit::Ok)
         }
+        PluginCommand::Ship(command) => ship::run(command, &runtime, printer),
         PluginCommand::Dev { folder } => dev(&runtime, folder, printer),
         PluginCommand::Bench {
             plugin,

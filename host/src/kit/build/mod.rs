@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::project::{Language, Project};
-use crate::transform::{Plugin, Runtime, TransformError, write_whole};
+use crate::files::write_whole;
+use crate::transform::{Plugin, Runtime, TransformError};
 
 pub(super) use rust::crate_output;
 
@@ -141,7 +142,7 @@ pub fn build(
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(at(folder))?;
     }
-    write_whole(&path, &[&component]).map_err(at(&path))?;
+    write_whole(&path, 0o644, &[&component]).map_err(at(&path))?;
     Ok(Built {
         size_bytes: component.len() as u64,
         digest: plugin.digest().to_owned(),

@@ -8,6 +8,7 @@ use arrow::array::RecordBatch;
 use arrow::csv::reader::Format;
 use arrow::datatypes::{DataType, SchemaRef};
 
+use super::json::Line;
 use super::json::{self, quoted};
 use super::{RowsError, columnar, text_of};
 use crate::schema::cell_text;
@@ -34,10 +35,7 @@ fn guess(text: &str) -> Result<SchemaRef, String> {
 }
 
 /// The records as JSON, with the numbers of their lines.
-fn lines(
-    text: &str,
-    schema: &SchemaRef,
-) -> Result<Vec<(usize, Cow<'static, str>)>, (Option<usize>, String)> {
+fn lines(text: &str, schema: &SchemaRef) -> Result<Vec<Line<'static>>, (Option<usize>, String)> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let told = |cause: csv::Error| {
         let line = cause.position().map(|position| position.line() as usize);

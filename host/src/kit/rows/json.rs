@@ -17,6 +17,9 @@ use serde_json::value::RawValue;
 use super::{RowsError, columnar, text_of};
 use crate::schema::cell_text;
 
+/// A line's number and its JSON.
+pub(super) type Line<'a> = (usize, Cow<'a, str>);
+
 pub(super) fn read(path: &Path, columns: Option<&SchemaRef>) -> Result<RecordBatch, RowsError> {
     let text = text_of(path)?;
     let lines: Vec<(usize, Cow<'_, str>)> = text
@@ -51,9 +54,7 @@ fn guess(lines: &[(usize, Cow<'_, str>)]) -> Result<SchemaRef, (Option<usize>, S
             fields.sort_by_cached_key(|field| place(field).unwrap_or((usize::MAX, 0)));
             columnar::contract_schema(&Schema::new(fields)).map_err(|reason| (None, reason))
         }
-        Err(cause) => {
-            Err(first_bad(lines, |line| syntax(line)).unwrap_or((None, cause.to_string())))
-        }
+        Err(cause) => Err(first_bad(lines, syntax).unwrap_or((None, cause.to_string()))),
     }
 }
 
@@ -141,7 +142,7 @@ fn restored(array: &ArrayRef, data_type: &DataType) -> ArrayRef {
 fn with_clocks<'a>(
     schema: &SchemaRef,
     lines: &'a [(usize, Cow<'a, str>)],
-) -> Result<Vec<(usize, Cow<'a, str>)>, (Option<usize>, String)> {
+) -> Result<Vec<Line<'a>>, (Option<usize>, String)> {
     let is_time = |field: &&Arc<Field>| matches!(field.data_type(), DataType::Time64(_));
     let times: Vec<&str> = schema
         .fields()

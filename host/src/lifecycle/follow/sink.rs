@@ -13,9 +13,9 @@ use crate::lifecycle::binding::{self, BoundTable};
 use crate::lifecycle::error::Error;
 use crate::lifecycle::reading::batch_bytes;
 use crate::lifecycle::transforms;
-use crate::schema::{OutOfRange, SourceTable, row_text};
+use crate::schema::{OnError, OutOfRange, SourceTable, row_text};
 use crate::source::{Changes, ImageKind, Pairs};
-use crate::transform::{ChainInstance, Lineage, OnError, Rejected};
+use crate::transform::{ChainInstance, Lineage, Rejected};
 
 /// A block of ClickHouse has at most this many rows.
 const BLOCK_ROWS: usize = 1_000_000;

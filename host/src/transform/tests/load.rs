@@ -50,14 +50,15 @@ fn a_file_that_is_no_plugin_is_refused_with_what_it_is() {
     };
     let old_contract = contract_text().replace("transform@0.1.0", "transform@0.2.0");
     let other_shape = contract_text().replace("summary: string", "summary: list<u32>");
-    let cases: [(&str, Vec<u8>, &str); 9] = [
+    let cases: [(&str, Vec<u8>, &str); 10] = [
         ("empty", vec![], "is no WebAssembly component: the file is empty; build it with `tidemill plugin build`"),
         ("text", b"hello".to_vec(), "it doesn't begin like WebAssembly"),
         ("core", wat::parse_str("(module)").unwrap(), "it is a core module"),
         ("cut", Script::default().component()[..400].to_vec(), "is a damaged or unsupported component"),
         ("fetch", wat::parse_str(r#"(component (import "wasi:http/outgoing-handler@0.2.0" (instance (export "handle" (func)))) (instance (export "tidemill:transform/transform@0.1.0")))"#).unwrap(), "imports `wasi:http/outgoing-handler@0.2.0`, which no plugin is given"),
         ("nothing", wat::parse_str("(component)").unwrap(), "is a component but no Tidemill plugin: it exports nothing, and not `tidemill:transform/transform@0.1.0`"),
-        ("newer", encode(&stubs("0.2.0"), &old_contract), "was built for `tidemill:transform/transform@0.2.0`, and this Tidemill supports version 0.1.0"),
+        ("newer", encode(&stubs("0.2.0"), &old_contract), "was built for `tidemill:transform/transform@0.2.0`, and this Tidemill supports version 0.1.0 of the contract: use a later Tidemill"),
+        ("older", encode(&stubs("0.0.9"), &contract_text().replace("transform@0.1.0", "transform@0.0.9")), "and this Tidemill supports version 0.1.0 of the contract: rebuild the plugin"),
         ("shape", encode(&stubs("0.1.0"), &other_shape), "and its functions are not the contract's"),
         ("hollow", wat::parse_str(r#"(component (instance (export "tidemill:transform/transform@0.1.0")))"#).unwrap(), "it has no function `describe`"),
     ];
@@ -113,6 +114,7 @@ fn compiled_code_is_found_again_and_loaded_plugins_are_shared() {
     let settings = || RuntimeSettings {
         cache_dir: Some(dir.path().join("compiled")),
         max_instances: 4,
+        ..RuntimeSettings::default()
     };
     let first = Runtime::new(settings()).unwrap();
     let plugin = first.load(&path).unwrap();
@@ -134,4 +136,24 @@ fn compiled_code_is_found_again_and_loaded_plugins_are_shared() {
     assert_eq!(plugin.imports(), [contract::LOG, contract::TYPES]);
     let again = Runtime::new(settings()).unwrap().load(&path).unwrap();
     assert_eq!(again.digest(), plugin.digest());
+}
+
+/// One plugin of each contract that was released, as it was built then: `<version>.wasm`, a pass-through plugin of the SDK of that time.
+const RELEASED: [&str; 1] = ["0.1.0"];
+
+#[test]
+fn plugins_of_every_released_contract_are_still_at_work() {
+    let folder = std::path::Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/src/transform/tests/contracts"
+    ));
+    for version in RELEASED {
+        let plugin = runtime()
+            .load(&folder.join(format!("{version}.wasm")))
+            .unwrap();
+        let chain = Chain::bind(&runtime(), &numbers(), &[Step::new(plugin, json!({}))]).unwrap();
+        let applied = chain.instance().apply(rows(100), &"1").unwrap();
+        assert_eq!(applied.batch, rows(100), "{version}");
+    }
+    assert_eq!(RELEASED.last(), Some(&contract::VERSION));
 }

@@ -1,9 +1,13 @@
 //! The whole way through the real engine, with guests made by hand ([`super::scripted`]).
 
 mod boundary;
+mod generated;
 mod hostile;
+mod limits;
 mod load;
+mod tolerance;
 mod types;
+mod wasi;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -266,8 +270,8 @@ fn a_chain_s_fingerprint_pins_plugins_configurations_and_order() {
 fn too_many_instances_at_one_time_are_an_error_that_passes() {
     let dir = tempfile::tempdir().unwrap();
     let runtime = Runtime::new(RuntimeSettings {
-        cache_dir: None,
         max_instances: 1,
+        ..RuntimeSettings::default()
     })
     .unwrap();
     let plugin = runtime.load(&answering(three()).write(&dir)).unwrap();

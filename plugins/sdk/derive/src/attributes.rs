@@ -25,7 +25,10 @@ impl Attributes {
         for attribute in attributes {
             if let Meta::NameValue(pair) = &attribute.meta
                 && pair.path.is_ident("doc")
-                && let Expr::Lit(ExprLit { lit: Lit::Str(line), .. }) = &pair.value
+                && let Expr::Lit(ExprLit {
+                    lit: Lit::Str(line),
+                    ..
+                }) = &pair.value
             {
                 let line = line.value();
                 lines.push(line.strip_prefix(' ').unwrap_or(&line).to_owned());
@@ -83,16 +86,27 @@ impl Attributes {
 }
 
 fn literal(expression: &Expr) -> Result<Value, Error> {
-    let wrong = || Error::new_spanned(expression, "a literal is expected: a text, a number, `true` or `false`, or several in brackets");
+    let wrong = || {
+        Error::new_spanned(
+            expression,
+            "a literal is expected: a text, a number, `true` or `false`, or several in brackets",
+        )
+    };
     Ok(match expression {
         Expr::Lit(ExprLit { lit, .. }) => match lit {
             Lit::Str(text) => text.value().into(),
             Lit::Bool(truth) => truth.value.into(),
             Lit::Int(number) => number.base10_parse::<i64>()?.into(),
-            Lit::Float(number) => Number::from_f64(number.base10_parse()?).ok_or_else(wrong)?.into(),
+            Lit::Float(number) => Number::from_f64(number.base10_parse()?)
+                .ok_or_else(wrong)?
+                .into(),
             _ => return Err(wrong()),
         },
-        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => match literal(expr)? {
+        Expr::Unary(ExprUnary {
+            op: UnOp::Neg(_),
+            expr,
+            ..
+        }) => match literal(expr)? {
             Value::Number(number) => match (number.as_i64(), number.as_f64()) {
                 (Some(number), _) => (-number).into(),
                 (_, Some(number)) => (-number).into(),
@@ -119,8 +133,14 @@ fn capitalised(word: &str) -> String {
 }
 
 /// A name by `serde`'s rule of renaming. Fields are in snake case, variants in Pascal case.
-pub(crate) fn renamed(name: &str, rule: Option<&str>, span: &dyn quote::ToTokens) -> Result<String, Error> {
-    let Some(rule) = rule else { return Ok(name.to_owned()) };
+pub(crate) fn renamed(
+    name: &str,
+    rule: Option<&str>,
+    span: &dyn quote::ToTokens,
+) -> Result<String, Error> {
+    let Some(rule) = rule else {
+        return Ok(name.to_owned());
+    };
     let mut words: Vec<String> = Vec::new();
     for character in name.chars() {
         if character == '_' {
@@ -131,7 +151,12 @@ pub(crate) fn renamed(name: &str, rule: Option<&str>, span: &dyn quote::ToTokens
             word.push(character);
         }
     }
-    let pascal = || words.iter().map(|word| capitalised(word)).collect::<String>();
+    let pascal = || {
+        words
+            .iter()
+            .map(|word| capitalised(word))
+            .collect::<String>()
+    };
     Ok(match rule {
         "lowercase" => name.to_lowercase(),
         "UPPERCASE" => name.to_uppercase(),
@@ -146,6 +171,11 @@ pub(crate) fn renamed(name: &str, rule: Option<&str>, span: &dyn quote::ToTokens
             let first = characters.next().map(|first| first.to_ascii_lowercase());
             first.into_iter().chain(characters).collect()
         }
-        other => return Err(Error::new_spanned(span, format!("`{other}` is no rule of renaming"))),
+        other => {
+            return Err(Error::new_spanned(
+                span,
+                format!("`{other}` is no rule of renaming"),
+            ));
+        }
     })
 }

@@ -63,13 +63,15 @@ impl Members {
             self.text.push(',');
         }
         self.flush();
-        self.parts.push(quote! { <#of as ::tidemill_sdk::ConfigSchema>::SCHEMA });
+        self.parts
+            .push(quote! { <#of as ::tidemill_sdk::ConfigSchema>::SCHEMA });
     }
 
     fn flush(&mut self) {
         if !self.text.is_empty() {
             let text = std::mem::take(&mut self.text);
-            self.parts.push(quote! { ::tidemill_sdk::Schema::Text(#text) });
+            self.parts
+                .push(quote! { ::tidemill_sdk::Schema::Text(#text) });
         }
     }
 
@@ -85,7 +87,10 @@ impl Members {
 
 fn schema_of(input: &DeriveInput) -> Result<TokenStream, Error> {
     if !input.generics.params.is_empty() {
-        return Err(Error::new_spanned(&input.generics, "a configuration has no parameters"));
+        return Err(Error::new_spanned(
+            &input.generics,
+            "a configuration has no parameters",
+        ));
     }
     let attributes = Attributes::read(&input.attrs)?;
     let mut members = Members::default();
@@ -130,7 +135,11 @@ fn object(
         if attributes.skip {
             continue;
         }
-        let name = field.ident.as_ref().map(|name| name.unraw().to_string()).unwrap_or_default();
+        let name = field
+            .ident
+            .as_ref()
+            .map(|name| name.unraw().to_string())
+            .unwrap_or_default();
         let name = match &attributes.rename {
             Some(name) => name.clone(),
             None => renamed(&name, whole.rename_all.as_deref(), field)?,
@@ -156,7 +165,11 @@ fn object(
     Ok(())
 }
 
-fn alternatives(members: &mut Members, variants: &[&Variant], whole: &Attributes) -> Result<(), Error> {
+fn alternatives(
+    members: &mut Members,
+    variants: &[&Variant],
+    whole: &Attributes,
+) -> Result<(), Error> {
     let mut named = Vec::new();
     for variant in variants {
         let attributes = Attributes::read(&variant.attrs)?;
@@ -165,11 +178,17 @@ fn alternatives(members: &mut Members, variants: &[&Variant], whole: &Attributes
         }
         let name = match &attributes.rename {
             Some(name) => name.clone(),
-            None => renamed(&variant.ident.unraw().to_string(), whole.rename_all.as_deref(), variant)?,
+            None => renamed(
+                &variant.ident.unraw().to_string(),
+                whole.rename_all.as_deref(),
+                variant,
+            )?,
         };
         named.push((*variant, name, attributes));
     }
-    let plain = named.iter().all(|(variant, ..)| matches!(variant.fields, Fields::Unit));
+    let plain = named
+        .iter()
+        .all(|(variant, ..)| matches!(variant.fields, Fields::Unit));
     if plain && whole.tag.is_none() && !whole.untagged {
         let names: Vec<&String> = named.iter().map(|(_, name, _)| name).collect();
         members.member("enum", &json!(names));
@@ -199,7 +218,10 @@ fn alternative(
     if let Some(tag) = &whole.tag {
         members.member("title", &json!(name));
         members.about(&attributes);
-        let none = FieldsNamed { brace_token: Default::default(), named: Default::default() };
+        let none = FieldsNamed {
+            brace_token: Default::default(),
+            named: Default::default(),
+        };
         let fields = match &variant.fields {
             Fields::Named(fields) => fields,
             Fields::Unit => &none,
@@ -238,7 +260,12 @@ fn content(members: &mut Members, variant: &Variant, attributes: &Attributes) ->
         Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
             members.type_members(&fields.unnamed[0].ty);
         }
-        other => return Err(Error::new_spanned(other.to_token_stream(), "name the fields")),
+        other => {
+            return Err(Error::new_spanned(
+                other.to_token_stream(),
+                "name the fields",
+            ));
+        }
     }
     Ok(())
 }

@@ -67,8 +67,13 @@ fn memory_that_is_not_aligned_is_copied() {
     bytes[1] = 7;
     bytes[17] = 9;
     let values = Buffer::from_vec(bytes).slice(1);
-    let column =
-        ColumnData::from_parts(DataType::Decimal128(20, 2), 2, None, Buffer::default(), values);
+    let column = ColumnData::from_parts(
+        DataType::Decimal128(20, 2),
+        2,
+        None,
+        Buffer::default(),
+        values,
+    );
     let decimals = column.primitive::<arrow_array::types::Decimal128Type>();
     assert_eq!(decimals.values(), &[7, 9]);
     assert_eq!(decimals.data_type(), &DataType::Decimal128(20, 2));

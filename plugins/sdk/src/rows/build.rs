@@ -1,6 +1,6 @@
 //! A computed column, a value at a time.
 
-use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer};
+use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, i256};
 use arrow_schema::DataType;
 
 use super::value::{Decimal, Value};
@@ -9,7 +9,7 @@ use crate::column::width;
 
 /// Builds the memory of a column of any type that the contract has.
 #[derive(Debug)]
-pub(super) struct Builder {
+pub struct ValueBuilder {
     data_type: DataType,
     valid: BooleanBufferBuilder,
     /// The values of a boolean column.
@@ -20,10 +20,13 @@ pub(super) struct Builder {
     bytes: Vec<u8>,
     /// Bytes a value, or an item of a list.
     width: usize,
+    /// What a decimal stays below.
+    limit: Option<i256>,
 }
 
-impl Builder {
-    pub(super) fn new(data_type: &DataType, rows: usize) -> Self {
+impl ValueBuilder {
+    /// For a column of this type, with room for so many rows.
+    pub fn new(data_type: &DataType, rows: usize) -> Self {
         let (width, offsets) = match data_type {
             DataType::Boolean => (0, 0),
             DataType::Utf8 | DataType::Binary => (1, rows + 1),
@@ -37,6 +40,12 @@ impl Builder {
             offsets: Vec::with_capacity(offsets),
             bytes: Vec::with_capacity(rows * width),
             width,
+            limit: match data_type {
+                DataType::Decimal128(precision, _) | DataType::Decimal256(precision, _) => {
+                    i256::from_i128(10).checked_pow(u32::from(*precision))
+                }
+                _ => None,
+            },
         };
         if offsets > 0 {
             builder.offsets.push(0);
@@ -44,7 +53,8 @@ impl Builder {
         builder
     }
 
-    pub(super) fn len(&self) -> usize {
+    /// The number of values so far.
+    pub fn len(&self) -> usize {
         self.valid.len()
     }
 
@@ -60,12 +70,18 @@ impl Builder {
             self.bytes.truncate(rows * self.width);
         } else {
             self.offsets.truncate(rows + 1);
-            self.bytes.truncate(self.offsets[rows] as usize * self.width);
+            self.bytes
+                .truncate(self.offsets[rows] as usize * self.width);
         }
     }
 
-    /// A value; else what it is that doesn't fit.
-    pub(super) fn push(&mut self, value: &Value<'_>) -> Result<(), &'static str> {
+    /// Whether there is none so far.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends a value, or NULL. One that the type doesn't hold exactly is not appended: the error says what it is.
+    pub fn push(&mut self, value: &Value<'_>) -> Result<(), &'static str> {
         if matches!(value, Value::Null) {
             self.push_nothing();
             self.valid.set_bit(self.valid.len() - 1, false);
@@ -74,14 +90,15 @@ impl Builder {
         self.bytes_of(value).ok_or_else(|| value.kind())?;
         if !self.offsets.is_empty() {
             let end = i32::try_from(self.bytes.len() / self.width);
-            self.offsets.push(end.map_err(|_| "of more than 2 GiB a batch")?);
+            self.offsets
+                .push(end.map_err(|_| "of more than 2 GiB a batch")?);
         }
         self.valid.append(true);
         Ok(())
     }
 
     /// The type's zero, for a row that will not be seen.
-    pub(super) fn push_nothing(&mut self) {
+    pub fn push_nothing(&mut self) {
         if self.data_type == DataType::Boolean {
             self.bits.append(false);
         } else if let Some(&end) = self.offsets.last() {
@@ -125,10 +142,12 @@ impl Builder {
                 }
                 bytes.extend(float.to_le_bytes());
             }
-            (DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale), _) => {
+            (DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale), _) => {
                 let unscaled = decimal(value)?.with_scale(*scale)?.unscaled;
-                let limit = arrow_buffer::i256::from_i128(10).checked_pow(u32::from(*precision));
-                if limit.is_some_and(|limit| unscaled.wrapping_abs() >= limit) {
+                if self
+                    .limit
+                    .is_some_and(|limit| unscaled.wrapping_abs() >= limit)
+                {
                     return None;
                 }
                 bytes.extend(&unscaled.to_le_bytes()[..self.width]);
@@ -150,13 +169,14 @@ impl Builder {
         Some(())
     }
 
-    pub(super) fn finish(mut self) -> ColumnData {
+    /// The column.
+    pub fn finish(mut self) -> ColumnData {
         let rows = self.len();
         let nulls = NullBuffer::new(self.valid.finish());
         let nulls = (nulls.null_count() > 0).then_some(nulls);
         if self.data_type == DataType::Boolean {
             let values = self.bits.finish();
-            return arrow_array::BooleanArray::new(values, nulls).into();
+            return crate::build::boolean_from_parts(values, nulls).into();
         }
         let offsets = Buffer::from_vec(self.offsets);
         ColumnData::from_parts(self.data_type, rows, nulls, offsets, self.bytes.into())
@@ -167,7 +187,7 @@ fn decimal(value: &Value<'_>) -> Option<Decimal> {
     match value {
         Value::Decimal(decimal) => Some(*decimal),
         Value::Integer(number) => Some(Decimal {
-            unscaled: arrow_buffer::i256::from_i128(*number),
+            unscaled: i256::from_i128(*number),
             scale: 0,
         }),
         _ => None,

@@ -15,13 +15,38 @@ use crate::NoConfig;
 /// One column of each kind, four rows, NULL in one of them.
 fn columns() -> Vec<ArrayRef> {
     let huge = i256::from_i128(i128::MAX).wrapping_mul(i256::from_i128(-1000));
-    let vectors = [Some(vec![Some(0.5), Some(-1.0)]), Some(vec![]), None, Some(vec![Some(2.0)])];
+    let vectors = [
+        Some(vec![Some(0.5), Some(-1.0)]),
+        Some(vec![]),
+        None,
+        Some(vec![Some(2.0)]),
+    ];
     let fixed = [Some([1_u8, 2]), Some([0, 0]), None, Some([255, 3])];
     vec![
-        Arc::new(BooleanArray::from(vec![Some(true), Some(false), None, Some(true)])),
-        Arc::new(Int8Array::from(vec![Some(i8::MIN), Some(0), None, Some(i8::MAX)])),
-        Arc::new(UInt64Array::from(vec![Some(u64::MAX), Some(0), None, Some(1)])),
-        Arc::new(Float32Array::from(vec![Some(1.5), Some(-0.0), None, Some(f32::MAX)])),
+        Arc::new(BooleanArray::from(vec![
+            Some(true),
+            Some(false),
+            None,
+            Some(true),
+        ])),
+        Arc::new(Int8Array::from(vec![
+            Some(i8::MIN),
+            Some(0),
+            None,
+            Some(i8::MAX),
+        ])),
+        Arc::new(UInt64Array::from(vec![
+            Some(u64::MAX),
+            Some(0),
+            None,
+            Some(1),
+        ])),
+        Arc::new(Float32Array::from(vec![
+            Some(1.5),
+            Some(-0.0),
+            None,
+            Some(f32::MAX),
+        ])),
         Arc::new(
             Decimal128Array::from(vec![Some(-1050), Some(0), None, Some(7)])
                 .with_precision_and_scale(10, 2)
@@ -32,13 +57,28 @@ fn columns() -> Vec<ArrayRef> {
                 .with_precision_and_scale(60, 5)
                 .expect("it fits"),
         ),
-        Arc::new(Date32Array::from(vec![Some(-1), Some(0), None, Some(20_000)])),
+        Arc::new(Date32Array::from(vec![
+            Some(-1),
+            Some(0),
+            None,
+            Some(20_000),
+        ])),
         Arc::new(
             TimestampMicrosecondArray::from(vec![Some(-1), Some(0), None, Some(1)])
                 .with_timezone("UTC"),
         ),
-        Arc::new(StringArray::from(vec![Some("Zoë"), Some(""), None, Some("x")])),
-        Arc::new(BinaryArray::from(vec![Some(&b"\xff"[..]), Some(b""), None, Some(b"x")])),
+        Arc::new(StringArray::from(vec![
+            Some("Zoë"),
+            Some(""),
+            None,
+            Some("x"),
+        ])),
+        Arc::new(BinaryArray::from(vec![
+            Some(&b"\xff"[..]),
+            Some(b""),
+            None,
+            Some(b"x"),
+        ])),
         Arc::new(
             FixedSizeBinaryArray::try_from_sparse_iter_with_size(fixed.into_iter(), 2)
                 .expect("it fits"),
@@ -49,7 +89,11 @@ fn columns() -> Vec<ArrayRef> {
 
 fn table(columns: &[ArrayRef]) -> Table {
     let field = |(i, column): (usize, &ArrayRef)| {
-        Arc::new(Field::new(format!("c{i}"), column.data_type().clone(), true))
+        Arc::new(Field::new(
+            format!("c{i}"),
+            column.data_type().clone(),
+            true,
+        ))
     };
     Table {
         database: "d".to_owned(),
@@ -71,7 +115,11 @@ impl Apply {
         }
         Rows {
             transform: Self(row),
-            names: table.fields.iter().map(|field| field.name().clone()).collect(),
+            names: table
+                .fields
+                .iter()
+                .map(|field| field.name().clone())
+                .collect(),
             computed,
             filters,
         }
@@ -140,7 +188,10 @@ fn rows_are_kept_dropped_and_rejected() {
     assert_eq!(keep, [false, true, true]);
     assert_eq!(output.columns[0].len(), 3);
     let mut rows = Apply::rows(&table(&numbers), fates, false);
-    assert!(matches!(rows.process(&batch(&numbers)), Err(Error::Data(_))));
+    assert!(matches!(
+        rows.process(&batch(&numbers)),
+        Err(Error::Data(_))
+    ));
 }
 
 #[test]
@@ -164,7 +215,11 @@ fn what_does_not_fit_rejects_its_row_and_keeps_the_columns_whole() {
     };
     let mut rows = Apply::rows(&table(&given), set, false);
     let output = rows.process(&batch(&given)).expect("it sets");
-    let reasons: Vec<&str> = output.rejected.iter().map(|(_, reason)| reason.as_str()).collect();
+    let reasons: Vec<&str> = output
+        .rejected
+        .iter()
+        .map(|(_, reason)| reason.as_str())
+        .collect();
     assert_eq!(
         reasons,
         [
@@ -184,14 +239,21 @@ fn a_column_that_is_not_null_takes_no_null() {
         row.set("c0", Value::Null);
         Fate::Keep
     };
-    let output = Apply::rows(&shape, set, false).process(&batch(&given)).expect("it sets");
+    let output = Apply::rows(&shape, set, false)
+        .process(&batch(&given))
+        .expect("it sets");
     assert_eq!(output.rejected[0].1, "`c0` has no value, and can't be NULL");
     assert_eq!(output.columns[0].null_count(), 0);
 }
 
 #[test]
 fn decimals_are_written_as_sql_writes_them() {
-    for (unscaled, scale, text) in [(-1250, 2, "-12.50"), (5, 3, "0.005"), (7, 0, "7"), (0, 2, "0.00")] {
+    for (unscaled, scale, text) in [
+        (-1250, 2, "-12.50"),
+        (5, 3, "0.005"),
+        (7, 0, "7"),
+        (0, 2, "0.00"),
+    ] {
         let unscaled = i256::from_i128(unscaled);
         assert_eq!(Decimal { unscaled, scale }.to_string(), text);
     }

@@ -3,16 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use arrow_array::types::{
-    Date32Type, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int8Type, Int16Type,
-    Int32Type, Int64Type, Time64MicrosecondType, TimestampMicrosecondType, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
-};
-use arrow_array::{Array, BinaryArray, BooleanArray, FixedSizeBinaryArray, PrimitiveArray, StringArray};
-use arrow_buffer::i256;
+use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer, i256};
 use arrow_schema::DataType;
 
-use crate::{Batch, ColumnData, Float32Lists};
+use crate::ColumnData;
 
 /// A value of whatever type.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +47,9 @@ pub struct Decimal {
 impl Decimal {
     /// The same number with so many digits behind the point; none if digits would be lost.
     pub fn with_scale(self, scale: i8) -> Option<Self> {
+        if scale == self.scale {
+            return Some(self);
+        }
         let ten = i256::from_i128(10);
         let step = u32::from(scale.abs_diff(self.scale));
         let power = ten.checked_pow(step)?;
@@ -143,98 +140,88 @@ impl Value<'_> {
     }
 }
 
-/// A column that is read a row at a time.
-#[derive(Debug)]
-pub(super) enum Reader {
-    Boolean(BooleanArray),
-    Int8(PrimitiveArray<Int8Type>),
-    Int16(PrimitiveArray<Int16Type>),
-    Int32(PrimitiveArray<Int32Type>),
-    Int64(PrimitiveArray<Int64Type>),
-    UInt8(PrimitiveArray<UInt8Type>),
-    UInt16(PrimitiveArray<UInt16Type>),
-    UInt32(PrimitiveArray<UInt32Type>),
-    UInt64(PrimitiveArray<UInt64Type>),
-    Float32(PrimitiveArray<Float32Type>),
-    Float64(PrimitiveArray<Float64Type>),
-    Decimal128(PrimitiveArray<Decimal128Type>, i8),
-    Decimal256(PrimitiveArray<Decimal256Type>, i8),
-    Date(PrimitiveArray<Date32Type>),
-    Time(PrimitiveArray<Time64MicrosecondType>),
-    Timestamp(PrimitiveArray<TimestampMicrosecondType>),
-    Text(StringArray),
-    Binary(BinaryArray),
-    Fixed(FixedSizeBinaryArray),
-    Floats(Float32Lists),
+/// A column of any type that is read a value at a time: out of its memory, without an array's code.
+#[derive(Clone, Debug)]
+pub struct ValueReader {
+    data_type: DataType,
+    nulls: Option<NullBuffer>,
+    /// Where each value of a text, bytes or a list begins and ends.
+    offsets: OffsetBuffer<i32>,
+    bytes: Buffer,
+    /// The items of lists.
+    floats: ScalarBuffer<f32>,
 }
 
-impl Reader {
-    pub(super) fn new(column: &ColumnData) -> Self {
-        let batch = Batch {
-            rows: column.len(),
-            columns: vec![column.clone()],
+impl ValueReader {
+    /// Reads this column.
+    pub fn new(column: &ColumnData) -> Self {
+        let (data_type, bytes) = (column.data_type(), column.value_buffer());
+        let offsets = match data_type {
+            DataType::Utf8 | DataType::Binary | DataType::List(_) => column.offset_buffer(),
+            _ => OffsetBuffer::new_empty(),
         };
-        match column.data_type() {
-            DataType::Boolean => Self::Boolean(batch.boolean(0)),
-            DataType::Int8 => Self::Int8(batch.primitive(0)),
-            DataType::Int16 => Self::Int16(batch.primitive(0)),
-            DataType::Int32 => Self::Int32(batch.primitive(0)),
-            DataType::Int64 => Self::Int64(batch.primitive(0)),
-            DataType::UInt8 => Self::UInt8(batch.primitive(0)),
-            DataType::UInt16 => Self::UInt16(batch.primitive(0)),
-            DataType::UInt32 => Self::UInt32(batch.primitive(0)),
-            DataType::UInt64 => Self::UInt64(batch.primitive(0)),
-            DataType::Float32 => Self::Float32(batch.primitive(0)),
-            DataType::Float64 => Self::Float64(batch.primitive(0)),
-            DataType::Decimal128(_, scale) => Self::Decimal128(batch.primitive(0), *scale),
-            DataType::Decimal256(_, scale) => Self::Decimal256(batch.primitive(0), *scale),
-            DataType::Date32 => Self::Date(batch.primitive(0)),
-            DataType::Time64(_) => Self::Time(batch.primitive(0)),
-            DataType::Timestamp(..) => Self::Timestamp(batch.primitive(0)),
-            DataType::Utf8 => Self::Text(batch.utf8(0)),
-            DataType::Binary => Self::Binary(batch.binary(0)),
-            DataType::FixedSizeBinary(_) => Self::Fixed(batch.fixed_binary(0)),
-            _ => Self::Floats(batch.float32_lists(0)),
+        let floats = match data_type {
+            DataType::List(_) => bytes.len() / size_of::<f32>(),
+            _ => 0,
+        };
+        Self {
+            data_type: data_type.clone(),
+            nulls: column.nulls().cloned(),
+            offsets,
+            bytes: bytes.clone(),
+            floats: column.items(floats),
         }
     }
 
-    pub(super) fn value(&self, row: usize) -> Value<'_> {
-        macro_rules! value {
-            ($array:ident, $value:ident => $made:expr) => {{
-                if $array.is_null(row) {
-                    return Value::Null;
-                }
-                let $value = $array.value(row);
-                $made
-            }};
+    /// The row's value.
+    ///
+    /// # Panics
+    /// If the column has no such row.
+    pub fn value(&self, row: usize) -> Value<'_> {
+        if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+            return Value::Null;
         }
         let decimal = |unscaled, scale| Value::Decimal(Decimal { unscaled, scale });
-        match self {
-            Self::Boolean(array) => value!(array, value => Value::Boolean(value)),
-            Self::Int8(array) => value!(array, value => value.into()),
-            Self::Int16(array) => value!(array, value => value.into()),
-            Self::Int32(array) => value!(array, value => value.into()),
-            Self::Int64(array) => value!(array, value => value.into()),
-            Self::UInt8(array) => value!(array, value => value.into()),
-            Self::UInt16(array) => value!(array, value => value.into()),
-            Self::UInt32(array) => value!(array, value => value.into()),
-            Self::UInt64(array) => value!(array, value => value.into()),
-            Self::Float32(array) => value!(array, value => value.into()),
-            Self::Float64(array) => value!(array, value => value.into()),
-            Self::Decimal128(array, scale) => {
-                value!(array, value => decimal(i256::from_i128(value), *scale))
-            }
-            Self::Decimal256(array, scale) => value!(array, value => decimal(value, *scale)),
-            Self::Date(array) => value!(array, value => Value::Date(value)),
-            Self::Time(array) => value!(array, value => Value::Time(value)),
-            Self::Timestamp(array) => value!(array, value => Value::Timestamp(value)),
-            Self::Text(array) => value!(array, value => value.into()),
-            Self::Binary(array) => value!(array, value => value.into()),
-            Self::Fixed(array) => value!(array, value => value.into()),
-            Self::Floats(lists) => match &lists.nulls {
-                Some(nulls) if nulls.is_null(row) => Value::Null,
-                _ => lists.value(row).into(),
+        match &self.data_type {
+            DataType::Boolean => Value::Boolean(self.bytes[row / 8] >> (row % 8) & 1 == 1),
+            DataType::Int8 => i8::from_le_bytes(self.fixed(row)).into(),
+            DataType::Int16 => i16::from_le_bytes(self.fixed(row)).into(),
+            DataType::Int32 => i32::from_le_bytes(self.fixed(row)).into(),
+            DataType::Int64 => i64::from_le_bytes(self.fixed(row)).into(),
+            DataType::UInt8 => u8::from_le_bytes(self.fixed(row)).into(),
+            DataType::UInt16 => u16::from_le_bytes(self.fixed(row)).into(),
+            DataType::UInt32 => u32::from_le_bytes(self.fixed(row)).into(),
+            DataType::UInt64 => u64::from_le_bytes(self.fixed(row)).into(),
+            DataType::Float32 => f32::from_le_bytes(self.fixed(row)).into(),
+            DataType::Float64 => f64::from_le_bytes(self.fixed(row)).into(),
+            DataType::Decimal128(_, scale) => decimal(
+                i256::from_i128(i128::from_le_bytes(self.fixed(row))),
+                *scale,
+            ),
+            DataType::Decimal256(_, scale) => decimal(i256::from_le_bytes(self.fixed(row)), *scale),
+            DataType::Date32 => Value::Date(i32::from_le_bytes(self.fixed(row))),
+            DataType::Time64(_) => Value::Time(i64::from_le_bytes(self.fixed(row))),
+            DataType::Timestamp(..) => Value::Timestamp(i64::from_le_bytes(self.fixed(row))),
+            // SAFETY: a column of texts is valid UTF-8 at each of its offsets: see `ColumnData::byte_array`.
+            DataType::Utf8 => unsafe {
+                str::from_utf8_unchecked(&self.bytes[self.range(row)]).into()
             },
+            DataType::Binary => Value::Bytes(Cow::Borrowed(&self.bytes[self.range(row)])),
+            DataType::FixedSizeBinary(width) => {
+                let width = *width as usize;
+                Value::Bytes(Cow::Borrowed(&self.bytes[row * width..(row + 1) * width]))
+            }
+            _ => Value::Floats(Cow::Borrowed(&self.floats[self.range(row)])),
         }
+    }
+
+    /// The bytes of a value that has so many.
+    #[inline]
+    fn fixed<const WIDTH: usize>(&self, row: usize) -> [u8; WIDTH] {
+        self.bytes.as_chunks::<WIDTH>().0[row]
+    }
+
+    fn range(&self, row: usize) -> std::ops::Range<usize> {
+        self.offsets[row] as usize..self.offsets[row + 1] as usize
     }
 }

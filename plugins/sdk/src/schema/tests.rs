@@ -40,7 +40,9 @@ enum Kind {
 #[serde(tag = "method", rename_all = "lowercase", deny_unknown_fields)]
 enum Rule {
     /// Cuts.
-    Cut { length: u8 },
+    Cut {
+        length: u8,
+    },
     Keep,
 }
 
@@ -130,5 +132,8 @@ fn a_document_is_itself() {
         const SCHEMA: Schema = Schema::document("\n{ \"type\": \"object\" }\n");
     }
     assert_eq!(told::<ByHand>(), json!({ "type": "object" }));
-    assert_eq!(told::<Vec<ByHand>>(), json!({ "type": "array", "items": { "type": "object" } }));
+    assert_eq!(
+        told::<Vec<ByHand>>(),
+        json!({ "type": "array", "items": { "type": "object" } })
+    );
 }

@@ -23,7 +23,8 @@ use uuid::Uuid;
 pub use lock::PipeLock;
 pub use orders::{Order, OrderAnswer, OrderState};
 pub use record::{
-    ChunkRecord, ChunkResult, Kind, Phase, PinnedPlugin, ResyncRecord, StepCounts, TableRecord, TableState,
+    ChunkRecord, ChunkResult, Kind, Phase, PinnedPlugin, ResyncRecord, StepCounts, TableRecord,
+    TableState,
 };
 pub use stream::{ChangeCounts, FollowState, FollowedRecord, MAIN, Pending, StreamRecord};
 

@@ -149,19 +149,12 @@ fn rejected_line(rejected: &RejectedRow) -> String {
 /// Rows to compare. A file that has types of its own is compared by them, too.
 fn fields_and_rows(file: &Path, batch: &RecordBatch) -> Vec<String> {
     let mut lines = Vec::new();
-    if has_types(file) {
+    if rows::has_types(file) {
         let fields = batch.schema_ref().fields().iter();
         lines.extend(fields.map(|field| rows::field_text(field)));
     }
     lines.extend(rows::lines(batch));
     lines
-}
-
-fn has_types(file: &Path) -> bool {
-    let extension = file.extension().unwrap_or_default();
-    !["jsonl", "ndjson", "json", "csv"]
-        .iter()
-        .any(|text| extension.eq_ignore_ascii_case(text))
 }
 
 /// The rows that are expected, written as the host would write them; none if there is no file yet and one will be written.
@@ -179,7 +172,7 @@ fn expected_rows(
             ))),
         };
     }
-    if has_types(file) {
+    if rows::has_types(file) {
         return Ok(Some(fields_and_rows(file, &rows::read(file, None)?)));
     }
     // Rows that don't have the output's columns differ, and are shown as they stand there.

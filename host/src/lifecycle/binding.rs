@@ -259,7 +259,11 @@ pub(super) fn origin(resync: &str) -> Origin {
     let started = uuid::Uuid::parse_str(resync).ok();
     let started = started.and_then(|id| {
         let (seconds, nanoseconds) = id.get_timestamp()?.to_unix();
-        Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanoseconds).ok()?).ok()
+        Timestamp::new(
+            i64::try_from(seconds).ok()?,
+            i32::try_from(nanoseconds).ok()?,
+        )
+        .ok()
     });
     Origin {
         started: started.unwrap_or_default(),

@@ -8,13 +8,13 @@ use url::Url;
 
 use super::error::PipeError;
 use super::file::{
-    ApplyFile, DestinationFile, GrantsFile, LimitsFile, PipeFile, SnapshotFile, SourceFile, SwapFile,
-    TableFile, TlsMode, TransformFile, ValuesFile,
+    ApplyFile, DestinationFile, GrantsFile, LimitsFile, PipeFile, SnapshotFile, SourceFile,
+    SwapFile, TableFile, TlsMode, TransformFile, ValuesFile,
 };
 use super::locate::SourceText;
 use super::{
-    DestinationServer, DestinationSettings, GrantSettings, LimitSettings, Pipe, SnapshotSettings, SourceAddress,
-    SourceSettings, SwapSettings, TableMapping, TransformUse,
+    DestinationServer, DestinationSettings, GrantSettings, LimitSettings, Pipe, SnapshotSettings,
+    SourceAddress, SourceSettings, SwapSettings, TableMapping, TransformUse,
 };
 use crate::schema::{old_name, rejected_name, shadow_name};
 
@@ -434,7 +434,9 @@ impl Check<'_> {
             Ok(address) => Ok(address),
             Err(_) => self.invalid(
                 &format!("{key}.network[{i}]"),
-                format!("`{text}` is no address: write it as `10.0.0.5:443`; names are not looked up"),
+                format!(
+                    "`{text}` is no address: write it as `10.0.0.5:443`; names are not looked up"
+                ),
             ),
         };
         let network = file.network.as_ref();
@@ -442,7 +444,10 @@ impl Check<'_> {
         let folder = |path: &PathBuf| self.folder.join(path);
         Ok(GrantSettings {
             environment: file.environment.clone(),
-            files: file.files.as_ref().map(|all| all.iter().map(folder).collect()),
+            files: file
+                .files
+                .as_ref()
+                .map(|all| all.iter().map(folder).collect()),
             network: network.transpose()?,
         })
     }

@@ -322,11 +322,7 @@ impl Call<'_> {
         Ok(output)
     }
 
-    fn salvage(
-        &mut self,
-        rows: &Rows,
-        failure: &TransformError,
-    ) -> Result<Output, TransformError> {
+    fn salvage(&mut self, rows: &Rows, failure: &TransformError) -> Result<Output, TransformError> {
         let computed = &self.step.binding.computed;
         salvage(rows.count, computed, failure, &mut |range, found| {
             if let Some(reason) = found {

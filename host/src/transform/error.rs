@@ -305,7 +305,9 @@ pub enum TransformError {
         asked: String,
     },
     /// More rows than the pipe tolerates could not be transformed.
-    #[error("{site}: more rows could not be transformed than `{setting}` of {bound} allows: {counted}; the last one: {reason}")]
+    #[error(
+        "{site}: more rows could not be transformed than `{setting}` of {bound} allows: {counted}; the last one: {reason}"
+    )]
     TooManyRejected {
         /// Where.
         site: Box<Site>,

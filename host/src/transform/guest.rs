@@ -186,7 +186,7 @@ impl ResourceLimiter for Guest {
 
 #[cfg(test)]
 mod tests {
-use super::*;
+    use super::*;
 
     #[test]
     fn memory_is_counted_over_all_memories() {

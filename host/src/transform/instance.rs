@@ -8,10 +8,12 @@ use wasmtime::component::Linker;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 use wasmtime_wasi::I32Exit;
 
-use super::contract::{self, Column, StillWaiting, RawBinding, RawDescription, RawError, RawOutput, Table};
+use super::contract::{
+    self, Column, RawBinding, RawDescription, RawError, RawOutput, StillWaiting, Table,
+};
 use super::error::{LimitKind, Refusal, Site, TransformError, quote};
-use super::lift::UntrustedOutput;
 use super::guest::Guest;
+use super::lift::UntrustedOutput;
 use super::limits::Limits;
 use super::usage::{Usage, Watch};
 use super::wasi::{Terms, World};

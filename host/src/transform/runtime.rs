@@ -117,11 +117,7 @@ impl Runtime {
     }
 
     /// [`Runtime::load`] for bytes that are, or will be, in this file.
-    pub fn load_bytes(
-        &self,
-        path: &Path,
-        bytes: &[u8],
-    ) -> Result<Arc<Plugin>, TransformError> {
+    pub fn load_bytes(&self, path: &Path, bytes: &[u8]) -> Result<Arc<Plugin>, TransformError> {
         let digest = hex::encode(Sha256::digest(bytes));
         let key = (path.to_owned(), digest.clone());
         if let Some(plugin) = self.loaded().get(&key).and_then(Weak::upgrade) {

@@ -70,7 +70,10 @@ impl Tally {
         let mut counts = self.counts();
         counts.rejected += rows as u64;
         counts.window_rejected += rows as u64;
-        if let Some(most) = tolerance.max_rejected.filter(|most| counts.rejected > *most) {
+        if let Some(most) = tolerance
+            .max_rejected
+            .filter(|most| counts.rejected > *most)
+        {
             return Err(TooMany {
                 setting: "max_rejected",
                 bound: most.to_string(),
@@ -110,7 +113,11 @@ mod tests {
         assert_eq!(tally.reject(&tolerance, 2), Ok(()));
         let passed = tally.reject(&tolerance, 1).unwrap_err();
         assert_eq!(
-            (passed.setting, passed.bound.as_str(), passed.counted.as_str()),
+            (
+                passed.setting,
+                passed.bound.as_str(),
+                passed.counted.as_str()
+            ),
             ("max_rejected", "5", "6 rows")
         );
     }

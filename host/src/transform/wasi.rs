@@ -327,7 +327,10 @@ mod tests {
             granted("wasi:cli/environment@0.2.0"),
             Some(Grant::Environment)
         );
-        assert_eq!(granted("wasi:filesystem/preopens@0.2.0"), Some(Grant::Files));
+        assert_eq!(
+            granted("wasi:filesystem/preopens@0.2.0"),
+            Some(Grant::Files)
+        );
         assert_eq!(granted("wasi:sockets/tcp@0.2.0"), Some(Grant::Network));
         for import in [
             "wasi:http/outgoing-handler@0.2.0",

@@ -48,6 +48,7 @@ pub(super) fn given(
     }
     let file = arguments.input.clone().unwrap_or_default();
     let columns = match &arguments.columns[..] {
+        [] if kit::rows::has_types(&file) => None,
         [] => first.and_then(|case| case.columns.clone()),
         words => Some(kit::rows::columns(words).map_err(Failure::usage)?),
     };

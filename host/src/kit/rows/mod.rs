@@ -64,6 +64,11 @@ impl Format {
     }
 }
 
+/// Whether a file of this name has types of its own.
+pub fn has_types(path: &Path) -> bool {
+    matches!(Format::of(path), Ok(Format::Parquet | Format::Arrow))
+}
+
 /// Reads a file. `columns`: its columns' names and types; without them a text file's types are guessed (64-bit numbers, text, booleans), and every column
 /// may be NULL.
 pub fn read(path: &Path, columns: Option<&SchemaRef>) -> Result<RecordBatch, RowsError> {

@@ -42,9 +42,7 @@ pub(super) struct Written {
 
 impl Sink {
     pub(super) fn new(record: FollowedRecord, bound: BoundTable) -> Self {
-        bound
-            .chain
-            .begin(binding::origin(&record.resync), &[]);
+        bound.chain.begin(binding::origin(&record.resync), &[]);
         bound.chain.lift_cpu_limit();
         Self {
             identity: identity_columns(&bound.target),
@@ -77,7 +75,10 @@ impl Sink {
             .columns
             .iter()
             .any(|column| column.on_out_of_range == OutOfRange::Reject);
-        let simple = !chain.filters() && !chain.tolerates() && !rejects && self.identity.iter().all(is_source_key);
+        let simple = !chain.filters()
+            && !chain.tolerates()
+            && !rejects
+            && self.identity.iter().all(is_source_key);
         match simple && !self.identity.is_empty() {
             true => Pairs::ChangedKeys,
             false => Pairs::All,

@@ -275,12 +275,7 @@ fn too_many_instances_at_one_time_are_an_error_that_passes() {
     })
     .unwrap();
     let plugin = runtime.load(&answering(three()).write(&dir)).unwrap();
-    let chain = Chain::bind(
-        &runtime,
-        &numbers(),
-        &[Step::new(plugin, json!({}))],
-    )
-    .unwrap();
+    let chain = Chain::bind(&runtime, &numbers(), &[Step::new(plugin, json!({}))]).unwrap();
     let batch = || rows(3).project(chain.input_columns()).unwrap();
     let (mut one, mut two) = (chain.instance(), chain.instance());
     one.apply(batch(), &"1").unwrap();

@@ -1,6 +1,7 @@
 """python -m unittest discover -s plugins/sdk-python/tests"""
 
 import datetime as dt
+import doctest
 import json
 import pathlib
 import sys
@@ -159,6 +160,12 @@ class Settings(unittest.TestCase):
     def test_a_column_that_is_not_there_is_named(self):
         with self.assertRaisesRegex(tidemill.SchemaError, "no column `mail`; it has id, email"):
             tidemill.run(Domain, FIELDS, [], {"column": "mail"})
+
+
+def load_tests(_loader, tests, _pattern):
+    """The examples in the documentation, too."""
+    tests.addTests(doctest.DocTestSuite(tidemill))
+    return tests
 
 
 if __name__ == "__main__":

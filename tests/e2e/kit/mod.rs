@@ -1,6 +1,7 @@
 //! The plugin kit at the command line: what an author of a plugin types and sees, with the real tools of each language.
 
 mod dev;
+mod guide;
 mod templates;
 mod testing;
 mod tools;

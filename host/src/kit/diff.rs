@@ -46,12 +46,12 @@ pub(super) fn rows(expected: &[String], found: &[String]) -> Vec<DiffLine> {
     if expected == found {
         return Vec::new();
     }
-    let texts = |rows: &[String]| -> Vec<String> { rows.to_vec() };
+    let texts = |rows| {
+        <[String]>::iter(rows)
+            .map(String::as_str)
+            .collect::<Vec<&str>>()
+    };
     let (old, new) = (texts(expected), texts(found));
-    let (old, new): (Vec<&str>, Vec<&str>) = (
-        old.iter().map(String::as_str).collect(),
-        new.iter().map(String::as_str).collect(),
-    );
     let diff = TextDiff::from_slices(&old, &new);
     let mut lines = Vec::new();
     let mut shown = 0;

@@ -12,6 +12,7 @@ pub mod kit;
 pub mod lifecycle;
 pub mod pipe;
 pub mod policy;
+mod quote;
 pub mod registry;
 pub mod schema;
 pub mod source;

@@ -136,8 +136,5 @@ pub enum RegistryError {
 
 /// A registry's words, fit to be shown.
 pub(super) fn quote(text: &str) -> String {
-    let cut = text.floor_char_boundary(QUOTE_BYTES);
-    let clean = text[..cut].replace(char::is_control, " ");
-    let more = if cut < text.len() { "…" } else { "" };
-    format!("{}{more}", clean.trim())
+    crate::quote::quote(text, QUOTE_BYTES)
 }

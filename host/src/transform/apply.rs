@@ -92,6 +92,9 @@ struct Rows {
     count: usize,
     /// What was taken out so far: for each time, one bit a row that was there, 1 = it stayed.
     masks: Vec<BooleanBuffer>,
+    rejected: Vec<Rejected>,
+    /// What the steps that rejected rows were given, by step.
+    given: Vec<Option<Given>>,
 }
 
 /// For each of `count` rows its number in the first batch. Worked out only where rows have to be told apart: a load doesn't.
@@ -144,39 +147,33 @@ impl ChainInstance {
             self.chunk = (chunk, 0);
         }
         let before = batch.num_rows();
-        let mut applied = Applied {
-            batch: RecordBatch::new_empty(self.bound.output.clone()),
-            filtered_rows: 0,
-            rejected: Vec::new(),
-            given: vec![None; self.bound.steps.len()],
-            masks: Vec::new(),
-        };
         let mut rows = Rows {
             count: before,
             columns: batch.columns().to_vec(),
             masks: Vec::new(),
+            rejected: Vec::new(),
+            given: vec![None; self.bound.steps.len()],
         };
         drop(batch);
         for number in 0..self.bound.steps.len() {
-            rows = self.apply_step(number, rows, &mut applied)?;
+            rows = self.apply_step(number, rows)?;
         }
         self.chunk.1 += 1;
-        applied.rejected.sort_by_key(|rejection| rejection.row);
-        applied.filtered_rows = (before - rows.count - applied.rejected.len()) as u64;
+        rows.rejected.sort_by_key(|rejection| rejection.row);
         let options = RecordBatchOptions::new().with_row_count(Some(rows.count));
         let schema = self.bound.output.clone();
-        applied.batch = RecordBatch::try_new_with_options(schema, rows.columns, &options)
+        let batch = RecordBatch::try_new_with_options(schema, rows.columns, &options)
             .map_err(|cause| mismatch(&self.bound, &self.chunk.0, cause.to_string()))?;
-        applied.masks = rows.masks;
-        Ok(applied)
+        Ok(Applied {
+            batch,
+            filtered_rows: (before - rows.count - rows.rejected.len()) as u64,
+            rejected: rows.rejected,
+            given: rows.given,
+            masks: rows.masks,
+        })
     }
 
-    fn apply_step(
-        &mut self,
-        number: usize,
-        rows: Rows,
-        applied: &mut Applied,
-    ) -> Result<Rows, TransformError> {
+    fn apply_step(&mut self, number: usize, mut rows: Rows) -> Result<Rows, TransformError> {
         let mut call = Call {
             step: &self.bound.steps[number],
             plan: &self.bound.plan.steps[number],
@@ -209,13 +206,16 @@ impl ChainInstance {
                 plugin: call.site.plugin.clone(),
                 reason: reason.clone(),
             });
-            applied.rejected.extend(named);
-            applied.given[number] = Some(call.given(&rows)?);
+            rows.rejected.extend(named);
+            rows.given[number] = Some(call.given(&rows)?);
         }
         let columns = arrange(call.plan, &rows.columns, &output.columns);
         match mask(&output, rows.count) {
             None => Ok(Rows { columns, ..rows }),
-            Some(mask) => keep(columns, mask, rows.masks).map_err(|cause| call.breach(cause)),
+            Some(mask) => {
+                rows.columns = columns;
+                keep(rows, mask).map_err(|cause| call.breach(cause))
+            }
         }
     }
 }
@@ -311,15 +311,14 @@ impl Call<'_> {
     /// The plugin's answer for all rows, or for those that it can transform, where the pipe tolerates that there are others.
     fn answer(&mut self, rows: &Rows) -> Result<Output, TransformError> {
         let step = self.step;
-        let tolerant = step.tolerance.on_error != OnError::Fail;
+        let tolerant = step.tolerance.is_tolerant();
         if tolerant {
             step.tally.begin(&step.tolerance, rows.count);
         }
-        let output = match self.once(&rows.columns, rows.count) {
-            Err(failure) if tolerant && is_of_rows(&failure) => self.salvage(rows, &failure)?,
-            answer => answer?,
-        };
-        Ok(output)
+        match self.once(&rows.columns, rows.count) {
+            Err(failure) if tolerant && is_of_rows(&failure) => self.salvage(rows, &failure),
+            answer => answer,
+        }
     }
 
     fn salvage(&mut self, rows: &Rows, failure: &TransformError) -> Result<Output, TransformError> {
@@ -380,10 +379,9 @@ impl Call<'_> {
             }
         };
         *self.place = Some(instance);
-        if let (Some((_, reason)), true) = (
-            output.rejected.first(),
-            step.tolerance.on_error != OnError::Fail,
-        ) {
+        if step.tolerance.is_tolerant()
+            && let Some((_, reason)) = output.rejected.first()
+        {
             self.tally(output.rejected.len(), reason)?;
         }
         Ok(output)
@@ -439,23 +437,16 @@ fn mask(output: &Output, rows: usize) -> Option<BooleanBuffer> {
 }
 
 /// Takes the rows out of all columns.
-fn keep(
-    columns: Vec<ArrayRef>,
-    mask: BooleanBuffer,
-    mut masks: Vec<BooleanBuffer>,
-) -> Result<Rows, ArrowError> {
-    let count = mask.count_set_bits();
+fn keep(mut rows: Rows, mask: BooleanBuffer) -> Result<Rows, ArrowError> {
+    rows.count = mask.count_set_bits();
     let predicate = FilterBuilder::new(&BooleanArray::new(mask.clone(), None))
         .optimize()
         .build();
-    let columns = columns
+    rows.columns = rows
+        .columns
         .iter()
         .map(|column| predicate.filter(column))
         .collect::<Result<_, _>>()?;
-    masks.push(mask);
-    Ok(Rows {
-        columns,
-        count,
-        masks,
-    })
+    rows.masks.push(mask);
+    Ok(rows)
 }

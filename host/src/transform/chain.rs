@@ -2,7 +2,7 @@
 //! on the chain is fixed, and workers take instances of it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arrow::datatypes::{Schema, SchemaRef};
@@ -15,6 +15,7 @@ use super::contract;
 use super::error::{LimitKind, Site, TransformError};
 use super::instance::Instance;
 use super::limits::Limits;
+use super::lock;
 use super::plan::{Lineage, Plan, lineage};
 use super::plugin::Plugin;
 use super::runtime::Runtime;
@@ -234,8 +235,10 @@ impl Chain {
 
     /// Whether a row may be set aside because a plugin can't transform it.
     pub fn tolerates(&self) -> bool {
-        let tolerant = |step: &BoundStep| step.tolerance.on_error != OnError::Fail;
-        self.inner.steps.iter().any(tolerant)
+        self.inner
+            .steps
+            .iter()
+            .any(|step| step.tolerance.is_tolerant())
     }
 
     /// What each step has used so far, in this process.
@@ -468,11 +471,6 @@ fn pause(crashes: u32) -> Duration {
         0 => Duration::ZERO,
         _ => (Duration::from_millis(1) * 2_u32.pow((crashes - 1).min(10))).min(LONGEST_PAUSE),
     }
-}
-
-/// What is behind these locks is whole after every statement, whoever panicked.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The same configuration, its keys in one order: written differently it is still the same.

@@ -8,7 +8,7 @@
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -16,6 +16,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::error::quote;
+use super::lock;
 
 /// The subcommand that compiles: see [`compile_standard_input`].
 const SUBCOMMAND: &str = "compile-plugin";
@@ -69,7 +70,7 @@ impl Compiler {
         deadline: Duration,
         turn: &Turn,
     ) -> Result<Component, CompileError> {
-        let _turn = turn.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = lock(&turn.0);
         match self {
             Self::Thread => in_thread(engine, component, deadline),
             Self::Program(program) => in_process(engine, program, component, deadline),

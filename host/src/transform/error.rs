@@ -383,15 +383,7 @@ fn remedy(newer: bool) -> &'static str {
 
 /// A guest's words, fit to be shown: no control characters, and no longer than [`QUOTE_BYTES`].
 pub(super) fn quote(text: &str) -> String {
-    let cut = text.floor_char_boundary(QUOTE_BYTES);
-    let mut quoted: String = text[..cut]
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    if cut < text.len() {
-        quoted.push('…');
-    }
-    quoted.trim().to_owned()
+    crate::quote::quote(text, QUOTE_BYTES)
 }
 
 /// Items joined by `; `.

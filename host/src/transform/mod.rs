@@ -38,6 +38,7 @@ mod warm;
 mod wasi;
 
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use apply::{Applied, ChainInstance, Given, Rejected};
 pub use binding::TableShape;
@@ -61,6 +62,11 @@ pub(crate) fn user_cache_dir() -> Option<PathBuf> {
         .filter(|dir| dir.is_absolute());
     let cache = given.or_else(|| Some(std::env::home_dir()?.join(".cache")))?;
     Some(cache.join("tidemill"))
+}
+
+/// Locks what is whole after every statement, whoever panicked.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

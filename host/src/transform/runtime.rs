@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -17,6 +17,7 @@ use super::compile::{CompileError, Compiler, Turn};
 use super::error::TransformError;
 use super::instance::link_log;
 use super::limits::start_ticker;
+use super::lock;
 use super::plugin::{self, Linkers, Plugin};
 use super::warm::WarmInstances;
 use super::wasi;
@@ -156,11 +157,7 @@ impl Runtime {
     }
 
     fn loaded(&self) -> std::sync::MutexGuard<'_, HashMap<(PathBuf, String), Weak<Plugin>>> {
-        // A map of weak pointers is whole after every statement, whoever panicked.
-        self.inner
-            .loaded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner.loaded)
     }
 
     fn compile(

@@ -3,8 +3,9 @@
 //! A row is a plugin's to reject by number. Where it condemns a whole batch instead (an error, a crash, a limit), the batch is parted until
 //! the rows that it fails at stand alone ([`super::salvage`]).
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
+use super::lock;
 use crate::schema::OnError;
 
 /// A transform's policy for rows that it can't transform.
@@ -18,6 +19,13 @@ pub struct Tolerance {
     pub max_share: f64,
     /// Rows of a window. 10,000 by default.
     pub window: u64,
+}
+
+impl Tolerance {
+    /// Whether such a row may be set aside.
+    pub(super) fn is_tolerant(&self) -> bool {
+        self.on_error != OnError::Fail
+    }
 }
 
 impl Default for Tolerance {
@@ -92,8 +100,7 @@ impl Tally {
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        // Counts are whole after every statement, whoever panicked.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

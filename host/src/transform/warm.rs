@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::instance::Instance;
+use super::lock;
 
 /// Idle instances in the whole process. Each may hold as much memory as its limit allows.
 const IDLE_INSTANCES: usize = 32;
@@ -59,7 +60,6 @@ impl WarmInstances {
     }
 
     fn idle(&self) -> MutexGuard<'_, VecDeque<(StepId, Instance)>> {
-        // The list is whole after every statement, whoever panicked.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }

@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,6 +26,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::guest::Guest;
 use super::limits::Limits;
+use super::lock;
 use crate::schema::Grant;
 
 /// What a guest may write to its standard output and error in a call before the rest is dropped, in bytes.
@@ -296,11 +297,6 @@ impl StdoutStream for Written {
         // Only WASI of another version asks for it.
         Box::new(tokio::io::sink())
     }
-}
-
-/// What is behind these locks is whole after every statement, whoever panicked.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ impl Transform for DateTime {
 
     fn bind(table: &Table, config: Config) -> Result<(Self, Binding), Error> {
         let mut binding = Binding::pass_all(table);
-        let (mut in_place, mut behind) = (Vec::new(), Vec::new());
+        let mut computed: Vec<(usize, Computed)> = Vec::new();
         let mut names: BTreeSet<String> = table
             .fields
             .iter()
@@ -100,40 +100,37 @@ impl Transform for DateTime {
             let data_type = work.data_type(source.data_type());
             let name = into.as_ref().unwrap_or(source.name());
             let field = Field::new(name, data_type, source.is_nullable());
-            let computed = Computed {
+            let column = Computed {
                 read: binding.read(position),
                 column: source.name().clone(),
                 field: field.clone(),
                 work,
             };
+            let place;
             if into.is_none() {
-                if in_place.iter().any(|(taken, _)| *taken == position) {
+                place = position;
+                if computed.iter().any(|(taken, _)| *taken == position) {
                     return Err(Error::Config(format!(
                         "`{}` is replaced twice: give one of them a name, `into`",
                         source.name()
                     )));
                 }
                 binding.compute_in_place(position, field);
-                in_place.push((position, computed));
             } else {
                 if !names.insert(name.clone()) {
                     return Err(Error::Config(format!(
                         "two columns would be named `{name}`"
                     )));
                 }
+                place = binding.output.len();
                 binding.compute(field);
-                behind.push(computed);
             }
+            computed.push((place, column));
         }
         // The host expects computed columns in the order of the output.
-        in_place.sort_by_key(|(position, _)| *position);
-        let in_place = in_place.into_iter().map(|(_, computed)| computed);
-        Ok((
-            Self {
-                computed: in_place.chain(behind).collect(),
-            },
-            binding,
-        ))
+        computed.sort_by_key(|(place, _)| *place);
+        let computed = computed.into_iter().map(|(_, column)| column).collect();
+        Ok((Self { computed }, binding))
     }
 
     fn process(&mut self, batch: &Batch) -> Result<Output, Error> {

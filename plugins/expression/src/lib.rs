@@ -61,7 +61,7 @@ impl Transform for Expression {
 
     fn bind(table: &Table, config: Config) -> Result<(Self, Binding), Error> {
         let mut binding = Binding::pass_all(table);
-        let (mut in_place, mut behind) = (Vec::new(), Vec::new());
+        let mut computed = Vec::new();
         for (name, computation) in config.columns {
             let (text, wanted) = match &computation {
                 Computation::Plain(text) => (text, None),
@@ -89,32 +89,23 @@ impl Transform for Expression {
             // What replaces a key column, or another one that is never NULL, isn't NULL either.
             let nullable = position.is_none_or(|position| table.fields[position].is_nullable());
             let field = Field::new(&name, data_type.clone(), nullable);
-            let computed = Computed {
+            let place = position.unwrap_or(binding.output.len());
+            match position {
+                Some(position) => binding.compute_in_place(position, field),
+                None => binding.compute(field),
+            }
+            let column = Computed {
                 name,
                 data_type,
                 nullable,
                 node,
             };
-            match position {
-                Some(position) => {
-                    binding.compute_in_place(position, field);
-                    in_place.push((position, computed));
-                }
-                None => {
-                    binding.compute(field);
-                    behind.push(computed);
-                }
-            }
+            computed.push((place, column));
         }
         // The host expects computed columns in the order of the output.
-        in_place.sort_by_key(|(position, _)| *position);
-        let in_place = in_place.into_iter().map(|(_, computed)| computed);
-        Ok((
-            Self {
-                computed: in_place.chain(behind).collect(),
-            },
-            binding,
-        ))
+        computed.sort_by_key(|(place, _)| *place);
+        let computed = computed.into_iter().map(|(_, column)| column).collect();
+        Ok((Self { computed }, binding))
     }
 
     fn process(&mut self, batch: &Batch) -> Result<Output, Error> {

@@ -131,7 +131,7 @@ fn without_a_policy_the_first_row_stops_the_load_and_is_named() {
     let world = world(Flavor::MySql, "", "on_error = \"skip\"");
     world
         .tidemill(&["run"])
-        .fails(5, &["plugin `columns` rejected a row of", "key id="]);
+        .fails(5, &["plugin `columns` rejected a row of", "(key id = "]);
 }
 
 #[test]
@@ -154,14 +154,14 @@ fn changes_that_can_t_be_transformed_are_kept_apart_and_their_row_is_gone() {
         assert_eq!(shown, "[7,6002]", "{flavor:?}");
         let told = world.clickhouse.query(
             "SELECT groupArray((JSONExtractString(key, 'id'), JSONExtractString(row, 'code'))) FROM \
-               (SELECT key, row FROM {db}.parcels_rejected WHERE JSONExtractString(row, 'code') NOT LIKE 'x%' ORDER BY key, row)",
+               (SELECT key, row FROM {db}.parcels_rejected WHERE JSONExtractString(row, 'code') NOT LIKE 'x%' ORDER BY key, JSONExtractString(row, 'code'))",
         );
         assert_eq!(
             told, "[('1','lost'),('1','lost again'),('6001','new')]",
             "{flavor:?}"
         );
         let status = world.tidemill(&["status"]).ok();
-        let counts = &table_of(&status.json["result"], "parcels")["counts"];
+        let counts = table_of(&status.json["result"], "parcels");
         assert_eq!(
             (&counts["rejected"], &counts["skipped"]),
             (&3.into(), &1.into()),

@@ -153,7 +153,6 @@ pub(super) async fn load(
 ) -> Result<Loaded, Error> {
     plan(session, work, tables).await?;
     finish_tables(work, tables)?;
-    transforms::begin(work, tables)?;
     merges::hold(session, work, tables).await?;
     let loaded = tokio::select! {
         loaded = load_pending(session, work, tables) => loaded,
@@ -197,6 +196,8 @@ async fn load_pending(
             opened => opened?,
         };
         begin_snapshot(session, work, tables, &snapshot).await?;
+        // Behind it: chunks that are read again count once.
+        transforms::begin(work, tables)?;
         let before = done_chunks(work, tables)?;
         match load_from(session, work, tables, snapshot).await? {
             FromSnapshot::Ended(loaded) => return Ok(loaded),

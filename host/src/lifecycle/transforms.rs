@@ -11,7 +11,7 @@ use crate::destination::{RejectedRow, row_as_json};
 use crate::schema::{OnError, SourceTable, cell_text, named};
 use crate::transform::{Applied, Rejected, StepTotals};
 
-/// Begins the transforms of a load: what other processes used of the limits is used.
+/// Begins the transforms of a load, or of what is left of it: what the chunks that are done used of the limits is used.
 pub(super) fn begin(work: &Work, tables: &[BoundTable]) -> Result<(), Error> {
     for table in tables {
         let mut before: Vec<StepTotals> = Vec::new();

@@ -98,7 +98,7 @@ pub(super) struct BoundStep {
     terms: Mutex<Terms>,
     table: TableShape,
     usage: Mutex<Usage>,
-    /// CPU time of an earlier process.
+    /// CPU time that counts for the limit: that of another process on the same load, too.
     charged: Mutex<Duration>,
     crashes: AtomicU32,
     pub(super) tolerance: Tolerance,
@@ -246,14 +246,15 @@ impl Chain {
         self.inner.steps.iter().map(|s| *lock(&s.usage)).collect()
     }
 
-    /// Begins a load, before the first batch. Plugins' clocks and random numbers come from `origin`; `before` is what each step had used and set
-    /// aside in another process that worked on the same load, if there was one: it counts for the limits.
+    /// Begins a load, before its first batch, or goes on with it from another snapshot. Plugins' clocks and random numbers come from `origin`; `before`
+    /// is what each step has used and set aside for what is loaded already, in whatever process: it counts for the limits.
     pub fn begin(&self, origin: Origin, before: &[StepTotals]) {
-        for step in &self.inner.steps {
+        for (i, step) in self.inner.steps.iter().enumerate() {
+            let before = before.get(i).copied().unwrap_or_default();
             lock(&step.terms).origin = origin;
-        }
-        for (step, before) in self.inner.steps.iter().zip(before) {
-            *lock(&step.charged) = before.cpu;
+            // What was used for chunks that are read again was used, too.
+            let mut charged = lock(&step.charged);
+            *charged = before.cpu.max(*charged);
             step.tally.resume(before.rejected);
         }
     }
@@ -362,15 +363,13 @@ impl BoundStep {
         }
         let usage = instance.take_usage();
         *lock(&self.usage) += usage;
+        *lock(&self.charged) += usage.cpu;
         usage
     }
 
     /// Whether it may use more CPU.
     pub(super) fn check_cpu(&self, site: &Site) -> Result<(), TransformError> {
-        let (used, limit) = (
-            *lock(&self.charged) + lock(&self.usage).cpu,
-            lock(&self.terms).limits.cpu,
-        );
+        let (used, limit) = (*lock(&self.charged), lock(&self.terms).limits.cpu);
         match used < limit {
             true => Ok(()),
             false => Err(TransformError::Limit {

@@ -59,7 +59,7 @@ pub(super) struct TooMany {
 }
 
 impl Tally {
-    /// Rejected rows of an earlier process count, too.
+    /// So many rows were rejected in what is loaded already: they count from here on.
     pub(super) fn resume(&self, rejected: u64) {
         self.counts().rejected = rejected;
     }

@@ -14,6 +14,7 @@ pub mod pipe;
 pub mod policy;
 mod quote;
 pub mod registry;
+pub mod rows;
 pub mod schema;
 pub mod source;
 pub mod transform;

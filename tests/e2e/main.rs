@@ -22,6 +22,7 @@ mod kit;
 mod large;
 mod names;
 mod oracle;
+mod plugins;
 mod policies;
 mod random;
 mod registry;

@@ -179,6 +179,9 @@ pub struct PinnedPlugin {
     pub plugin: String,
     /// The digest of its file, SHA-256 in hexadecimal.
     pub digest: String,
+    /// The digest of its configuration, with its reference tables.
+    #[serde(default)]
+    pub config: Option<String>,
 }
 
 /// A table of a resync.

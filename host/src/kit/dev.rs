@@ -11,8 +11,8 @@ use notify::{RecursiveMode, Watcher};
 use super::build::{BUILT_FOLDERS, Built, build};
 use super::error::Error;
 use super::project::Project;
-use super::rows;
 use super::test::{CaseReport, check};
+use crate::rows;
 use crate::transform::{Plugin, Runtime};
 
 /// An editor writes a file in several steps: so long nothing must happen before a build.

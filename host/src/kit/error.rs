@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::build::BuildError;
 use super::project::FILE;
-use super::rows::RowsError;
+use crate::rows::RowsError;
 use crate::transform::TransformError;
 
 /// Why the kit could not do something.

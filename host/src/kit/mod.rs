@@ -9,7 +9,6 @@ mod diff;
 mod error;
 mod new;
 mod project;
-pub mod rows;
 mod test;
 mod trial;
 mod vendor;

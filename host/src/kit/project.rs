@@ -1,12 +1,13 @@
 //! A plugin's folder, and what its `tidemill-plugin.toml` says.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use arrow::datatypes::SchemaRef;
 use serde::Deserialize;
 
 use super::error::Error;
-use super::rows;
+use crate::rows::{self, ReferenceFile};
 
 /// The file that says what a plugin's folder is.
 pub const FILE: &str = "tidemill-plugin.toml";
@@ -115,6 +116,8 @@ struct CaseFile {
     key: Vec<String>,
     #[serde(default = "empty_object")]
     config: serde_json::Value,
+    #[serde(default)]
+    tables: BTreeMap<String, ReferenceFile>,
     rows: PathBuf,
     expected: Option<PathBuf>,
     error: Option<String>,
@@ -213,12 +216,23 @@ impl CaseFile {
         if self.expected.is_some() && self.error.is_some() {
             return Err("it expects rows and an error; one of them can come".to_owned());
         }
+        let tables = self.tables.iter().map(|(name, file)| {
+            let at = |reason: String| format!("table `{name}`: {reason}");
+            let reference = file
+                .resolve(name, folder)
+                .map_err(|(setting, reason)| at(format!("{setting}: {reason}")))?;
+            let read = reference.read().map_err(|error| at(error.to_string()))?;
+            Ok((name.clone(), read.table))
+        });
+        let tables = tables.collect::<Result<Vec<_>, String>>()?;
+        let config = rows::with_tables(self.config, tables)
+            .map_err(|name| format!("the table `{name}` is in `config` too"))?;
         Ok(Case {
             name: self.name,
             table,
             columns,
             key: self.key,
-            config: self.config,
+            config,
             rows: folder.join(self.rows),
             expected: self.expected.map(|path| folder.join(path)),
             error: self.error,

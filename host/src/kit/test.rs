@@ -11,8 +11,8 @@ use serde::Serialize;
 use super::diff::{self, DiffLine};
 use super::error::Error;
 use super::project::Case;
-use super::rows;
 use super::trial::{BATCH_ROWS, Fate, RejectedRow, Trial};
+use crate::rows;
 use crate::transform::{Plugin, Runtime, TransformError};
 
 /// Up to so many rows are sent through one by one; more, in batches of a seventh.

@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 use super::design;
 use super::error::Error;
 use super::names;
+use super::references::{self, BoundReference};
 use super::session::Session;
 use super::supply::Supplied;
 use crate::destination::{Fitter, Zones};
@@ -29,6 +30,7 @@ pub(super) struct BoundTable {
     pub(super) target: TargetTable,
     pub(super) fitter: Fitter,
     pub(super) plugins: Vec<PinnedPlugin>,
+    pub(super) references: Vec<BoundReference>,
 }
 
 impl BoundTable {
@@ -64,8 +66,11 @@ impl BoundTable {
         plugins: Vec<Supplied>,
         zones: &mut Zones,
     ) -> Result<Self, Error> {
-        let (chain, plugins) =
-            tokio::task::block_in_place(|| chain(session, pipe, mapping, &source, plugins))?;
+        let (chain, plugins, references) = tokio::task::block_in_place(|| {
+            let (configs, references) = references::read(pipe, mapping)?;
+            let (chain, plugins) = chain(session, pipe, mapping, &source, plugins, configs)?;
+            Ok::<_, Error>((chain, plugins, references))
+        })?;
         let features = session.destination.features();
         let target = design::target(pipe, mapping, &source, &chain, features)?;
         names::fit(pipe, mapping, &target)?;
@@ -87,6 +92,7 @@ impl BoundTable {
             target,
             fitter,
             plugins,
+            references,
         })
     }
 
@@ -129,11 +135,13 @@ fn chain(
     mapping: &TableMapping,
     source: &SourceTable,
     supplied: Vec<Supplied>,
+    configs: Vec<serde_json::Value>,
 ) -> Result<(Chain, Vec<PinnedPlugin>), Error> {
     let runtime = &session.runtime;
     let mut steps = Vec::with_capacity(mapping.transforms.len());
     let mut plugins = Vec::with_capacity(mapping.transforms.len());
-    for (transform, supplied) in mapping.transforms.iter().zip(supplied) {
+    let transforms = mapping.transforms.iter().zip(supplied).zip(configs);
+    for ((transform, supplied), config) in transforms {
         let at_plugin = |cause| Error::Transform {
             location: Some(pipe.locate(&format!("{}.plugin", transform.key))),
             cause,
@@ -144,6 +152,7 @@ fn chain(
         plugins.push(PinnedPlugin {
             plugin: transform.plugin.clone(),
             digest: plugin.digest().to_owned(),
+            config: Some(references::digest_of(&config)),
         });
         for grant in transform.grants.granted() {
             let place = pipe.locate(&format!("{}.grants.{grant}", transform.key));
@@ -153,7 +162,7 @@ fn chain(
         let granted = grants(&transform.grants);
         steps.push(Step {
             plugin,
-            config: transform.config.clone(),
+            config,
             limits: limits(transform),
             grants: granted.map_err(|(grant, reason)| {
                 pipe.invalid(&format!("{}.grants.{grant}", transform.key), reason)
@@ -172,11 +181,7 @@ fn chain(
         let at_fault =
             (0..steps.len()).find(|&last| Chain::bind(runtime, &shape, &steps[..=last]).is_err());
         let key = match at_fault {
-            Some(step) => format!(
-                "{}.config{}",
-                mapping.transforms[step].key,
-                config_path(&cause)
-            ),
+            Some(step) => config_key(&mapping.transforms[step], &cause),
             None => mapping.key.clone(),
         };
         Error::Transform {
@@ -187,23 +192,29 @@ fn chain(
     Ok((chain, plugins))
 }
 
-/// Where in a configuration an error is, as the end of a pipe file's key: `.columns[0].method` for `/columns/0/method`.
-fn config_path(cause: &TransformError) -> String {
-    let TransformError::Config { violations, .. } = cause else {
-        return String::new();
+/// Where in the pipe file the fault of a configuration is: `….config.columns[0].method` for `/columns/0/method`, and the file of a reference table
+/// for what is in it.
+fn config_key(transform: &TransformUse, cause: &TransformError) -> String {
+    let pointer = match cause {
+        TransformError::Config { violations, .. } => violations.first(),
+        _ => None,
     };
-    let pointer = violations
-        .first()
-        .map_or("", |violation| violation.path.as_str());
+    let pointer = pointer.map_or("", |violation| violation.path.as_str());
+    let mut references = transform.references.iter();
+    let table = references.find(|reference| {
+        let within = pointer.strip_prefix("/tables/");
+        within.and_then(|rest| rest.split('/').next()) == Some(&reference.name)
+    });
+    if let Some(reference) = table {
+        return transform.table_key(reference);
+    }
     let part = |part: &str| match part.parse::<usize>() {
         Ok(index) => format!("[{index}]"),
         Err(_) => format!(".{part}"),
     };
-    pointer
-        .split('/')
-        .filter(|text| !text.is_empty())
-        .map(part)
-        .collect()
+    let parts = pointer.split('/').filter(|text| !text.is_empty());
+    let path: String = parts.map(part).collect();
+    format!("{}.config{path}", transform.key)
 }
 
 /// The limits of a transform: the pipe's where it states them, else the defaults.

@@ -11,10 +11,10 @@ use super::report::{
     Severity, TablePlan, TransformPlan,
 };
 use super::session::Session;
-use super::setup;
+use super::{references, setup};
 use crate::destination::{Fitted, LiveTable, Misfit};
 use crate::journal::{FollowedRecord, Journal, PinnedPlugin, TableRecord};
-use crate::pipe::Pipe;
+use crate::pipe::{Pipe, TableMapping};
 use crate::registry::Reference;
 use crate::schema::{OutOfRange, TableName, cell_text};
 use crate::source::{Source, TableRead};
@@ -388,6 +388,29 @@ pub(super) fn drift(
                 Err(error) => drift.push(format!("{}: {error}", mapping.source)),
             }
         }
+        drift.extend(config_drift(pipe, mapping, record));
     }
     drift
+}
+
+/// The transforms whose configuration, or a reference table in it, is another one than in the last load.
+fn config_drift(pipe: &Pipe, mapping: &TableMapping, record: &TableRecord) -> Vec<String> {
+    let configs = match references::read(pipe, mapping) {
+        Ok((configs, _)) => configs,
+        Err(error) => return vec![format!("{}: {error}", mapping.source)],
+    };
+    let changed = configs
+        .iter()
+        .zip(&record.plugins)
+        .filter(|(config, then)| {
+            let now = references::digest_of(config);
+            then.config.as_ref().is_some_and(|then| *then != now)
+        });
+    let tell = |(_, pinned): (_, &PinnedPlugin)| {
+        format!(
+            "{}: the configuration of `{}`, or a table in it, has changed since the last load",
+            mapping.source, pinned.plugin
+        )
+    };
+    changed.map(tell).collect()
 }

@@ -28,6 +28,7 @@ mod order;
 mod pace;
 mod pinned;
 mod reading;
+mod references;
 pub mod report;
 mod retry;
 mod rollback;

@@ -6,6 +6,7 @@
 //! <state>/pinned/<resync>.toml         mode 0600: a transform's configuration may hold a key
 //! <state>/pinned/plugins/<digest>.wasm
 //! <state>/pinned/plugins/<digest>.json who vouches for it, if the policy asked
+//! <state>/pinned/tables/<digest>.csv   a reference table, under its file's extension
 //! ```
 
 use std::io::Write;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use super::binding::BoundTable;
 use super::error::Error;
+use super::references;
 use super::session::Session;
 use super::supply::{Supplied, Supply};
 use crate::destination::Zones;
@@ -59,8 +61,12 @@ pub(super) async fn keep(
             keep_plugin(supply, pipe, plugin).await?;
         }
     }
+    let tables_folder = folder(&pipe.state).join("tables");
+    let bound = tables.iter().flat_map(|table| &table.references);
+    let kept = references::keep(&tables_folder, bound).map_err(unusable(&pipe.state))?;
     let file = folder(&pipe.state).join(format!("{resync}.toml"));
-    write_whole(&file, 0o600, &[pipe.pinned_text().as_bytes()]).map_err(unusable(&pipe.state))?;
+    let text = pipe.pinned_text(&kept);
+    write_whole(&file, 0o600, &[text.as_bytes()]).map_err(unusable(&pipe.state))?;
     Ok(())
 }
 
@@ -106,7 +112,7 @@ fn proof(plugin: &Path) -> Option<Proof> {
 
 fn digest(plugin: &PinnedPlugin) -> Result<Digest, Error> {
     let unreadable = || {
-        let PinnedPlugin { plugin, digest } = plugin;
+        let PinnedPlugin { plugin, digest, .. } = plugin;
         Error::Worker(format!(
             "the journal has `{digest}` for the digest of the plugin `{plugin}`"
         ))

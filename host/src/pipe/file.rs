@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::rows::ReferenceFile;
 use crate::schema::{Engine, Format, MetadataNames, OnError, OutOfRange, SkipIndex};
 
 /// A whole pipe file.
@@ -347,6 +348,9 @@ pub(super) struct TransformFile {
     pub(super) plugin: String,
     #[serde(default)]
     pub(super) config: toml::Table,
+    /// Files whose rows the configuration gets in its `tables`.
+    #[serde(default)]
+    pub(super) tables: BTreeMap<String, ReferenceFile>,
     #[serde(default)]
     pub(super) limits: LimitsFile,
     #[serde(default)]

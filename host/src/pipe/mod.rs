@@ -13,6 +13,7 @@ mod pinned;
 pub mod template;
 mod validate;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub use file::{OnDrop, OnTableError, OnTruncate, TlsMode, VerifyMode};
 pub use following::{ApplySettings, BrakeSettings, Cdc};
 pub(crate) use locate::SourceText;
 
+use crate::digest::Digest;
+use crate::rows::Reference;
 use crate::schema::{
     ClickHouseType, Engine, Format, Grant, MetadataNames, OnError, OutOfRange, SkipIndex,
     TableName, ZeroDates,
@@ -229,6 +232,8 @@ pub struct TransformUse {
     pub plugin: String,
     /// The configuration, a JSON object.
     pub config: serde_json::Value,
+    /// The files whose rows the configuration gets in its `tables`.
+    pub references: Vec<Reference>,
     /// The limits, where the pipe states them.
     pub limits: LimitSettings,
     /// What of the machine it is given.
@@ -287,6 +292,13 @@ impl GrantSettings {
     }
 }
 
+impl TransformUse {
+    /// A reference table's key in the file: `table[0].transform[1].tables.countries`.
+    pub fn table_key(&self, reference: &Reference) -> String {
+        format!("{}.tables.{}", self.key, reference.name)
+    }
+}
+
 impl TableMapping {
     /// What the pipe says of a column.
     pub fn column(&self, name: &str) -> Option<&ColumnSettings> {
@@ -310,9 +322,10 @@ impl Pipe {
     }
 
     /// The pipe file's text without the secrets of its source and its destination, to be kept as what a load was made with:
-    /// [`Pipe::parse`] reads the same mappings, values and names in it, whatever the file says by then.
-    pub fn pinned_text(&self) -> String {
-        pinned::text(&self.text.text)
+    /// [`Pipe::parse`] reads the same mappings, values and names in it, whatever the file says by then. `tables`: the copies of reference tables, by
+    /// their keys (`table[0].transform[1].tables.countries`).
+    pub fn pinned_text(&self, tables: &BTreeMap<String, (PathBuf, Digest)>) -> String {
+        pinned::text(&self.text.text, &self.folder, tables)
     }
 
     /// The file that the pipe was read from.

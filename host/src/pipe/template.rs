@@ -90,6 +90,14 @@ const TABLE_HINTS: &str = r#"# destination = "another_name"
 # [[table.transform]]        # plugins, in order: columns, filter, mask, or your own
 # plugin = "filter"
 # config = { where = "status <> 'test'" }
+# tables = { countries = { file = "countries.csv" } }        # rows of files that the configuration is given, for `lookup`
+# on_error = "fail"          # rows that can't be transformed; or "reject", "skip"
+# max_rejected = 1000        # of them in a load; default: no bound
+# max_rejected_share = "10%" # of the rows of a window
+# rejected_window = 10000    # rows of a window
+# limits = { memory = "64MiB", deadline = "10s", cpu = "12h", output = "64MiB", growth = 16, batches = 4096, log_lines = 100 }
+# grants = { environment = ["REGION"], files = ["/srv/geo"], network = ["10.0.0.5:443"] }     # default: nothing
+# show_output = false        # what the plugin writes to its standard output; it may hold values of rows
 "#;
 
 impl Template {
@@ -215,6 +223,15 @@ mod tests {
                     "heartbeat",
                     "threads",
                     "replica_lag",
+                    "[[table.transform]]",
+                    "plugin =",
+                    "config =",
+                    "tables =",
+                    "on_error =",
+                    "rejected_window",
+                    "limits",
+                    "grants",
+                    "show_output",
                 ]
                 .iter()
                 .any(|start| bare.starts_with(start));
@@ -229,5 +246,8 @@ mod tests {
         let pipe = Pipe::load(&path).expect("it loads with every setting stated");
         assert_eq!(pipe.apply.server_id, 4101);
         assert_eq!(pipe.brakes.threads_running, Some(50));
+        let transform = &pipe.tables[0].transforms[0];
+        assert_eq!(transform.limits.batches, Some(4096));
+        assert_eq!(transform.rejected_window, Some(10_000));
     }
 }

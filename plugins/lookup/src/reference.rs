@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use arrow_schema::DataType;
 use serde_json::Value as Json;
-use tidemill_kernels::convert::{self, TypeName, write_text};
+use tidemill_kernels::convert::{self, write_text};
 use tidemill_sdk::{ColumnData, ConfigSchema, Error, Value, ValueBuilder};
 
 /// A table as the host hands it over.
@@ -21,7 +21,8 @@ pub(crate) struct Reference {
 #[serde(deny_unknown_fields)]
 struct Column {
     name: String,
-    r#type: TypeName,
+    /// The contract's word for it; of a column that is not used it may be any.
+    r#type: String,
 }
 
 /// A column that is looked up, its type and its counterpart in the reference table.
@@ -90,7 +91,13 @@ impl Reference {
                 known.join(", ")
             ))
         })?;
-        Ok((place, self.columns[place].r#type.data_type()?))
+        let name_of_type = &self.columns[place].r#type;
+        match convert::parse_type(name_of_type) {
+            Some(data_type) if data_type != DataType::Binary => Ok((place, data_type)),
+            _ => Err(Error::Config(format!(
+                "`{name}` of the reference table `{table}` is {name_of_type}, which is neither looked up nor taken"
+            ))),
+        }
     }
 
     /// A column, read as its own type and made another one's.

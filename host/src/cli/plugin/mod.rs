@@ -116,7 +116,7 @@ fn test(
     if rows::are_given(&arguments.rows) {
         let given = rows::given(&arguments.rows, project.as_ref(), pipe)?;
         if let Some(file) = &arguments.save {
-            kit::rows::write(file, &given.rows).map_err(kit::Error::from)?;
+            crate::rows::write(file, &given.rows).map_err(kit::Error::from)?;
         }
         let case = kit::Case {
             expected: arguments.expected.clone(),
@@ -236,7 +236,7 @@ fn case_result(report: &CaseReport) -> serde_json::Value {
         "good": report.verdict.is_good(),
         "verdict": report.verdict,
         "rows_in": report.trial.as_ref().map(|trial| trial.rows().num_rows()),
-        "rows": fate.map(|fate| kit::rows::lines(&fate.rows)),
+        "rows": fate.map(|fate| crate::rows::lines(&fate.rows)),
         "filtered": fate.map(|fate| fate.filtered.iter().map(|row| row + 1).collect::<Vec<_>>()),
         "rejected": fate.map(|fate| &fate.rejected),
     })

@@ -48,11 +48,11 @@ pub(super) fn given(
     }
     let file = arguments.input.clone().unwrap_or_default();
     let columns = match &arguments.columns[..] {
-        [] if kit::rows::has_types(&file) => None,
+        [] if crate::rows::has_types(&file) => None,
         [] => first.and_then(|case| case.columns.clone()),
-        words => Some(kit::rows::columns(words).map_err(Failure::usage)?),
+        words => Some(crate::rows::columns(words).map_err(Failure::usage)?),
     };
-    let rows = kit::rows::read(&file, columns.as_ref()).map_err(kit::Error::from)?;
+    let rows = crate::rows::read(&file, columns.as_ref()).map_err(kit::Error::from)?;
     let table = first.map_or_else(
         || ("test".to_owned(), "rows".to_owned()),
         |case| case.table.clone(),
@@ -132,6 +132,6 @@ pub(super) fn cases(
 /// The first test, with its rows.
 pub(super) fn of_first_case(project: Option<&Project>, path: &Path) -> Result<Given, Failure> {
     let case = cases(project, path, &[])?.swap_remove(0);
-    let rows = kit::rows::read(&case.rows, case.columns.as_ref()).map_err(kit::Error::from)?;
+    let rows = crate::rows::read(&case.rows, case.columns.as_ref()).map_err(kit::Error::from)?;
     Ok(Given { case, rows })
 }

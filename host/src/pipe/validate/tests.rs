@@ -1,4 +1,7 @@
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::digest::Digest;
 use crate::pipe::{Cdc, OnDrop, OnTruncate};
 
 const GOOD: &str = r#"
@@ -233,7 +236,7 @@ fn a_pinned_pipe_is_the_same_without_its_secrets() {
         )
         + "\n[[table]]\nsource = \"shop.`a.b \\\"c\\\"`\"\ntypes = { flag = \"Int8\", \"no te\" = { default = \"\\u0007\", zero_dates = \"1970-01-01\" } }\n";
     let pipe = load(&text).expect("it is good");
-    let pinned = pipe.pinned_text();
+    let pinned = pipe.pinned_text(&BTreeMap::new());
     assert!(!pinned.contains("s3cret"), "{pinned}");
     let again = load(&pinned).unwrap_or_else(|error| panic!("{error}: {pinned}"));
     assert!(again.source.password.is_none() && again.destination.password.is_none());
@@ -242,8 +245,35 @@ fn a_pinned_pipe_is_the_same_without_its_secrets() {
         format!("{tables:?} {metadata:?} {:?} {:?}", pipe.cdc, pipe.apply)
     };
     assert_eq!(content(&again), content(&pipe));
-    assert_eq!(again.pinned_text(), pinned);
+    assert_eq!(again.pinned_text(&BTreeMap::new()), pinned);
     let from_elsewhere = GOOD.replace("password = \"s3cret\"", "password_env = \"PATH\"");
-    let pinned = load(&from_elsewhere).expect("it is good").pinned_text();
+    let pinned = load(&from_elsewhere)
+        .expect("it is good")
+        .pinned_text(&BTreeMap::new());
     assert!(!pinned.contains("PATH"), "{pinned}");
+}
+
+#[test]
+fn a_pinned_pipe_finds_the_files_of_its_transforms_from_anywhere() {
+    let text = format!(
+        "{GOOD}[[table.transform]]\nplugin = \"lookup\"\ntables = {{ kept = {{ file = \"a.csv\" }}, other = {{ file = \"b.csv\" }} }}\ngrants = {{ files = [\"geo\"] }}\n"
+    );
+    let pipe = load(&text).unwrap_or_else(|error| panic!("{error}"));
+    let transform = &pipe.tables[0].transforms[1];
+    let key = transform.table_key(&transform.references[0]);
+    let digest = Digest::of(b"rows");
+    let copy = (PathBuf::from("/kept/1.csv"), digest.clone());
+    let pinned = pipe.pinned_text(&BTreeMap::from([(key, copy)]));
+    let again = Pipe::parse(Path::new("/elsewhere/pinned.toml"), pinned).unwrap();
+    let transform = &again.tables[0].transforms[1];
+    let [kept, other] = &transform.references[..] else {
+        panic!("{transform:#?}")
+    };
+    assert_eq!(
+        (&kept.file, &kept.digest),
+        (&PathBuf::from("/kept/1.csv"), &Some(digest))
+    );
+    let here = |name: &str| std::path::absolute(pipe.folder.join(name)).unwrap();
+    assert_eq!((&other.file, &other.digest), (&here("b.csv"), &None));
+    assert_eq!(transform.grants.files, Some(vec![here("geo")]));
 }

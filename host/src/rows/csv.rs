@@ -3,25 +3,29 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::csv::reader::Format;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::json::Line;
 use super::json::{self, quoted};
-use super::{RowsError, columnar, text_of};
+use super::{RowsError, columnar};
 use crate::schema::cell_text;
 
 const NULL: &str = "\\N";
 
-pub(super) fn read(path: &Path, columns: Option<&SchemaRef>) -> Result<RecordBatch, RowsError> {
-    let text = text_of(path)?;
+pub(super) fn read(
+    path: &Path,
+    text: &str,
+    columns: Option<&SchemaRef>,
+) -> Result<RecordBatch, RowsError> {
     let schema = match columns {
         Some(columns) => columns.clone(),
-        None => guess(&text).map_err(|reason| RowsError::new(path, None, reason))?,
+        None => guess(text).map_err(|reason| RowsError::new(path, None, reason))?,
     };
-    let lines = lines(&text, &schema);
+    let lines = lines(text, &schema);
     let batch = lines.and_then(|lines| json::decode(&schema, &lines));
     batch.map_err(|(line, reason)| RowsError::new(path, line, reason))
 }
@@ -31,7 +35,33 @@ fn guess(text: &str) -> Result<SchemaRef, String> {
         .with_header(true)
         .infer_schema(text.as_bytes(), None)
         .map_err(|cause| cause.to_string())?;
-    columnar::contract_schema(&schema)
+    let schema = columnar::contract_schema(&schema)?;
+    let (mut reader, mut record) = (
+        csv::Reader::from_reader(text.as_bytes()),
+        csv::StringRecord::new(),
+    );
+    let mut is_code = vec![false; schema.fields().len()];
+    while reader
+        .read_record(&mut record)
+        .map_err(|cause| cause.to_string())?
+    {
+        for (cell, is_code) in record.iter().zip(&mut is_code) {
+            *is_code |= !cell.is_empty() && !is_written_as_a_number(cell);
+        }
+    }
+    let fields = schema.fields().iter().zip(is_code).map(|(field, is_code)| {
+        match is_code && field.data_type().is_integer() {
+            true => Arc::new(Field::new(field.name(), DataType::Utf8, true)),
+            false => field.clone(),
+        }
+    });
+    Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+}
+
+/// Whether a cell would be written the same again if it were read as an integer: `007` is a code.
+fn is_written_as_a_number(cell: &str) -> bool {
+    cell.parse::<i64>()
+        .is_ok_and(|number| number.to_string() == cell)
 }
 
 /// The records as JSON, with the numbers of their lines.

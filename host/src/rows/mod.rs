@@ -6,14 +6,18 @@
 mod columnar;
 mod csv;
 mod json;
+mod reference;
 mod types;
 
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
 
 pub use json::{lines, row_line};
+pub(crate) use reference::with_tables;
+pub use reference::{ReadReference, Reference, ReferenceFile};
 pub use types::{columns, field_text, type_text};
 
 /// What is wrong with a file of rows.
@@ -72,19 +76,19 @@ pub fn has_types(path: &Path) -> bool {
 /// Reads a file. `columns`: its columns' names and types; without them a text file's types are guessed (64-bit numbers, text, booleans), and every column
 /// may be NULL.
 pub fn read(path: &Path, columns: Option<&SchemaRef>) -> Result<RecordBatch, RowsError> {
-    let failed = |cause: String| RowsError::new(path, None, cause);
-    match Format::of(path)? {
-        Format::Json => json::read(path, columns),
-        Format::Csv => csv::read(path, columns),
-        Format::Parquet => {
-            columnar::read_parquet(path).and_then(|batch| columnar::as_contract(&batch, columns))
-        }
-        .map_err(failed),
-        Format::Arrow => {
-            { columnar::read_arrow(path).and_then(|batch| columnar::as_contract(&batch, columns)) }
-                .map_err(failed)
-        }
-    }
+    parse(path, bytes_of(path)?, columns)
+}
+
+/// Reads what a file of this name holds.
+fn parse(path: &Path, bytes: Bytes, columns: Option<&SchemaRef>) -> Result<RecordBatch, RowsError> {
+    let batch = match Format::of(path)? {
+        Format::Json => return json::read(path, text_of(path, &bytes)?, columns),
+        Format::Csv => return csv::read(path, text_of(path, &bytes)?, columns),
+        Format::Parquet => columnar::read_parquet(bytes),
+        Format::Arrow => columnar::read_arrow(bytes),
+    };
+    let batch = batch.and_then(|batch| columnar::as_contract(&batch, columns));
+    batch.map_err(|cause| RowsError::new(path, None, cause))
 }
 
 /// Writes a file anew.
@@ -100,8 +104,15 @@ pub fn write(path: &Path, batch: &RecordBatch) -> Result<(), RowsError> {
     std::fs::write(path, bytes).map_err(|cause| failed(cause.to_string()))
 }
 
-fn text_of(path: &Path) -> Result<String, RowsError> {
-    std::fs::read_to_string(path).map_err(|cause| RowsError::new(path, None, cause))
+fn bytes_of(path: &Path) -> Result<Bytes, RowsError> {
+    let bytes = std::fs::read(path).map(Bytes::from);
+    bytes.map_err(|cause| RowsError::new(path, None, cause))
+}
+
+fn text_of<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, RowsError> {
+    // Spreadsheets begin a file with a mark of its byte order.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    std::str::from_utf8(bytes).map_err(|cause| RowsError::new(path, None, cause))
 }
 
 #[cfg(test)]

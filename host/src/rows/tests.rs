@@ -4,6 +4,7 @@ use arrow::array::{BinaryArray, FixedSizeBinaryArray, Float32Builder, ListBuilde
 use arrow::datatypes::Field;
 
 use super::*;
+use crate::digest::Digest;
 
 fn words(words: &[&str]) -> SchemaRef {
     let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
@@ -210,5 +211,68 @@ fn other_types_of_arrow_become_the_nearest_of_the_contract() {
             r#"{"text": "x", "bytes": "78", "fixed": "01"}"#,
             r#"{"text": null, "bytes": null, "fixed": "02"}"#
         ]
+    );
+}
+
+fn reference(file: PathBuf, columns: &[&str], digest: Option<Digest>) -> Reference {
+    let columns = (!columns.is_empty()).then(|| words(columns));
+    Reference {
+        name: "t".to_owned(),
+        file,
+        columns,
+        digest,
+    }
+}
+
+#[test]
+fn a_reference_table_is_the_same_from_every_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = folder.path().join("t.csv");
+    // As a spreadsheet writes it, with the mark of its byte order.
+    std::fs::write(&csv, "\u{feff}code,name,rate,n\n007,Zoë,19.50,-1\n,,,\n").unwrap();
+    let expected = serde_json::json!({
+        "columns": [
+            { "name": "code", "type": "utf8" }, { "name": "name", "type": "utf8" },
+            { "name": "rate", "type": "decimal128(5, 2)" }, { "name": "n", "type": "int64" },
+        ],
+        "rows": [["007", "Zoë", "19.50", -1], ["", "", null, null]],
+    });
+    let read = reference(csv.clone(), &["rate: decimal128(5, 2)"], None)
+        .read()
+        .unwrap();
+    assert_eq!(read.table, expected);
+    let schema = words(&[
+        "code: utf8?",
+        "name: utf8?",
+        "rate: decimal128(5, 2)?",
+        "n: int64?",
+    ]);
+    let batch = super::read(&csv, Some(&schema)).unwrap();
+    for name in ["t.jsonl", "t.parquet", "t.arrow"] {
+        let path = folder.path().join(name);
+        write(&path, &batch).unwrap();
+        let digest = Some(Digest::of(&std::fs::read(&path).unwrap()));
+        let again = reference(path, &["rate: decimal128(5, 2)?"], digest);
+        assert_eq!(again.read().unwrap().table, expected, "{name}");
+    }
+    let other = reference(csv, &[], Some(Digest::of(b"other")));
+    assert!(
+        other
+            .read()
+            .unwrap_err()
+            .reason
+            .contains("what is meant is sha256:d9298a10")
+    );
+}
+
+#[test]
+fn a_configuration_has_each_table_once() {
+    let table = || ("t".to_owned(), serde_json::json!({}));
+    let with = with_tables(serde_json::json!({ "a": 1 }), [table()]).unwrap();
+    assert_eq!(with, serde_json::json!({ "a": 1, "tables": { "t": {} } }));
+    assert_eq!(with_tables(with, [table()]), Err("t".to_owned()));
+    assert_eq!(
+        with_tables(serde_json::json!({}), []),
+        Ok(serde_json::json!({}))
     );
 }

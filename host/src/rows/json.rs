@@ -14,14 +14,17 @@ use arrow::json::ReaderBuilder;
 use arrow::json::reader::infer_json_schema;
 use serde_json::value::RawValue;
 
-use super::{RowsError, columnar, text_of};
+use super::{RowsError, columnar};
 use crate::schema::cell_text;
 
 /// A line's number and its JSON.
 pub(super) type Line<'a> = (usize, Cow<'a, str>);
 
-pub(super) fn read(path: &Path, columns: Option<&SchemaRef>) -> Result<RecordBatch, RowsError> {
-    let text = text_of(path)?;
+pub(super) fn read(
+    path: &Path,
+    text: &str,
+    columns: Option<&SchemaRef>,
+) -> Result<RecordBatch, RowsError> {
     let lines: Vec<(usize, Cow<'_, str>)> = text
         .lines()
         .enumerate()
@@ -82,10 +85,29 @@ pub(super) fn decode(
     decode_all(schema, &lines).map_err(|whole| {
         let alone = |line: &str| {
             syntax(line)?;
-            decode_all(schema, &[(0, Cow::Borrowed(line))]).map(drop)
+            let decoded = decode_all(schema, &[(0, Cow::Borrowed(line))]).map(drop);
+            decoded.map_err(|reason| match column_at_fault(schema, line) {
+                Some(name) if !reason.contains(name) => format!("`{name}`: {reason}"),
+                _ => reason,
+            })
         };
         first_bad(&lines, alone).unwrap_or((None, whole))
     })
+}
+
+/// The first column whose value alone can't be decoded.
+fn column_at_fault<'s>(schema: &'s SchemaRef, line: &str) -> Option<&'s str> {
+    let cells: BTreeMap<String, &RawValue> = serde_json::from_str(line).ok()?;
+    let mut fields = schema.fields().iter();
+    let at_fault = fields.find(|field| {
+        let Some(value) = cells.get(field.name()) else {
+            return false;
+        };
+        let alone = Arc::new(Schema::new([Arc::clone(field)]));
+        let line = format!("{{{}:{value}}}", quoted(field.name()));
+        decode_all(&alone, &[(0, Cow::Owned(line))]).is_err()
+    });
+    at_fault.map(|field| field.name().as_str())
 }
 
 fn decode_all(schema: &SchemaRef, lines: &[(usize, Cow<'_, str>)]) -> Result<RecordBatch, String> {
@@ -99,9 +121,9 @@ fn decode_all(schema: &SchemaRef, lines: &[(usize, Cow<'_, str>)]) -> Result<Rec
     let as_read = Arc::new(Schema::new(columns.collect::<Vec<_>>()));
     let words = |cause: arrow::error::ArrowError| {
         let text = cause.to_string();
-        text.strip_prefix("Json error: ")
-            .unwrap_or(&text)
-            .to_owned()
+        let bare = text.strip_prefix("Json error: ");
+        let bare = bare.or_else(|| text.strip_prefix("Parser error: "));
+        bare.unwrap_or(&text).to_owned()
     };
     let mut decoder = ReaderBuilder::new(as_read.clone())
         .with_strict_mode(true)
@@ -237,7 +259,7 @@ pub fn row_line(batch: &RecordBatch, row: usize) -> String {
 }
 
 /// A cell as JSON.
-fn cell(column: &ArrayRef, row: usize) -> String {
+pub(super) fn cell(column: &ArrayRef, row: usize) -> String {
     let Some(text) = cell_text(column, row) else {
         return "null".to_owned();
     };

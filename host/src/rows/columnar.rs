@@ -1,8 +1,6 @@
 //! Parquet and Arrow IPC, and from any of Arrow's types to the contract's.
 
-use std::fs::File;
-use std::io::{Read, Seek};
-use std::path::Path;
+use std::io::Cursor;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -11,6 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileReader, StreamReader};
 use arrow::ipc::writer::FileWriter;
+use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -19,26 +18,23 @@ use super::types::{self, type_text};
 /// How Arrow IPC files begin that aren't streams.
 const MAGIC: &[u8; 6] = b"ARROW1";
 
-pub(super) fn read_parquet(path: &Path) -> Result<RecordBatch, String> {
-    let file = File::open(path).map_err(|cause| cause.to_string())?;
+pub(super) fn read_parquet(bytes: Bytes) -> Result<RecordBatch, String> {
     let builder =
-        ParquetRecordBatchReaderBuilder::try_new(file).map_err(|cause| cause.to_string())?;
+        ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|cause| cause.to_string())?;
     let schema = builder.schema().clone();
     let reader = builder.build().map_err(|cause| cause.to_string())?;
     joined(&schema, reader)
 }
 
-pub(super) fn read_arrow(path: &Path) -> Result<RecordBatch, String> {
+pub(super) fn read_arrow(bytes: Bytes) -> Result<RecordBatch, String> {
     let words = |cause: ArrowError| cause.to_string();
-    let mut file = File::open(path).map_err(|cause| cause.to_string())?;
-    let mut start = [0; MAGIC.len()];
-    let is_file = file.read_exact(&mut start).is_ok() && &start == MAGIC;
-    file.rewind().map_err(|cause| cause.to_string())?;
+    let is_file = bytes.starts_with(MAGIC);
+    let bytes = Cursor::new(bytes);
     if is_file {
-        let reader = FileReader::try_new_buffered(file, None).map_err(words)?;
+        let reader = FileReader::try_new(bytes, None).map_err(words)?;
         joined(&reader.schema(), reader)
     } else {
-        let reader = StreamReader::try_new_buffered(file, None).map_err(words)?;
+        let reader = StreamReader::try_new(bytes, None).map_err(words)?;
         joined(&reader.schema(), reader)
     }
 }

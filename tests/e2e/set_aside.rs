@@ -88,7 +88,7 @@ fn skipped_rows_are_counted_and_nowhere_else() {
     let world = world(
         Flavor::MySql,
         "on_error = \"skip\"",
-        "on_error = \"reject\"",
+        "on_error = \"reject\"\nkeep_row = false",
     );
     let answer = world.tidemill(&["run"]).ok();
     let ledger = &answer.json["result"]["tables"][0]["ledger"];
@@ -101,6 +101,11 @@ fn skipped_rows_are_counted_and_nowhere_else() {
         format!("{}\t{}", ROWS - NO_NUMBERS - CRASHES, sum_kept())
     );
     assert!(rejected(&world, "columns").starts_with("0\t"));
+    // Those that were rejected are known by their keys alone.
+    let kept = world.clickhouse.query(
+        "SELECT countIf(row = ''), countIf(JSONHas(key, 'id')) FROM {db}.parcels_rejected WHERE plugin = 'hostile'",
+    );
+    assert_eq!(kept, format!("{CRASHES}\t{CRASHES}"));
 }
 
 #[test]

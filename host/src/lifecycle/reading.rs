@@ -215,7 +215,9 @@ impl Assembly<'_> {
     fn reject(&mut self, applied: &Applied, misfits: Vec<Misfit>) -> Result<(), Ended> {
         let rejected = applied.rejected.iter();
         for rejected in rejected.filter(|rejected| rejected.on_error == OnError::Reject) {
-            self.keep_rejected(transforms::rejected_row(applied, rejected))?;
+            let mapping = &self.task.table.bound.mapping;
+            let row = transforms::rejected_row(mapping, applied, rejected);
+            self.keep_rejected(row)?;
         }
         let batch = &applied.batch;
         for misfit in misfits {

@@ -120,12 +120,13 @@ impl Session {
     pub(super) async fn open(pipe: &Pipe) -> Result<Self, Error> {
         let supply = Supply::open()?;
         let source = Source::connect(&pipe.source).await?;
-        let RuntimeSettings { max_instances, .. } = RuntimeSettings::default();
+        let defaults = RuntimeSettings::default();
         let runtime = Runtime::new(RuntimeSettings {
             cache_dir: default_cache_dir(),
-            max_instances: max_instances.max(instances(pipe)),
+            max_instances: defaults.max_instances.max(instances(pipe)),
             compiler: Compiler::own(),
             compile_deadline: supply.compile_time(),
+            ..defaults
         })?;
         let outlet = Outlet::open(pipe).await?;
         Ok(Self {

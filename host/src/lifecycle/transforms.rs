@@ -8,6 +8,7 @@ use super::binding::{BoundTable, origin};
 use super::error::Error;
 use super::work::Work;
 use crate::destination::{RejectedRow, row_as_json};
+use crate::pipe::TableMapping;
 use crate::schema::{OnError, SourceTable, cell_text, named};
 use crate::transform::{Applied, Rejected, StepTotals};
 
@@ -44,14 +45,19 @@ pub(super) fn key_text(source: &SourceTable, batch: &RecordBatch, row: usize) ->
     key.collect::<Vec<_>>().join(", ")
 }
 
-/// A row for the table of rejected rows: as the plugin was given it, so behind the transforms before it.
-pub(super) fn rejected_row(applied: &Applied, rejected: &Rejected) -> RejectedRow {
+/// A row for the table of rejected rows: as the plugin was given it, so behind the transforms before it; without its values where the pipe says so.
+pub(super) fn rejected_row(
+    mapping: &TableMapping,
+    applied: &Applied,
+    rejected: &Rejected,
+) -> RejectedRow {
+    let keep = mapping.transforms[rejected.step].keep_row;
     let json = applied.given(rejected).map(|given| {
-        let all = 0..given.batch.num_columns();
         let row = rejected.given_row;
+        let all = || row_as_json(&given.batch, row, 0..given.batch.num_columns());
         (
             row_as_json(&given.batch, row, given.key.iter().copied()),
-            row_as_json(&given.batch, row, all),
+            if keep { all() } else { String::new() },
         )
     });
     let (key, row) = json.unwrap_or_default();

@@ -360,6 +360,8 @@ pub(super) struct TransformFile {
     pub(super) max_rejected: Option<u64>,
     pub(super) max_rejected_share: Option<String>,
     pub(super) rejected_window: Option<u64>,
+    #[serde(default = "yes")]
+    pub(super) keep_row: bool,
     #[serde(default)]
     pub(super) show_output: bool,
 }

@@ -246,6 +246,8 @@ pub struct TransformUse {
     pub max_rejected_share: Option<f64>,
     /// Rows of a window.
     pub rejected_window: Option<u64>,
+    /// Whether the table of rejected rows is given a row, beside its key.
+    pub keep_row: bool,
     /// Whether what it writes to its standard output and error is logged.
     pub show_output: bool,
     /// The transform's key in the file: `table[0].transform[1]`.

@@ -95,6 +95,7 @@ const TABLE_HINTS: &str = r#"# destination = "another_name"
 # max_rejected = 1000        # of them in a load; default: no bound
 # max_rejected_share = "10%" # of the rows of a window
 # rejected_window = 10000    # rows of a window
+# keep_row = true            # false: of a rejected row only its key is kept
 # limits = { memory = "64MiB", deadline = "10s", cpu = "12h", output = "64MiB", growth = 16, batches = 4096, log_lines = 100 }
 # grants = { environment = ["REGION"], files = ["/srv/geo"], network = ["10.0.0.5:443"] }     # default: nothing
 # show_output = false        # what the plugin writes to its standard output; it may hold values of rows
@@ -229,6 +230,7 @@ mod tests {
                     "tables =",
                     "on_error =",
                     "rejected_window",
+                    "keep_row",
                     "limits",
                     "grants",
                     "show_output",

@@ -37,6 +37,8 @@ pub struct RuntimeSettings {
     pub compiler: Compiler,
     /// Time for a compilation. 2 minutes by default.
     pub compile_deadline: Duration,
+    /// Whether a guest is cut at its deadline. Off only to measure what that costs, with code that [`Compiler::Thread`] compiles.
+    pub interruption: bool,
 }
 
 impl Default for RuntimeSettings {
@@ -46,6 +48,7 @@ impl Default for RuntimeSettings {
             max_instances: 256,
             compiler: Compiler::default(),
             compile_deadline: Duration::from_secs(120),
+            interruption: true,
         }
     }
 }
@@ -79,8 +82,7 @@ impl Runtime {
     /// Starts the engine and its clock. A cache folder that can't be used is said in the log, and costs time only.
     pub fn new(settings: RuntimeSettings) -> Result<Self, TransformError> {
         let failed = |reason: String| TransformError::Engine { reason };
-        let engine =
-            start_engine(settings.max_instances).map_err(|cause| failed(format!("{cause:#}")))?;
+        let engine = start_engine(&settings).map_err(|cause| failed(format!("{cause:#}")))?;
         start_ticker(&engine).map_err(|cause| failed(format!("its clock thread: {cause}")))?;
         let linkers = linkers(&engine).map_err(|cause| failed(format!("{cause:#}")))?;
         let cache = settings.cache_dir.and_then(|dir| match CodeCache::open(&dir, &engine) {
@@ -228,12 +230,16 @@ pub fn read_plugin(path: &Path) -> Result<Vec<u8>, TransformError> {
 }
 
 /// The engine with its pool; where a pool's address space can't be had (`ulimit -v`), with instances made one by one.
-fn start_engine(max_instances: u32) -> wasmtime::Result<Engine> {
+fn start_engine(settings: &RuntimeSettings) -> wasmtime::Result<Engine> {
     let mut config = engine_config();
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(max_instances)));
+    config.epoch_interruption(settings.interruption);
+    let one_by_one = config.clone();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(
+        settings.max_instances,
+    )));
     Engine::new(&config).or_else(|cause| {
         tracing::warn!(reason = %format!("{cause:#}"), "no pool of plugin instances: they are made one by one");
-        Engine::new(&engine_config())
+        Engine::new(&one_by_one)
     })
 }
 

@@ -7,7 +7,7 @@ use tidemill_kernels::decimal::{fits, unscaled};
 use tidemill_kernels::moment;
 use tidemill_kernels::sql::Literal;
 
-use crate::predicate::Scalar;
+use super::predicate::Scalar;
 
 /// What a comparison with a literal comes to.
 pub(crate) enum Compared {

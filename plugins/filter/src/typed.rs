@@ -6,8 +6,8 @@ use tidemill_kernels::like::Like;
 use tidemill_kernels::sql::{Expr, Kind, Literal, Operator, parse};
 use tidemill_sdk::{Binding, Error, Table};
 
-use crate::literal::{self, Compared};
-use crate::predicate::Predicate;
+use super::literal::{self, Compared};
+use super::predicate::Predicate;
 
 /// The predicate of a condition. The columns that it looks at become reads of the binding.
 pub(crate) fn predicate(

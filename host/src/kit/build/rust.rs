@@ -15,6 +15,8 @@ use crate::transform::user_cache_dir;
 
 /// The target that plugins are built for.
 pub(super) const TARGET: &str = "wasm32-unknown-unknown";
+/// For size, unless the crate's `[profile.release]` says otherwise: half of a plugin is code that runs once.
+const OPT_LEVEL: &str = "s";
 /// What may be meant where the module is no plugin.
 const HINT: &str = "does the crate export a plugin (`tidemill_sdk::export!`)?";
 
@@ -54,12 +56,14 @@ struct Package {
     name: String,
     manifest: PathBuf,
     target_dir: PathBuf,
+    workspace: PathBuf,
 }
 
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<MetadataPackage>,
     target_directory: PathBuf,
+    workspace_root: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -150,6 +154,7 @@ impl Toolchain {
             name: package.name,
             manifest,
             target_dir: metadata.target_directory,
+            workspace: metadata.workspace_root,
         })
     }
 
@@ -170,15 +175,19 @@ impl Toolchain {
             .arg(&package.manifest)
             .arg("--target-dir")
             .arg(package.target_dir.join("plugin-build"))
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .env_remove("CARGO_BUILD_TARGET_DIR")
-            .env("RUSTFLAGS", "-Ctarget-feature=+simd128,+bulk-memory")
-            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "3")
+            .env(
+                "CARGO_ENCODED_RUSTFLAGS",
+                rustc_flags(&package.workspace).join("\x1f"),
+            )
             .env("CARGO_PROFILE_RELEASE_LTO", "fat")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
             .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
             .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
             .env("CARGO_PROFILE_RELEASE_STRIP", "true");
+        if !states_opt_level(&package.workspace) {
+            command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", OPT_LEVEL);
+        }
         let answer = output(&mut command)?;
         if !answer.status.success() {
             return Err(BuildError::Tool {
@@ -190,6 +199,26 @@ impl Toolchain {
         module_of(&answer.stdout, &package.manifest)
             .ok_or_else(|| BuildError::NoModule(package.name.clone()))
     }
+}
+
+/// SIMD, and panics that name files without the folders of whoever built the plugin.
+fn rustc_flags(workspace: &Path) -> Vec<String> {
+    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let cargo_home = cargo_home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let remapped =
+        |(folder, name): (&Path, &str)| format!("--remap-path-prefix={}={name}", folder.display());
+    let registry = cargo_home.as_deref().map(|home| (home, "cargo"));
+    let mut flags = vec!["-Ctarget-feature=+simd128,+bulk-memory".to_owned()];
+    flags.extend(registry.into_iter().chain([(workspace, ".")]).map(remapped));
+    flags
+}
+
+/// Whether the author has decided how far the release build is optimized.
+fn states_opt_level(workspace: &Path) -> bool {
+    let text = std::fs::read_to_string(workspace.join("Cargo.toml")).unwrap_or_default();
+    let manifest: toml::Table = text.parse().unwrap_or_default();
+    let profile = manifest.get("profile").and_then(|all| all.get("release"));
+    profile.is_some_and(|release| release.get("opt-level").is_some())
 }
 
 /// The `.wasm` file among a build's messages that comes from this manifest.
@@ -229,6 +258,20 @@ not json
             Some(PathBuf::from("/t/b.wasm"))
         );
         assert_eq!(module_of(messages, Path::new("/c/Cargo.toml")), None);
+    }
+
+    #[test]
+    fn an_author_decides_how_far_a_release_is_optimized() {
+        let dir = tempfile::tempdir().unwrap();
+        for (manifest, states) in [
+            ("[package]\n", false),
+            ("[profile.release]\nlto = true\n", false),
+            ("[profile.release.package.a]\nopt-level = 3\n", false),
+            ("[profile.release]\nopt-level = 3\n", true),
+        ] {
+            std::fs::write(dir.path().join("Cargo.toml"), manifest).unwrap();
+            assert_eq!(states_opt_level(dir.path()), states, "{manifest}");
+        }
     }
 
     #[test]

@@ -158,7 +158,7 @@ impl Sink {
             match row.on_error {
                 OnError::Reject if is_new => {
                     counts.rejected += 1;
-                    rejected.push(transforms::rejected_row(&applied, row));
+                    rejected.push(transforms::rejected_row(&self.bound.mapping, &applied, row));
                 }
                 OnError::Skip if is_new => counts.skipped += 1,
                 _ => {}

@@ -47,6 +47,7 @@ impl Check<'_> {
             max_rejected: file.max_rejected,
             max_rejected_share: share,
             rejected_window: file.rejected_window,
+            keep_row: file.keep_row,
             show_output: file.show_output,
             key,
         })

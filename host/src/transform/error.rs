@@ -154,8 +154,8 @@ pub enum TransformError {
         /// What it holds.
         found: String,
     },
-    /// The file begins like a component and isn't a valid one.
-    #[error("`{}` is a damaged or unsupported component: {reason}; build it again", .path.display())]
+    /// The file begins like a component and isn't a valid one, or one that the engine has no room for.
+    #[error("`{}` is a damaged or unsupported component: {reason}; build it again, without threads, shared memory, asynchronous functions or a multitude of modules", .path.display())]
     Invalid {
         /// The file.
         path: PathBuf,

@@ -2,6 +2,7 @@
 
 mod boundary;
 mod calls;
+mod determinism;
 mod floats;
 mod generated;
 mod hostile;

@@ -376,8 +376,15 @@ impl TransformError {
 /// What to do about a plugin of another contract.
 fn remedy(newer: bool) -> &'static str {
     match newer {
-        true => "use a later Tidemill, or rebuild the plugin with this one's SDK",
-        false => "rebuild the plugin with this one's SDK, which says what has changed",
+        true => concat!(
+            "use a later Tidemill, or rebuild the plugin with the SDK of Tidemill ",
+            env!("CARGO_PKG_VERSION")
+        ),
+        false => concat!(
+            "rebuild the plugin with the SDK of Tidemill ",
+            env!("CARGO_PKG_VERSION"),
+            ", which says what has changed"
+        ),
     }
 }
 

@@ -252,9 +252,10 @@ pub(super) fn engine_config() -> Config {
     config
 }
 
-/// Core instances, memories and tables of one component, at most: components of interpreted languages are made of many modules.
+/// Core instances, memories and tables of one component, at most: components of interpreted languages are made of several modules. Python's
+/// have 38 core instances, JavaScript's three memories.
 const CORE_INSTANCES: u32 = 64;
-const MEMORIES: u32 = 2;
+const MEMORIES: u32 = 4;
 const TABLES: u32 = 8;
 
 /// Room for so many instances. Each has its share, so that none can take the others': what asks for more than a share isn't loaded.

@@ -124,14 +124,16 @@ fn hundreds_of_crashes_leave_nothing_behind() {
         }
         process()
     };
-    // The first round fills what is kept for good. A leak shows in each of the others; other tests of this process don't.
+    // The first round fills what is kept for good. A leak of one kind shows in each of the others, and is no less than
+    // once a time; what other tests of this process do isn't.
     let mut seen = vec![round()];
     seen.extend((0..3).map(|_| round()));
     println!(
         "{} crashes a round; memory, threads, files: {seen:?}",
         TIMES * plugins.len()
     );
-    for (what, allowed) in [(0, 8 << 20), (1, 0), (2, 0)] {
+    let few = TIMES as u64 / 4;
+    for (what, allowed) in [(0, 8 << 20), (1, few), (2, few)] {
         let grown = seen
             .windows(2)
             .map(|pair| pair[1][what].saturating_sub(pair[0][what]));

@@ -121,8 +121,8 @@ fn no_plugin_takes_the_neighbours_share_of_the_pool() {
     .unwrap();
     let neighbour = runtime.load(&answering(three()).write(&dir)).unwrap();
     for (what, module, few, many) in [
-        ("instances", "(module)", 16, 200),
-        ("memories", "(module (memory 0))", 1, 3),
+        ("instances", "(module)", 40, 200),
+        ("memories", "(module (memory 0))", 3, 5),
         ("tables", "(module (table 1 funcref))", 3, 9),
     ] {
         let path = |count: u32| std::path::PathBuf::from(format!("{what}-{count}.wasm"));

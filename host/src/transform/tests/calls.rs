@@ -19,9 +19,11 @@ const PLACES: [&str; 6] = [
     "cabi_realloc",
     "post-return",
 ];
-/// An import of WASI: guests with one run on a stack of their own.
-const WASI: &str =
-    r#"(import "wasi:random/random@0.2.0" "get-random-u64" (func $random (result i64)))"#;
+/// Imports of WASI: guests with one run on a stack of their own.
+const WASI: &str = r#"
+  (import "wasi:random/random@0.2.0" "get-random-u64" (func $random (result i64)))
+  (import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-duration" (func $subscribe (param i64) (result i32)))
+  (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))"#;
 
 /// A guest that does this there, and else behaves.
 fn script(place: &str, code: &str, wasi: bool) -> Script {
@@ -127,6 +129,32 @@ fn every_way_to_end_badly_is_an_error_in_every_function() {
                 assert!(expected(&error), "{way} in {place}: {error}");
             }
         }
+    }
+}
+
+#[test]
+fn sleep_in_the_host_ends_at_the_deadline_in_every_function() {
+    let sleep = "(call $block (call $subscribe (i64.const 600000000000)))";
+    for place in ["start", "describe", "bind", "process"] {
+        let pre = prepared(&runtime(), &script(place, sleep, true), true);
+        let (call, error) = run(&pre, true).unwrap_err();
+        assert_eq!(call, place, "{error}");
+        assert!(
+            error.to_string().contains("still waiting in the host"),
+            "{place}: {error}"
+        );
+    }
+    // Where the host hands over, nothing of it can be called.
+    for place in ["cabi_realloc", "post-return"] {
+        let pre = prepared(&runtime(), &script(place, sleep, true), true);
+        let (_, error) = run(&pre, true).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                TransformError::Trapped { .. } | TransformError::Breach { .. }
+            ),
+            "{place}: {error}"
+        );
     }
 }
 

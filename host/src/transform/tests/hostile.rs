@@ -5,7 +5,7 @@
 //! | what | where |
 //! | --- | --- |
 //! | a trap, recursion, a loop, a memory bomb, in every function that is called | `calls` |
-//! | waiting in a call of the host | `wasi` |
+//! | waiting in a call of the host, in every function | `calls`, `wasi` |
 //! | threads, shared memory, asynchronous functions; the neighbours' share of the pool | `refused` |
 //! | huge answers, floods of the log and of standard error | here, `limits`, `wasi` |
 //! | handles, random bytes, zeroes without end | `interfaces` |

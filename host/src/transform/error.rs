@@ -154,8 +154,8 @@ pub enum TransformError {
         /// What it holds.
         found: String,
     },
-    /// The file begins like a component and isn't a valid one.
-    #[error("`{}` is a damaged or unsupported component: {reason}; build it again", .path.display())]
+    /// The file begins like a component and isn't a valid one, or one that the engine has no room for.
+    #[error("`{}` is a damaged or unsupported component: {reason}; build it again, without threads, shared memory, asynchronous functions or a multitude of modules", .path.display())]
     Invalid {
         /// The file.
         path: PathBuf,
@@ -376,8 +376,15 @@ impl TransformError {
 /// What to do about a plugin of another contract.
 fn remedy(newer: bool) -> &'static str {
     match newer {
-        true => "use a later Tidemill, or rebuild the plugin with this one's SDK",
-        false => "rebuild the plugin with this one's SDK, which says what has changed",
+        true => concat!(
+            "use a later Tidemill, or rebuild the plugin with the SDK of Tidemill ",
+            env!("CARGO_PKG_VERSION")
+        ),
+        false => concat!(
+            "rebuild the plugin with the SDK of Tidemill ",
+            env!("CARGO_PKG_VERSION"),
+            ", which says what has changed"
+        ),
     }
 }
 

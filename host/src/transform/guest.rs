@@ -22,6 +22,7 @@ pub(super) struct Guest {
     memory_limit: usize,
     memory_used: usize,
     memory_refused: Option<usize>,
+    table_elements: usize,
     log_limit: u32,
     log_lines: u32,
     log_dropped: u64,
@@ -40,6 +41,7 @@ impl Guest {
             memory_limit: usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX),
             memory_used: 0,
             memory_refused: None,
+            table_elements: 0,
             log_limit: limits.log_lines,
             log_lines: 0,
             log_dropped: 0,
@@ -176,11 +178,17 @@ impl ResourceLimiter for Guest {
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS)
+        let more = desired.saturating_sub(current);
+        let wanted = self.table_elements.saturating_add(more);
+        let fits = wanted <= TABLE_ELEMENTS;
+        if fits {
+            self.table_elements = wanted;
+        }
+        Ok(fits)
     }
 }
 
@@ -202,6 +210,15 @@ mod tests {
         assert!(guest.memory_growing(0, 2 << 16, None).unwrap());
         assert!(guest.memory_growing(1 << 16, 2 << 16, None).is_err());
         assert_eq!(guest.memory_refused(), Some(4 << 16));
+    }
+
+    #[test]
+    fn elements_are_counted_over_all_tables() {
+        let mut guest = Guest::new("p".into(), &Limits::default(), None);
+        for _ in 0..TABLE_ELEMENTS / 20_000 {
+            assert!(guest.table_growing(0, 20_000, None).unwrap());
+        }
+        assert!(!guest.table_growing(20_000, 20_001, None).unwrap());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::Linker;
+use wasmtime::component::{Linker, ResourceTableError};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 use wasmtime_wasi::I32Exit;
 
@@ -16,7 +16,7 @@ use super::guest::Guest;
 use super::lift::UntrustedOutput;
 use super::limits::Limits;
 use super::usage::{Usage, Watch};
-use super::wasi::{Terms, World};
+use super::wasi::{HANDLES, Terms, World};
 
 /// What the engine reserves for the structure of an answer, apart from its bytes: 65,536 rejections and 4,096 columns fit twice.
 const STRUCTURE_BYTES: u64 = 8 << 20;
@@ -245,6 +245,10 @@ fn explain(
     }
     if let Some(exit) = cause.downcast_ref::<I32Exit>() {
         let reason = format!("it ended itself with exit code {}", exit.0);
+        return TransformError::Trapped { site, reason };
+    }
+    if let Some(ResourceTableError::Full) = cause.downcast_ref() {
+        let reason = format!("it holds more than {HANDLES} handles of WASI at one time");
         return TransformError::Trapped { site, reason };
     }
     match cause.downcast_ref::<Trap>() {

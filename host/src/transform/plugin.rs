@@ -243,7 +243,9 @@ fn check_interfaces(path: &Path, component: &Component) -> Result<Vec<String>, T
             .next()
             .is_some_and(|interface| interface == contract::TRANSFORM_NAME)
     };
-    match exports.iter().find(of_contract) {
+    // One that was built for several versions is of this one, too.
+    let ours = exports.iter().find(|name| *name == contract::TRANSFORM);
+    match ours.or_else(|| exports.iter().find(of_contract)) {
         Some(name) if name == contract::TRANSFORM => {}
         Some(name) => {
             return Err(TransformError::ContractVersion {

@@ -258,16 +258,24 @@ pub(super) fn engine_config() -> Config {
     config
 }
 
+/// Core instances, memories and tables of one component, at most: components of interpreted languages are made of several modules. Python's
+/// have 38 core instances, JavaScript's three memories.
+const CORE_INSTANCES: u32 = 64;
+const MEMORIES: u32 = 4;
+const TABLES: u32 = 8;
+
+/// Room for so many instances. Each has its share, so that none can take the others': what asks for more than a share isn't loaded.
 fn pool(instances: u32) -> PoolingAllocationConfig {
-    // Components of interpreted languages are made of several modules.
-    let modules = instances.saturating_mul(4);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        .total_core_instances(modules)
-        .total_memories(instances)
-        .total_tables(modules)
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .total_core_instances(instances.saturating_mul(CORE_INSTANCES))
+        .max_memories_per_component(MEMORIES)
+        .total_memories(instances.saturating_mul(MEMORIES))
+        .max_tables_per_component(TABLES)
+        .total_tables(instances.saturating_mul(TABLES))
         .total_stacks(instances)
-        .max_tables_per_module(8)
+        .max_tables_per_module(TABLES)
         .table_elements(20_000)
         .max_component_instance_size(4 << 20)
         .max_core_instance_size(4 << 20);

@@ -22,7 +22,12 @@ pub(super) struct Script {
     pub(super) filters: bool,
     /// Instructions before `describe`, `bind` and `process` answer.
     pub(super) before: [String; 3],
-    /// Functions that it imports beside the log, as the core module has them. Interfaces of WASI must be among [`WASI`].
+    /// Instructions before memory is given to the host, for what it brings.
+    pub(super) realloc: String,
+    /// Instructions when the host has taken an answer of `process`.
+    pub(super) post: String,
+    /// Functions that it imports beside the log, as the core module has them, and functions of its own behind them. Interfaces of WASI
+    /// must be among [`WASI`].
     pub(super) imports: String,
     pub(super) process: Answer,
 }
@@ -57,6 +62,8 @@ impl Default for Script {
             output: vec![Out::Pass(0, None)],
             filters: false,
             before: Default::default(),
+            realloc: String::new(),
+            post: String::new(),
             imports: String::new(),
             process: Answer::Output(RawOutput::default()),
         }
@@ -104,7 +111,12 @@ impl Script {
             Answer::Code(code) => code.clone(),
         };
         let [before_describe, before_bind, before_process] = &self.before;
-        let imports = &self.imports;
+        let Self {
+            imports,
+            realloc,
+            post,
+            ..
+        } = self;
         let heap = (BASE + image.bytes.len() as u32).next_multiple_of(65_536);
         let pages = heap / 65_536 + 1;
         let data = image.bytes.iter().fold(String::new(), |mut text, byte| {
@@ -125,6 +137,7 @@ impl Script {
       (then (if (i32.eq (memory.grow (local.get $pages)) (i32.const -1)) (then unreachable)))))
   (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
     (local $at i32)
+    {realloc}
     (local.set $at (i32.and (i32.add (global.get $heap) (i32.sub (local.get 2) (i32.const 1))) (i32.sub (i32.const 0) (local.get 2))))
     (global.set $heap (i32.add (local.get $at) (local.get 3)))
     (call $reserve (global.get $heap))
@@ -132,7 +145,7 @@ impl Script {
   (func (export "{TRANSFORM}#describe") (result i32) {before_describe} (i32.const {describe}))
   (func (export "{TRANSFORM}#bind") (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) {before_bind} (i32.const {bind}))
   (func (export "{TRANSFORM}#process") (param i32 i32 i32) (result i32) {before_process} {process})
-  (func (export "cabi_post_{TRANSFORM}#process") (param i32) (global.set $heap (i32.const {heap})))
+  (func (export "cabi_post_{TRANSFORM}#process") (param i32) {post} (global.set $heap (i32.const {heap})))
 )"#
         )
     }
@@ -192,52 +205,12 @@ impl Script {
     }
 }
 
-/// The functions of WASI that tests call, as its specification (version 0.2) has them.
-const WASI: &str = "
-package wasi:io@0.2.0 {
-  interface error { resource error; }
-  interface poll { resource pollable { block: func(); } }
-  interface streams {
-    use error.{error};
-    variant stream-error { last-operation-failed(error), closed }
-    resource output-stream { blocking-write-and-flush: func(contents: list<u8>) -> result<_, stream-error>; }
-  }
-}
-package wasi:clocks@0.2.0 {
-  interface wall-clock { record datetime { seconds: u64, nanoseconds: u32 } now: func() -> datetime; }
-  interface monotonic-clock { use wasi:io/poll@0.2.0.{pollable}; now: func() -> u64; subscribe-duration: func(when: u64) -> pollable; }
-}
-package wasi:random@0.2.0 { interface random { get-random-u64: func() -> u64; } }
-package wasi:cli@0.2.0 {
-  interface environment { get-environment: func() -> list<tuple<string, string>>; }
-  interface exit { exit: func(status: result); }
-  interface stderr { use wasi:io/streams@0.2.0.{output-stream}; get-stderr: func() -> output-stream; }
-}
-package wasi:sockets@0.2.0 { interface instance-network { resource network; instance-network: func() -> network; } }
-package wasi:filesystem@0.2.0 {
-  interface types { resource descriptor; }
-  interface preopens { use types.{descriptor}; get-directories: func() -> list<tuple<descriptor, string>>; }
-}
-";
+/// What tests import of WASI.
+const WASI: &str = include_str!("tests/wasi.wit");
 
 /// The contract, its world with all of [`WASI`] to import.
 fn with_wasi(contract: &str) -> String {
-    let imports = [
-        "io/error",
-        "io/poll",
-        "io/streams",
-        "clocks/wall-clock",
-        "clocks/monotonic-clock",
-        "random/random",
-        "cli/environment",
-        "cli/exit",
-        "cli/stderr",
-        "filesystem/types",
-        "filesystem/preopens",
-    ]
-    .map(|name| format!("import wasi:{name}@0.2.0;"));
-    let world = format!("import log; {}", imports.join(" "));
-    contract.replace("import log;", &world) + WASI
+    contract.replace("import log;", "import log; include wasi:all/imports@0.2.0;") + WASI
 }
 
 /// The contract's own text.

@@ -31,6 +31,9 @@ use crate::schema::Grant;
 
 /// What a guest may write to its standard output and error in a call before the rest is dropped, in bytes.
 const OUTPUT_BYTES: usize = 64 << 10;
+/// Handles that the host keeps for an instance at one time: streams, files, sockets, what it waits for. Each is memory that the guest's own
+/// limit doesn't count, and some are open files of the process.
+pub(super) const HANDLES: usize = 1024;
 
 /// What a plugin is granted, none by default. An empty list satisfies a plugin whose language imports an interface without need:
 /// it is there, and there is nothing in it.
@@ -93,18 +96,24 @@ pub(super) enum Access {
 /// How an interface of WASI is given; none: never.
 pub(super) fn access(import: &str) -> Option<Access> {
     let (interface, version) = import.split_once('@')?;
-    if !version.starts_with("0.2.") {
-        return None;
-    }
+    // A release of 0.2, and no draft of one.
+    version.strip_prefix("0.2.")?.parse::<u32>().ok()?;
     let (package, interface) = interface.split_once('/')?;
     Some(match (package, interface) {
-        ("wasi:io" | "wasi:random", _) => Access::Free,
+        ("wasi:io", "error" | "poll" | "streams") => Access::Free,
+        ("wasi:random", "random" | "insecure" | "insecure-seed") => Access::Free,
         ("wasi:clocks", "wall-clock" | "monotonic-clock") => Access::Free,
         ("wasi:cli", "environment") => Access::Granted(Grant::Environment),
-        ("wasi:cli", "run") => return None,
-        ("wasi:cli", _) => Access::Free,
-        ("wasi:filesystem", _) => Access::Granted(Grant::Files),
-        ("wasi:sockets", _) => Access::Granted(Grant::Network),
+        ("wasi:cli", "exit" | "stdin" | "stdout" | "stderr") => Access::Free,
+        ("wasi:cli", "terminal-input" | "terminal-output") => Access::Free,
+        ("wasi:cli", "terminal-stdin" | "terminal-stdout" | "terminal-stderr") => Access::Free,
+        ("wasi:filesystem", "types" | "preopens") => Access::Granted(Grant::Files),
+        ("wasi:sockets", "network" | "instance-network" | "ip-name-lookup") => {
+            Access::Granted(Grant::Network)
+        }
+        ("wasi:sockets", "tcp" | "tcp-create-socket" | "udp" | "udp-create-socket") => {
+            Access::Granted(Grant::Network)
+        }
         _ => return None,
     })
 }
@@ -144,6 +153,9 @@ impl World {
 
     fn made(grants: &Grants, origin: Origin, mut builder: WasiCtxBuilder) -> Self {
         let (random, written) = (Random::seeded(origin.seed), Written::default());
+        let allowed = grants.network.clone().unwrap_or_default();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES);
         let clock = Standing::at(origin.started);
         builder
             .wall_clock(clock)
@@ -156,11 +168,11 @@ impl World {
             .stderr(written.clone())
             .allow_ip_name_lookup(false)
             .allow_udp(false)
-            .allow_tcp(grants.network.is_some());
+            // Where no address is granted there isn't even a socket: it is an open file of this process.
+            .allow_tcp(!allowed.is_empty());
         for (name, value) in grants.environment.iter().flatten() {
             builder.env(name, value.expose_secret());
         }
-        let allowed = grants.network.clone().unwrap_or_default();
         builder.socket_addr_check(move |address, purpose| {
             let connects = matches!(purpose, SocketAddrUse::TcpConnect);
             // A socket is bound to any address of this machine before it is connected; it can't listen.
@@ -170,7 +182,7 @@ impl World {
         });
         Self {
             context: builder.build(),
-            table: ResourceTable::new(),
+            table,
             random,
             written,
             seed: origin.seed,

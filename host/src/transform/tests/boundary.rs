@@ -18,7 +18,7 @@ const COLUMNS: usize = 8;
 
 /// Which rows of a column are null.
 #[derive(Clone, Copy, Debug)]
-enum Nulls {
+pub(super) enum Nulls {
     None,
     All,
     Some,
@@ -28,13 +28,13 @@ enum Nulls {
 
 /// A column to be made: everything of it follows from this and the number of rows.
 #[derive(Clone, Debug)]
-struct Recipe {
-    data_type: DataType,
-    nulls: Nulls,
+pub(super) struct Recipe {
+    pub(super) data_type: DataType,
+    pub(super) nulls: Nulls,
     /// Rows in front of and behind the slice that is sent.
-    before: usize,
-    behind: usize,
-    seed: u64,
+    pub(super) before: usize,
+    pub(super) behind: usize,
+    pub(super) seed: u64,
 }
 
 fn data_type() -> impl Strategy<Value = DataType> {
@@ -94,7 +94,7 @@ fn rows() -> impl Strategy<Value = usize> {
 }
 
 /// A number that has nothing in common with its neighbours (splitmix64).
-fn random(seed: u64, row: usize) -> u64 {
+pub(super) fn random(seed: u64, row: usize) -> u64 {
     let mut z = seed.wrapping_add((row as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -103,7 +103,7 @@ fn random(seed: u64, row: usize) -> u64 {
 
 impl Recipe {
     /// The slice of so many rows, of a longer array.
-    fn array(&self, rows: usize) -> ArrayRef {
+    pub(super) fn array(&self, rows: usize) -> ArrayRef {
         let all = self.before + rows + self.behind;
         self.whole(all).slice(self.before, rows)
     }

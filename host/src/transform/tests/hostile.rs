@@ -1,4 +1,22 @@
 //! Guests that crash, loop, eat memory or lie: each ends in an error that names it, and harms nobody else.
+//!
+//! What a plugin may try, and where it is tried:
+//!
+//! | what | where |
+//! | --- | --- |
+//! | a trap, recursion, a loop, a memory bomb, in every function that is called | `calls` |
+//! | waiting in a call of the host, in every function | `calls`, `wasi` |
+//! | threads, shared memory, asynchronous functions; the neighbours' share of the pool | `refused` |
+//! | huge answers, floods of the log and of standard error | here, `limits`, `wasi` |
+//! | handles, random bytes, zeroes without end | `interfaces` |
+//! | false lengths, offsets, bitmaps, places in memory; text that is none | `lies`, `lift_tests` |
+//! | NaNs with a payload | `floats` |
+//! | imports of everything in WASI, of earlier and later ones, and of what there isn't | `interfaces` |
+//! | files that are no plugins, other contracts, wrong descriptions | `load`, `refused` |
+//! | anything at all: generated components and modules, plugins with changed bytes | `generated` |
+//!
+//! And what must hold whatever they try: no instance, memory, thread or file is left behind (`leaks`), a batch that goes on fits its
+//! schema and a neighbour keeps its speed (`generated`), the same batch gives the same answer (`determinism`).
 
 use std::time::{Duration, Instant};
 

@@ -138,6 +138,53 @@ fn compiled_code_is_found_again_and_loaded_plugins_are_shared() {
     assert_eq!(again.digest(), plugin.digest());
 }
 
+#[test]
+fn another_contract_is_refused_with_what_to_do() {
+    let load = |exports: &[&str]| {
+        let exports = exports.iter().map(|version| {
+            format!(r#"(instance (export "tidemill:transform/transform@{version}"))"#)
+        });
+        let text = format!("(component {})", exports.collect::<String>());
+        let path = std::path::Path::new("other.wasm");
+        runtime().load_bytes(path, &wat::parse_str(text).unwrap())
+    };
+    let this = env!("CARGO_PKG_VERSION");
+    for (version, remedy) in [
+        ("0.0.1", "rebuild the plugin with the SDK"),
+        ("0.0.99", "rebuild the plugin with the SDK"),
+        (
+            "0.1.1",
+            "use a later Tidemill, or rebuild the plugin with the SDK",
+        ),
+        (
+            "0.2.0",
+            "use a later Tidemill, or rebuild the plugin with the SDK",
+        ),
+        (
+            "0.10.0",
+            "use a later Tidemill, or rebuild the plugin with the SDK",
+        ),
+        (
+            "1.0.0",
+            "use a later Tidemill, or rebuild the plugin with the SDK",
+        ),
+    ] {
+        let text = load(&[version]).unwrap_err().to_string();
+        let expected = format!(
+            "`other.wasm` was built for `tidemill:transform/transform@{version}`, and this Tidemill supports version 0.1.0 of the contract: {remedy} of Tidemill {this}"
+        );
+        assert!(text.starts_with(&expected), "{text}");
+    }
+    // One of several versions is taken by the one that is known: here it fails at what comes after that.
+    for several in [["0.2.0", "0.1.0"], ["0.1.0", "0.0.9"]] {
+        let error = load(&several).unwrap_err();
+        assert!(
+            matches!(error, TransformError::ContractShape { .. }),
+            "{error}"
+        );
+    }
+}
+
 /// One plugin of each contract that was released, as it was built then: `<version>.wasm`, a pass-through plugin of the SDK of that time.
 const RELEASED: [&str; 1] = ["0.1.0"];
 
@@ -156,4 +203,19 @@ fn plugins_of_every_released_contract_are_still_at_work() {
         assert_eq!(applied.batch, rows(100), "{version}");
     }
     assert_eq!(RELEASED.last(), Some(&contract::VERSION));
+}
+
+#[test]
+fn the_documented_contract_versions_are_the_accepted_ones() {
+    let readme = include_str!("../../../../plugins/README.md");
+    let (_, section) = readme.split_once("\n## Contract versions\n").unwrap();
+    let rows = section
+        .lines()
+        .skip_while(|line| !line.starts_with("| --- "));
+    let versions: Vec<&str> = rows
+        .skip(1)
+        .map_while(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(version, _)| version)
+        .collect();
+    assert_eq!(versions, RELEASED);
 }

@@ -1,10 +1,17 @@
 //! The whole way through the real engine, with guests made by hand ([`super::scripted`]).
 
 mod boundary;
+mod calls;
+mod determinism;
+mod floats;
 mod generated;
 mod hostile;
+mod interfaces;
+mod leaks;
+mod lies;
 mod limits;
 mod load;
+mod refused;
 mod tolerance;
 mod types;
 mod wasi;

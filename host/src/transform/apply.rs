@@ -13,13 +13,14 @@ use arrow::compute::FilterBuilder;
 use arrow::error::ArrowError;
 
 use super::binding::OutColumn;
-use super::chain::{Bound, BoundStep, StepTotals};
+use super::chain::Bound;
 use super::error::{Site, TransformError};
 use super::instance::Instance;
 use super::lift::Output;
 use super::lower::LoweredColumn;
 use super::plan::StepPlan;
 use super::salvage::{is_of_rows, salvage};
+use super::step::{BoundStep, StepTotals};
 use crate::schema::OnError;
 
 /// One worker's instances of a chain's plugins. They go back to the chain when it is dropped.

@@ -9,6 +9,7 @@
 //! a replay gives each row event the same version, and each insert the same token; a table that can't go on is told with its reason,
 //! and holds up no other.
 
+mod flush;
 pub(super) mod live;
 mod pairs;
 mod reading;

@@ -14,14 +14,15 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Shared;
+use super::flush::{Decoding, End, Flush};
 use crate::journal::{Pending, StreamRecord};
 use crate::lifecycle::error::Error;
 use crate::lifecycle::retry;
 use crate::pipe::ApplySettings;
-use crate::schema::{Position, SourceTable, TableName};
+use crate::schema::{Position, TableName};
 use crate::source::{
-    Binlog, BinlogSettings, ChangeDecoder, Changes, Charsets, Event, EventKind, Pairs, ReadLimits,
-    Rows, SourceError, Statement, TableMap, TableRead, TableStatement, Target,
+    Binlog, BinlogSettings, ChangeDecoder, Charsets, Event, EventKind, ReadLimits, Rows,
+    SourceError, Statement, TableMap, TableStatement, Target,
 };
 
 /// How long a look at an idle binlog lasts, before a request to stop is looked for.
@@ -31,51 +32,6 @@ const IDLE_COMMIT: Duration = Duration::from_secs(5);
 
 /// How many numbers of tables are remembered.
 const MOST_IDS: usize = 4096;
-
-/// A followed table as the reader sees it.
-pub(super) struct Decoding {
-    /// The table at the stream's position.
-    pub(super) table: SourceTable,
-    /// The columns that its transforms need.
-    pub(super) read: TableRead,
-    /// Whether the old row of an update is always needed.
-    pub(super) pairs: Pairs,
-    /// Changes up to here are left out.
-    pub(super) from: Option<Target>,
-    /// Whether it follows at all.
-    pub(super) follows: bool,
-}
-
-/// Tells the reader how the tables that a statement changed are decoded from then on, by their numbers.
-pub(super) type Tell = oneshot::Sender<Vec<(usize, Decoding)>>;
-
-/// Changes on their way to the destination.
-pub(super) struct Flush {
-    /// The counter at the beginning of the flush.
-    pub(super) counter: u64,
-    /// Its number among the parts of one flush.
-    pub(super) part: u32,
-    /// For each table, by its number, what was gathered.
-    pub(super) changes: Vec<(usize, Vec<Changes>)>,
-    /// Tables that can't be followed any further, and why.
-    pub(super) ended: Vec<(usize, String)>,
-    /// The limits that cut it, where a transaction was larger.
-    pub(super) limits: Option<(usize, usize)>,
-    /// Whether the journal has said already how it is cut.
-    pub(super) replayed: bool,
-    /// Where it ends; none: another part follows.
-    pub(super) end: Option<End>,
-}
-
-/// The end of a flush: a transaction's.
-pub(super) struct End {
-    pub(super) position: Position,
-    pub(super) counter: u64,
-    /// The server's clock at the last event; 0 if it is unknown.
-    pub(super) timestamp: u32,
-    /// A statement that stands behind the changes, and where the tables that it changes are told.
-    pub(super) statement: Option<(Statement, Tell)>,
-}
 
 /// How the reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::Shared;
-use super::reading::{Decoding, End, Flush};
+use super::flush::{Decoding, End, Flush};
 use super::sink::{Sink, Written};
 use crate::destination::{Block, DestinationError};
 use crate::journal::{FollowState, FollowedRecord, Pending, StreamRecord};

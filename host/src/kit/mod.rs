@@ -1,6 +1,6 @@
 //! The plugin kit: what an author of a plugin works with. New projects, builds, tests on rows of files, a watch on the source, a benchmark.
 //!
-//! It knows `transform`, whose real host every test and benchmark runs in, and nobody else: rows of a pipe's source come from the caller.
+//! It knows `transform`, whose real host every test and benchmark runs in, and `rows`; rows of a pipe's source come from the caller.
 
 mod bench;
 mod build;

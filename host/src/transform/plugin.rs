@@ -199,6 +199,11 @@ impl Plugin {
     }
 
     /// An instance on these terms, which must grant what it needs.
+    /// Makes an instance and lets it go again. Nobody needs that but who measures what it takes.
+    pub fn instantiate(&self) -> Result<(), TransformError> {
+        self.instance(&Terms::default(), &Site::default()).map(drop)
+    }
+
     pub(super) fn instance(&self, terms: &Terms, site: &Site) -> Result<Instance, TransformError> {
         match self.needs().find(|(grant, _)| !terms.grants.has(*grant)) {
             Some((grant, import)) => Err(TransformError::NotGranted {

@@ -253,8 +253,9 @@ pub(super) fn engine_config() -> Config {
         .wasm_threads(false)
         .shared_memory(false)
         .concurrency_support(false)
-        // A crash is told by the panic's text; frames of a stripped plugin say nothing.
-        .wasm_backtrace_max_frames(None);
+        // A crash is told by the panic's text; frames of a stripped plugin say nothing, and the map that they need makes compiled code larger.
+        .wasm_backtrace_max_frames(None)
+        .generate_address_map(false);
     config
 }
 

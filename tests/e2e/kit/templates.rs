@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::{Author, verdict};
-use crate::support::{Flavor, World};
+use crate::support::{Flavor, World, root};
 
 const ROWS: &str = "(1, 'Ada Lovelace', '  Ada@Example.ORG ', 12.50), (2, 'Robot 7', 'robot7@test.invalid', 0), \
                     (3, 'Grace Hopper', NULL, -3.10), (5, 'Zoë Đặng', 'zoë@bücher.example', 99999999.99)";
@@ -78,6 +78,7 @@ fn passes(author: &Author, program: &str, arguments: &[&str]) {
     let output = Command::new(program)
         .current_dir(author.path())
         .args(arguments)
+        .env("CARGO_TARGET_DIR", root().join("target/templates"))
         .output()
         .unwrap();
     assert!(
@@ -119,6 +120,17 @@ fn tests_without_the_sandbox_pass_too() {
         &["-m", "unittest", "discover", "-s", "tests"],
     );
     passes(&Author::new("javascript"), "node", &["--test", "tests/"]);
+    passes(&Author::new("rust"), "cargo", &["test", "--quiet"]);
+
+    let typed = Author::new("typescript");
+    let tools = root().join("tests/provision/plugin-tools");
+    let tools = Command::new(tools).output().unwrap().stdout;
+    let modules = format!(
+        "{}/node/node_modules",
+        String::from_utf8(tools).unwrap().trim()
+    );
+    std::os::unix::fs::symlink(modules, typed.path().join("node_modules")).unwrap();
+    passes(&typed, "npm", &["test", "--silent"]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::transform::compile_standard_input;
+use crate::transform::{Compiler, compile_standard_input};
 use arguments::{Arguments, Command};
 use exit::Failure;
 use printer::Printer;
@@ -44,6 +44,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments, printer: &Printer) -> Result<exit::Exit, Failure> {
+    Compiler::offer();
     match &arguments.command {
         // The library sets signal handlers of its own: it gets the process before any thread is started.
         Command::Clickhouse(server) => commands::clickhouse(server),

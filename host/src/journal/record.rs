@@ -182,6 +182,9 @@ pub struct PinnedPlugin {
     /// The digest of its configuration, with its reference tables.
     #[serde(default)]
     pub config: Option<String>,
+    /// The digest of what it is granted; none if that is nothing.
+    #[serde(default)]
+    pub grants: Option<String>,
 }
 
 /// A table of a resync.

@@ -2,6 +2,8 @@
 //!
 //! All that the pipe file can have got wrong about a table is found here, before anything is created, with its line.
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 use secrecy::SecretString;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
@@ -149,24 +151,25 @@ fn chain(
         let plugin = runtime
             .load_bytes(&supplied.path, &supplied.bytes)
             .map_err(at_plugin)?;
-        plugins.push(PinnedPlugin {
-            plugin: transform.plugin.clone(),
-            digest: plugin.digest().to_owned(),
-            config: Some(references::digest_of(&config)),
-        });
         for grant in transform.grants.granted() {
             let place = pipe.locate(&format!("{}.grants.{grant}", transform.key));
             let allowed = session.supply.check_grant(grant);
             allowed.map_err(|error| error.at_plugin(place))?;
         }
-        let granted = grants(&transform.grants);
+        let granted = grants(&transform.grants).map_err(|(grant, reason)| {
+            pipe.invalid(&format!("{}.grants.{grant}", transform.key), reason)
+        })?;
+        plugins.push(PinnedPlugin {
+            plugin: transform.plugin.clone(),
+            digest: plugin.digest().to_owned(),
+            config: Some(references::digest_of(&config)),
+            grants: granted.digest(),
+        });
         steps.push(Step {
             plugin,
             config,
             limits: limits(transform),
-            grants: granted.map_err(|(grant, reason)| {
-                pipe.invalid(&format!("{}.grants.{grant}", transform.key), reason)
-            })?,
+            grants: granted,
             tolerance: tolerance(transform),
         });
     }
@@ -258,9 +261,15 @@ fn grants(settings: &GrantSettings) -> Result<Grants, (Grant, String)> {
         let reason = format!("`{}` is no folder", missing.display());
         return Err((Grant::Files, reason));
     }
+    // Whole, so that the same folder has one name wherever the pipe file lies.
+    let whole = |path: &PathBuf| {
+        std::path::absolute(path).map_err(|cause| (Grant::Files, cause.to_string()))
+    };
+    let files = settings.files.as_ref();
+    let files = files.map(|paths| paths.iter().map(whole).collect());
     Ok(Grants {
         environment: environment.transpose()?,
-        files: settings.files.clone(),
+        files: files.transpose()?,
         network: settings.network.clone(),
     })
 }

@@ -19,7 +19,7 @@ use super::instance::Instance;
 use super::lift::Output;
 use super::lower::LoweredColumn;
 use super::plan::StepPlan;
-use super::salvage::{is_of_rows, salvage};
+use super::salvage::{Failure, Search, salvage};
 use super::step::{BoundStep, StepTotals};
 use crate::schema::OnError;
 
@@ -316,23 +316,29 @@ impl Call<'_> {
         if tolerant {
             step.tally.begin(&step.tolerance, rows.count);
         }
-        match self.once(&rows.columns, rows.count) {
-            Err(failure) if tolerant && is_of_rows(&failure) => self.salvage(rows, &failure),
-            answer => answer,
+        match self.once(&rows.columns, rows.count, true) {
+            Err(failure) if tolerant && failure.of_rows => self.salvage(rows, &failure.error),
+            answer => answer.map_err(|failure| failure.error),
         }
     }
 
     fn salvage(&mut self, rows: &Rows, failure: &TransformError) -> Result<Output, TransformError> {
-        let computed = &self.step.binding.computed;
-        salvage(rows.count, computed, failure, &mut |range, found| {
+        let limits = self.step.limits();
+        let mut search = Search::begin(&limits);
+        let parts = salvage(rows.count, failure, &mut |range, found| {
+            search.go_on(&self.site)?;
             if let Some(reason) = found {
                 self.tally(1, reason)?;
                 return Ok(None);
             }
             let part = |column: &ArrayRef| column.slice(range.start, range.len());
             let columns: Vec<ArrayRef> = rows.columns.iter().map(part).collect();
-            self.once(&columns, range.len()).map(Some)
-        })
+            let output = self.once(&columns, range.len(), false)?;
+            search.answered(&self.site, &output)?;
+            Ok(Some(output))
+        })?;
+        let output = parts.join(&self.step.binding.computed, rows.count);
+        output.map_err(|cause| self.breach(cause))
     }
 
     /// Counts rows that the plugin could not transform.
@@ -349,8 +355,8 @@ impl Call<'_> {
         })
     }
 
-    /// Calls the plugin.
-    fn once(&mut self, columns: &[ArrayRef], count: usize) -> Result<Output, TransformError> {
+    /// Calls the plugin. `first`: not for a part of a batch that it has been given before.
+    fn once(&mut self, columns: &[ArrayRef], count: usize, first: bool) -> Result<Output, Failure> {
         let step = self.step;
         step.check_cpu(&self.site)?;
         let lowered = self
@@ -365,6 +371,7 @@ impl Call<'_> {
             Some(instance) if !instance.is_worn() => instance,
             _ => step.fresh_instance(&self.site)?,
         };
+        instance.log_is_open(first);
         let answer = instance.process(&self.site, self.batch, count as u32, &lent);
         let orderly = matches!(&answer, Ok(_) | Err(TransformError::Refused { .. }));
         self.totals.cpu += step.called(&mut instance, orderly).cpu;
@@ -376,7 +383,7 @@ impl Call<'_> {
                 if orderly {
                     *self.place = Some(instance);
                 }
-                return Err(error);
+                return Err(Failure::of_call(error));
             }
         };
         *self.place = Some(instance);

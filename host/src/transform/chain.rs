@@ -120,8 +120,8 @@ impl Chain {
         &self.inner.lineage
     }
 
-    /// What pins the chain: a hash over the contract's version and, in order, every plugin's digest and configuration, and what becomes of
-    /// rows that it can't transform. Limits are not in it: they change no answer.
+    /// What pins the chain: a hash over the contract's version and, in order, every plugin's digest, configuration and grants, and what becomes of
+    /// rows that it can't transform. Limits are not in it: a row is within them or is not.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(contract::VERSION);
@@ -130,6 +130,7 @@ impl Chain {
                 hash.update((part.len() as u64).to_le_bytes());
                 hash.update(part);
             }
+            hash.update(step.grants.as_deref().unwrap_or_default());
             match step.tolerance.on_error {
                 OnError::Fail => {}
                 OnError::Reject => hash.update("reject"),
@@ -160,10 +161,10 @@ impl Chain {
         }
     }
 
-    /// Lifts the limit of CPU: a stream of changes has no end that it could be measured against.
-    pub fn lift_cpu_limit(&self) {
+    /// Lifts the limits of a whole load, of CPU and of rejected rows: a stream of changes has no end that they could be measured against.
+    pub fn lift_load_limits(&self) {
         for step in &self.inner.steps {
-            step.lift_cpu_limit();
+            step.lift_load_limits();
         }
     }
 

@@ -6,12 +6,13 @@
 //! a [`Turn`] compiles one plugin at a time.
 
 use std::io::{self, Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -28,6 +29,9 @@ const CODE_BYTES: u64 = 1 << 30;
 const COMPLAINT_BYTES: u64 = 64 << 10;
 /// How often a compiling process is looked at.
 const LOOK: Duration = Duration::from_millis(2);
+
+/// This program's file, if it compiles plugins.
+static OWN: OnceLock<PathBuf> = OnceLock::new();
 
 /// Who compiles plugins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,11 +59,15 @@ pub(super) enum CompileError {
 }
 
 impl Compiler {
-    /// This program, if it is `tidemill`: another one (a test's) doesn't know the subcommand, and compiles in a thread.
+    /// This program, if it has said that it compiles when it is asked to ([`Compiler::offer`]), else a thread.
     pub fn own() -> Self {
-        let own = std::env::current_exe().ok();
-        let own = own.filter(|path| path.file_stem().is_some_and(|name| name == "tidemill"));
-        own.map_or(Self::Thread, Self::Program)
+        OWN.get().cloned().map_or(Self::Thread, Self::Program)
+    }
+
+    /// Says that this program knows [`SUBCOMMAND`]: the command line does, and a program that only links this library doesn't.
+    pub fn offer() {
+        // By this name it is this very program, though its file were replaced meanwhile.
+        let _once = OWN.set(PathBuf::from("/proc/self/exe"));
     }
 
     /// Compiles a component for this engine, when it is its turn, within `deadline`.
@@ -142,9 +150,18 @@ fn in_process(
         return Err(CompileError::TooLong(deadline));
     };
     let complaint = String::from_utf8_lossy(&complaint.map_err(failed)?).into_owned();
-    match status.code() {
-        Some(0) => {}
-        Some(REFUSED) => return Err(CompileError::Invalid(quote(&complaint))),
+    match (
+        status.code(),
+        status.signal().and_then(Signal::from_named_raw),
+    ) {
+        (Some(0), _) => {}
+        (Some(REFUSED), _) => return Err(CompileError::Invalid(quote(&complaint))),
+        (_, Some(Signal::XCPU)) => return Err(CompileError::TooLong(deadline)),
+        (_, Some(Signal::KILL | Signal::ABORT)) => {
+            return Err(CompileError::Failed(format!(
+                "the compiler was ended ({status}), most likely for want of memory: make the plugin smaller"
+            )));
+        }
         _ => {
             return Err(CompileError::Failed(quote(&format!(
                 "{status}: {complaint}"
@@ -187,7 +204,7 @@ fn wait(child: &mut Child, deadline: Duration) -> io::Result<Option<std::process
 const REFUSED: i32 = 3;
 
 /// What the process does that compiles: a component from standard input, its machine code to standard output. Limits itself first.
-/// `seconds`: CPU time that it may use, of all its threads together on two cores.
+/// `seconds`: how long it may work; its threads may use so much CPU each.
 pub fn compile_standard_input(seconds: u64) -> i32 {
     match compile_stdin(seconds) {
         Ok(()) => 0,
@@ -201,15 +218,22 @@ pub fn compile_standard_input(seconds: u64) -> i32 {
 
 fn compile_stdin(seconds: u64) -> Result<(), (i32, String)> {
     let failed = |cause: String| (1, cause);
+    // Where memory is short, this process is the one to go.
+    let _as_it_can = std::fs::write("/proc/self/oom_score_adj", "1000");
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     for (resource, most) in [
-        (Resource::Cpu, seconds.saturating_mul(4)),
+        (
+            Resource::Cpu,
+            seconds.saturating_mul(cores).saturating_add(1),
+        ),
         (Resource::As, ADDRESS_SPACE),
         (Resource::Core, 0),
         (Resource::Fsize, 0),
     ] {
         let limit = Rlimit {
             current: Some(most),
-            maximum: Some(most),
+            // One second of CPU more, so that it ends by the signal that says why.
+            maximum: Some(most.saturating_add(u64::from(resource == Resource::Cpu))),
         };
         setrlimit(resource, limit).map_err(|cause| failed(format!("its limits: {cause}")))?;
     }

@@ -8,6 +8,7 @@ use wasmtime_wasi::{WasiCtxView, WasiView};
 use super::contract::Level;
 use super::error::quote;
 use super::limits::Limits;
+use super::runtime::{CORE_INSTANCES, MEMORIES, TABLES};
 use super::wasi::World;
 
 /// Elements of all tables of an instance together.
@@ -24,6 +25,7 @@ pub(super) struct Guest {
     memory_refused: Option<usize>,
     table_elements: usize,
     log_limit: u32,
+    log_open: bool,
     log_lines: u32,
     log_dropped: u64,
     last_error: Option<String>,
@@ -43,10 +45,16 @@ impl Guest {
             memory_refused: None,
             table_elements: 0,
             log_limit: limits.log_lines,
+            log_open: true,
             log_lines: 0,
             log_dropped: 0,
             last_error: None,
         }
+    }
+
+    /// Whether lines are shown; where they are not, nobody is told how many there were.
+    pub(super) fn log_is_open(&mut self, open: bool) {
+        self.log_open = open;
     }
 
     /// Before a call: its log is its own.
@@ -120,6 +128,12 @@ impl Guest {
 
     /// A line of the guest's log, already fit to be shown. An error is remembered even where the line is dropped.
     pub(super) fn log(&mut self, level: Level, text: String) {
+        if !self.log_open {
+            if level == Level::Error {
+                self.last_error = Some(text);
+            }
+            return;
+        }
         let dropped = self.log_lines >= self.log_limit;
         if dropped && level != Level::Error {
             self.log_dropped += 1;
@@ -167,6 +181,19 @@ impl WasiView for Guest {
 }
 
 impl ResourceLimiter for Guest {
+    // The pool has the same numbers; where there is no pool they hold by this.
+    fn instances(&self) -> usize {
+        CORE_INSTANCES as usize
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES as usize
+    }
+
+    fn tables(&self) -> usize {
+        TABLES as usize
+    }
+
     fn memory_growing(
         &mut self,
         current: usize,

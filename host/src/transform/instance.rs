@@ -68,6 +68,11 @@ impl Instance {
         }
     }
 
+    /// Whether what it logs is shown.
+    pub(super) fn log_is_open(&mut self, open: bool) {
+        self.store.data_mut().log_is_open(open);
+    }
+
     /// Whether it has served so many batches that another takes its place.
     pub(super) fn is_worn(&self) -> bool {
         self.batches >= self.limits.batches.max(1)
@@ -141,7 +146,16 @@ impl Instance {
         let answer = call(&mut self.store, &self.exports);
         watch.stop(&mut self.usage);
         self.store.data_mut().end_call();
-        answer.map_err(|cause| explain(&self.store, &self.limits, site, &cause))
+        answer.map_err(|cause| match is_answer_too_large(&cause) {
+            true if answer_bytes == DESCRIPTION_BYTES => TransformError::Breach {
+                site: Box::new(site.clone()),
+                reason: format!(
+                    "what it says of itself, or of a table, is more than {}",
+                    bytesize::ByteSize(answer_bytes as u64)
+                ),
+            },
+            _ => explain(&self.store, &self.limits, site, &cause),
+        })
     }
 
     fn check_size(

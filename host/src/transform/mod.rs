@@ -19,6 +19,7 @@ mod binding;
 mod cache;
 mod chain;
 mod compile;
+mod config_schema;
 mod contract;
 mod error;
 mod guest;

@@ -5,15 +5,16 @@
 
 use std::path::{Path, PathBuf};
 
-use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
 
+use super::config_schema::ConfigSchema;
 use super::contract::{self, RawDescription};
 use super::error::{Site, TransformError, Violation, quote};
 use super::guest::Guest;
 use super::instance::Instance;
+use super::limits::Limits;
 use super::wasi::{self, Access, Terms};
 use crate::schema::Grant;
 
@@ -21,10 +22,6 @@ use crate::schema::Grant;
 const NAME_BYTES: usize = 64;
 /// Longest summary, in bytes.
 const SUMMARY_BYTES: usize = 1024;
-/// Longest JSON Schema, in bytes.
-const SCHEMA_BYTES: usize = 256 << 10;
-/// Violations of a configuration that are reported.
-const VIOLATIONS: usize = 20;
 
 /// A loaded plugin. It is immutable and shared.
 pub struct Plugin {
@@ -35,8 +32,7 @@ pub struct Plugin {
     name: String,
     version: String,
     summary: String,
-    config_schema: Value,
-    validator: Validator,
+    config_schema: ConfigSchema,
     pre: contract::Prepared<Guest>,
     /// Whether it imports any of WASI.
     wasi: bool,
@@ -88,22 +84,30 @@ impl Plugin {
             plugin: file,
             ..Site::default()
         };
-        let mut instance = match Instance::new(&pre, wasi, &Terms::default(), &site) {
-            // The functions' types are compared when an instance is made: what isn't the contract's is no crash.
-            Err(TransformError::Breach { reason, .. }) => {
-                return Err(TransformError::ContractShape {
-                    path: path.to_owned(),
-                    reason,
-                });
-            }
-            instance => instance?,
-        };
-        let raw = instance.describe(&site)?;
         let wrong = |reason| TransformError::Description {
             path: path.to_owned(),
             reason,
         };
-        let (config_schema, validator) = check_description(&raw).map_err(wrong)?;
+        // No pipe can raise these limits.
+        let unlimited = |error| match error {
+            TransformError::Limit {
+                kind, limit, asked, ..
+            } => wrong(format!(
+                "for that it has a {kind} limit of {limit}, and {asked}"
+            )),
+            other => other,
+        };
+        let made = Instance::new(&pre, wasi, &to_describe(), &site);
+        let mut instance = made.map_err(|error| match error {
+            // The functions' types are compared when an instance is made: what isn't the contract's is no crash.
+            TransformError::Breach { reason, .. } => TransformError::ContractShape {
+                path: path.to_owned(),
+                reason,
+            },
+            other => unlimited(other),
+        })?;
+        let raw = instance.describe(&site).map_err(unlimited)?;
+        let config_schema = check_description(&raw).map_err(wrong)?;
         let RawDescription {
             name,
             version,
@@ -119,7 +123,6 @@ impl Plugin {
             version,
             summary,
             config_schema,
-            validator,
             pre,
             wasi,
         })
@@ -142,7 +145,7 @@ impl Plugin {
 
     /// The JSON Schema of its configuration.
     pub fn config_schema(&self) -> &Value {
-        &self.config_schema
+        &self.config_schema.schema
     }
 
     /// SHA-256 of the file, in hexadecimal.
@@ -172,20 +175,7 @@ impl Plugin {
 
     /// Checks a configuration against the JSON Schema; the violations, if there are any. No value is repeated: some are secret.
     pub fn check_config(&self, config: &Value) -> Result<(), Vec<Violation>> {
-        let violations: Vec<Violation> = self
-            .validator
-            .iter_errors(config)
-            .take(VIOLATIONS)
-            .map(|error| Violation {
-                path: error.instance_path().to_string(),
-                reason: quote(&error.masked_with("the value").to_string()),
-            })
-            .collect();
-        if violations.is_empty() {
-            Ok(())
-        } else {
-            Err(violations)
-        }
+        self.config_schema.check(config)
     }
 
     /// What it needs to be granted, with the import that asks for it.
@@ -300,8 +290,19 @@ fn is_newer(interface: &str) -> bool {
     numbers(version) > numbers(contract::VERSION)
 }
 
-/// Checks a description; its JSON Schema, parsed and compiled.
-fn check_description(raw: &RawDescription) -> Result<(Value, Validator), String> {
+/// What a plugin may use to describe itself, whatever a pipe says: some begin with a lot of memory.
+fn to_describe() -> Terms {
+    Terms {
+        limits: Limits {
+            memory_bytes: 256 << 20,
+            ..Limits::default()
+        },
+        ..Terms::default()
+    }
+}
+
+/// Checks a description; its JSON Schema, compiled.
+fn check_description(raw: &RawDescription) -> Result<ConfigSchema, String> {
     let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if raw.name.is_empty() || raw.name.len() > NAME_BYTES || !raw.name.chars().all(named) {
         return Err(format!(
@@ -319,66 +320,5 @@ fn check_description(raw: &RawDescription) -> Result<(Value, Validator), String>
             ));
         }
     }
-    if raw.config_schema.len() > SCHEMA_BYTES {
-        return Err(format!(
-            "the configuration's JSON Schema is longer than {SCHEMA_BYTES} bytes"
-        ));
-    }
-    let schema: Value = serde_json::from_str(&raw.config_schema)
-        .map_err(|cause| format!("the configuration's schema is not JSON: {cause}"))?;
-    if !schema.is_object() {
-        return Err("the configuration's schema is not a JSON object".to_owned());
-    }
-    // Patterns on the engine that needs linear time, and no reference that leaves the document.
-    let validator = jsonschema::options()
-        .with_pattern_options(PatternOptions::regex())
-        .build(&schema)
-        .map_err(|cause| {
-            format!(
-                "the configuration's JSON Schema can't be used: {}",
-                quote(&cause.to_string())
-            )
-        })?;
-    Ok((schema, validator))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn described(schema: &str) -> RawDescription {
-        RawDescription {
-            name: "p".into(),
-            version: "1".into(),
-            summary: String::new(),
-            config_schema: schema.into(),
-        }
-    }
-
-    #[test]
-    fn a_schema_that_can_t_be_used_is_refused() {
-        for schema in [
-            "",
-            "[]",
-            "true",
-            r#"{"type": 1}"#,
-            r#"{"$ref": "https://example.com/schema.json"}"#,
-            r#"{"$ref": "file:///etc/passwd"}"#,
-        ] {
-            assert!(check_description(&described(schema)).is_err(), "{schema}");
-        }
-    }
-
-    #[test]
-    fn a_schema_that_refers_to_itself_ends() {
-        for schema in [
-            r##"{"$ref": "#"}"##,
-            r##"{"allOf": [{"$ref": "#"}]}"##,
-            r##"{"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}"##,
-        ] {
-            if let Ok((_, validator)) = check_description(&described(schema)) {
-                let _either = validator.is_valid(&serde_json::json!({}));
-            }
-        }
-    }
+    ConfigSchema::parse(&raw.config_schema)
 }

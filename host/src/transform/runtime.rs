@@ -261,9 +261,11 @@ pub(super) fn engine_config() -> Config {
 
 /// Core instances, memories and tables of one component, at most: components of interpreted languages are made of several modules. Python's
 /// have 38 core instances, JavaScript's three memories.
-const CORE_INSTANCES: u32 = 64;
-const MEMORIES: u32 = 4;
-const TABLES: u32 = 8;
+pub(super) const CORE_INSTANCES: u32 = 64;
+pub(super) const MEMORIES: u32 = 4;
+pub(super) const TABLES: u32 = 8;
+/// What the engine keeps of an instance beside its memory: its globals and functions. No limit of the pipe counts it.
+const INSTANCE_BYTES: usize = 1 << 20;
 
 /// Room for so many instances. Each has its share, so that none can take the others': what asks for more than a share isn't loaded.
 fn pool(instances: u32) -> PoolingAllocationConfig {
@@ -278,8 +280,8 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
         .total_stacks(instances)
         .max_tables_per_module(TABLES)
         .table_elements(20_000)
-        .max_component_instance_size(4 << 20)
-        .max_core_instance_size(4 << 20);
+        .max_component_instance_size(INSTANCE_BYTES)
+        .max_core_instance_size(INSTANCE_BYTES);
     pool
 }
 

@@ -2,14 +2,20 @@
 //! others come to is put together again, as if the plugin had answered for the batch and rejected these rows.
 
 use std::ops::Range;
+use std::time::Instant;
 
-use arrow::array::{ArrayRef, BooleanBufferBuilder, new_null_array};
+use arrow::array::{Array, ArrayRef, BooleanBufferBuilder, new_null_array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::concat;
 use arrow::datatypes::FieldRef;
+use arrow::error::ArrowError;
 
-use super::error::{Refusal, TransformError};
+use super::error::{LimitKind, Refusal, Site, TransformError};
 use super::lift::Output;
+use super::limits::Limits;
+
+/// Time for a search, in deadlines of a call: to find one row among 65,536 that is cut at its deadline takes 17.
+const DEADLINES: u32 = 32;
 
 /// What became of a part of a batch.
 enum Part {
@@ -18,8 +24,34 @@ enum Part {
     Condemned(String),
 }
 
+/// Why there is no answer.
+pub(super) struct Failure {
+    pub(super) error: TransformError,
+    /// Whether other rows may fare better.
+    pub(super) of_rows: bool,
+}
+
+impl Failure {
+    /// The plugin failed at its rows, if it is an error that can come of that.
+    pub(super) fn of_call(error: TransformError) -> Self {
+        let of_rows = is_of_rows(&error);
+        Self { error, of_rows }
+    }
+}
+
+/// Whatever the rows are.
+impl From<TransformError> for Failure {
+    fn from(error: TransformError) -> Self {
+        let of_rows = false;
+        Self { error, of_rows }
+    }
+}
+
 /// Has the plugin answer for some of the rows; with a reason, it is told instead that the row that the range is can't be transformed.
-type Ask<'a> = dyn FnMut(Range<usize>, Option<&str>) -> Result<Option<Output>, TransformError> + 'a;
+type Ask<'a> = dyn FnMut(Range<usize>, Option<&str>) -> Result<Option<Output>, Failure> + 'a;
+
+/// A batch in parts.
+pub(super) struct Parts(Vec<Part>);
 
 /// Finds the rows at fault. `failure` is the error of the whole batch.
 ///
@@ -27,13 +59,12 @@ type Ask<'a> = dyn FnMut(Range<usize>, Option<&str>) -> Result<Option<Output>, T
 /// One of `ask` that isn't about rows.
 pub(super) fn salvage(
     rows: usize,
-    computed: &[FieldRef],
     failure: &TransformError,
     ask: &mut Ask<'_>,
-) -> Result<Output, TransformError> {
+) -> Result<Parts, TransformError> {
     let mut parts = Vec::new();
-    part(0..rows, failure, ask, &mut parts)?;
-    Ok(join(computed, parts, rows))
+    part(0..rows, failure, ask, &mut parts).map_err(|failure| failure.error)?;
+    Ok(Parts(parts))
 }
 
 fn part(
@@ -41,7 +72,7 @@ fn part(
     failure: &TransformError,
     ask: &mut Ask<'_>,
     parts: &mut Vec<Part>,
-) -> Result<(), TransformError> {
+) -> Result<(), Failure> {
     if rows.len() == 1 {
         let reason = reason(failure);
         ask(rows, Some(&reason))?;
@@ -53,16 +84,16 @@ fn part(
         let count = half.len();
         match ask(half.clone(), None) {
             Ok(output) => parts.extend(output.map(|output| Part::Answered(count, output))),
-            Err(failure) if is_of_rows(&failure) => part(half, &failure, ask, parts)?,
-            Err(error) => return Err(error),
+            Err(failure) if failure.of_rows => part(half, &failure.error, ask, parts)?,
+            Err(failure) => return Err(failure),
         }
     }
     Ok(())
 }
 
 /// Whether another batch may fare better: the error can be the rows'.
-pub(super) fn is_of_rows(error: &TransformError) -> bool {
-    use super::error::LimitKind::{Deadline, Growth, Memory, Output};
+fn is_of_rows(error: &TransformError) -> bool {
+    use LimitKind::{Deadline, Growth, Memory, Output};
     match error {
         TransformError::Refused { refusal, .. } => *refusal == Refusal::Data,
         TransformError::Trapped { .. } => true,
@@ -85,8 +116,67 @@ fn reason(failure: &TransformError) -> String {
     }
 }
 
-/// One answer out of all parts. Rows without one have nulls, whatever their column allows: they are taken out with the rejected rows.
-fn join(computed: &[FieldRef], parts: Vec<Part>, rows: usize) -> Output {
+/// What a search for rows at fault may take, all its calls together.
+pub(super) struct Search<'l> {
+    limits: &'l Limits,
+    until: Instant,
+    answered_bytes: usize,
+}
+
+impl<'l> Search<'l> {
+    pub(super) fn begin(limits: &'l Limits) -> Self {
+        let time = limits.batch_deadline.saturating_mul(DEADLINES);
+        let now = Instant::now();
+        Self {
+            limits,
+            until: now.checked_add(time).unwrap_or(now),
+            answered_bytes: 0,
+        }
+    }
+
+    /// Whether there is time for another call.
+    pub(super) fn go_on(&self, site: &Site) -> Result<(), TransformError> {
+        match Instant::now() < self.until {
+            true => Ok(()),
+            false => Err(TransformError::Limit {
+                site: Box::new(site.clone()),
+                kind: LimitKind::Deadline,
+                limit: format!("{:?}", self.limits.batch_deadline),
+                asked: format!(
+                    "the search for the rows that it fails at took {DEADLINES} times that"
+                ),
+            }),
+        }
+    }
+
+    /// Counts an answer: all of them together are one.
+    pub(super) fn answered(&mut self, site: &Site, output: &Output) -> Result<(), TransformError> {
+        let bytes = output
+            .columns
+            .iter()
+            .map(|column| column.get_buffer_memory_size());
+        self.answered_bytes += bytes.sum::<usize>();
+        match self.answered_bytes as u64 <= self.limits.output_bytes {
+            true => Ok(()),
+            false => Err(TransformError::Limit {
+                site: Box::new(site.clone()),
+                kind: LimitKind::Output,
+                limit: self.limits.output_text(),
+                asked: "for the rows of a batch that it doesn't fail at it returned more"
+                    .to_owned(),
+            }),
+        }
+    }
+}
+
+impl Parts {
+    /// One answer out of all parts. Rows without one have nulls, whatever their column allows: they are taken out with the rejected rows.
+    pub(super) fn join(self, computed: &[FieldRef], rows: usize) -> Result<Output, ArrowError> {
+        join(computed, self.0, rows)
+    }
+}
+
+fn join(computed: &[FieldRef], parts: Vec<Part>, rows: usize) -> Result<Output, ArrowError> {
     let mut columns: Vec<Vec<ArrayRef>> = vec![Vec::with_capacity(parts.len()); computed.len()];
     let (mut keep, mut rejected) = (BooleanBufferBuilder::new(rows), Vec::new());
     let mut row = 0;
@@ -113,15 +203,15 @@ fn join(computed: &[FieldRef], parts: Vec<Part>, rows: usize) -> Output {
             }
         }
     }
-    Output {
-        columns: columns.iter().map(|parts| joined(parts)).collect(),
+    let columns = columns.iter().map(|parts| joined(parts));
+    Ok(Output {
+        columns: columns.collect::<Result<_, _>>()?,
         keep: Some(keep.finish()).filter(|kept: &BooleanBuffer| kept.count_set_bits() < rows),
         rejected,
-    }
+    })
 }
 
-fn joined(parts: &[ArrayRef]) -> ArrayRef {
-    let parts: Vec<&dyn arrow::array::Array> = parts.iter().map(AsRef::as_ref).collect();
-    // Parts of one type, of a batch whose sizes fit: nothing that `concat` could refuse.
-    concat(&parts).expect("parts of one column")
+fn joined(parts: &[ArrayRef]) -> Result<ArrayRef, ArrowError> {
+    let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+    concat(&parts)
 }

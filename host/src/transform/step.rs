@@ -16,7 +16,7 @@ use super::lock;
 use super::plugin::Plugin;
 use super::runtime::Runtime;
 use super::tolerance::{Tally, Tolerance};
-use super::usage::Usage;
+use super::usage::{Usage, Watch};
 use super::warm::{StepId, WarmInstances};
 use super::wasi::{Grants, Origin, Terms};
 
@@ -74,6 +74,8 @@ pub(super) struct BoundStep {
     pub(super) plugin: Arc<Plugin>,
     /// JSON, its keys in one order.
     pub(super) config: String,
+    /// What it is granted, by content.
+    pub(super) grants: Option<String>,
     terms: Mutex<Terms>,
     table: TableShape,
     usage: Mutex<Usage>,
@@ -143,13 +145,13 @@ impl BoundStep {
             warm: runtime.warm(),
             plugin,
             config,
+            grants: step.grants.digest(),
             table,
             site,
             binding,
         })
     }
 
-    /// A warm instance, if there is one.
     /// Begins a load, see [`super::Chain::begin`].
     pub(super) fn begin(&self, origin: Origin, before: StepTotals) {
         lock(&self.terms).origin = origin;
@@ -159,9 +161,10 @@ impl BoundStep {
         self.tally.resume(before.rejected);
     }
 
-    /// Its limit of CPU is none from now on.
-    pub(super) fn lift_cpu_limit(&self) {
+    /// What is limited over a whole load is so no more.
+    pub(super) fn lift_load_limits(&self) {
         lock(&self.terms).limits.cpu = Duration::MAX;
+        self.tally.lift_total();
     }
 
     /// What it has used so far, in this process.
@@ -169,6 +172,12 @@ impl BoundStep {
         *lock(&self.usage)
     }
 
+    /// Its limits by now.
+    pub(super) fn limits(&self) -> Limits {
+        lock(&self.terms).limits.clone()
+    }
+
+    /// A warm instance, if there is one.
     pub(super) fn take_warm(&self) -> Option<Instance> {
         self.warm.take(self.id)
     }
@@ -182,8 +191,16 @@ impl BoundStep {
     pub(super) fn fresh_instance(&self, site: &Site) -> Result<Instance, TransformError> {
         std::thread::sleep(pause(self.crashes.load(Ordering::Relaxed)));
         let terms = lock(&self.terms).clone();
-        let (instance, binding) =
-            bound_instance(&self.plugin, &terms, &self.table, &self.config, site)?;
+        let mut took = Usage::default();
+        let watch = Watch::start();
+        let made = bound_instance(&self.plugin, &terms, &self.table, &self.config, site);
+        watch.stop(&mut took);
+        let (instance, binding) = made.inspect_err(|_| {
+            // Nobody will ask this instance what it used.
+            *lock(&self.usage) += took;
+            *lock(&self.charged) += took.cpu;
+            self.crashes.fetch_add(1, Ordering::Relaxed);
+        })?;
         if binding != self.binding {
             let reason =
                 "it answered `bind` differently for the same table and configuration".to_owned();

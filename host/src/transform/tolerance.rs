@@ -45,6 +45,8 @@ pub(super) struct Tally(Mutex<Counts>);
 
 #[derive(Default)]
 struct Counts {
+    /// Whether the total has no bound.
+    endless: bool,
     rejected: u64,
     window_rows: u64,
     window_rejected: u64,
@@ -64,6 +66,11 @@ impl Tally {
         self.counts().rejected = rejected;
     }
 
+    /// There is no total from now on, only windows.
+    pub(super) fn lift_total(&self) {
+        self.counts().endless = true;
+    }
+
     /// So many rows are about to be transformed.
     pub(super) fn begin(&self, tolerance: &Tolerance, rows: usize) {
         let mut counts = self.counts();
@@ -80,7 +87,7 @@ impl Tally {
         counts.window_rejected += rows as u64;
         if let Some(most) = tolerance
             .max_rejected
-            .filter(|most| counts.rejected > *most)
+            .filter(|most| !counts.endless && counts.rejected > *most)
         {
             return Err(TooMany {
                 setting: "max_rejected",
@@ -127,6 +134,19 @@ mod tests {
             ),
             ("max_rejected", "5", "6 rows")
         );
+    }
+
+    #[test]
+    fn a_stream_has_no_total() {
+        let tolerance = Tolerance {
+            max_rejected: Some(5),
+            max_share: 1.0,
+            ..Tolerance::default()
+        };
+        let tally = Tally::default();
+        tally.lift_total();
+        tally.begin(&tolerance, 10);
+        assert_eq!(tally.reject(&tolerance, 10), Ok(()));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use rand_xoshiro::Xoshiro256StarStar;
 use rand_xoshiro::rand_core::{Rng, SeedableRng, TryRng};
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
@@ -55,6 +57,28 @@ impl Grants {
             Grant::Files => self.files.is_some(),
             Grant::Network => self.network.is_some(),
         }
+    }
+
+    /// SHA-256 of what is granted, values and all, in hexadecimal; none if that is nothing.
+    pub fn digest(&self) -> Option<String> {
+        let mut parts: Vec<Vec<u8>> = Vec::new();
+        for (name, value) in self.environment.iter().flatten() {
+            parts.push([b"variable ", name.as_bytes()].concat());
+            parts.push(value.expose_secret().as_bytes().to_vec());
+        }
+        let files = self.files.iter().flatten();
+        parts.extend(files.map(|path| [b"folder ", path.as_os_str().as_bytes()].concat()));
+        let network = self.network.iter().flatten();
+        parts.extend(network.map(|address| format!("address {address}").into_bytes()));
+        if parts.is_empty() {
+            return None;
+        }
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        Some(hex::encode(hash.finalize()))
     }
 }
 

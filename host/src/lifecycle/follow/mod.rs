@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 use self::reading::{ReadEnd, Reading};
 use self::sink::Sink;
 use self::writing::{WriteEnd, Writing};
+use super::binding::BoundTable;
 use super::error::Error;
 use super::pinned::Pinned;
 use super::retry;
@@ -31,7 +32,7 @@ use super::session::Session;
 use super::stop::StopSignal;
 use super::tuning::Tuning;
 use crate::destination::Zones;
-use crate::journal::{FollowedRecord, Journal};
+use crate::journal::{FollowState, FollowedRecord, Journal};
 use crate::schema::{Position, SourceTable};
 use crate::source::SourceError;
 use live::Live;
@@ -131,12 +132,30 @@ async fn follow_once(
 async fn sinks(session: &Session, followed: Vec<FollowedRecord>) -> Result<Vec<Sink>, Error> {
     let mut sinks = Vec::with_capacity(followed.len());
     let mut zones = Zones::default();
-    for record in followed {
+    for mut record in followed {
         let pinned = Pinned::open(&session.pipe.state, &record.resync)?;
         let bound = pinned
             .bind(session, record.schema.clone(), &record.plugins, &mut zones)
             .await?;
-        sinks.push(Sink::new(record, bound));
+        let changed = changed_grants(&record, &bound);
+        if let Some(reason) = &changed {
+            record.state = FollowState::NeedsResync;
+            record.reason = Some(reason.clone());
+        }
+        let mut sink = Sink::new(record, bound);
+        sink.changed = changed.is_some();
+        sinks.push(sink);
     }
     Ok(sinks)
+}
+
+/// Why changes would not go through the transforms of the load: a variable that a plugin is given has another value now, or a folder another place.
+fn changed_grants(record: &FollowedRecord, bound: &BoundTable) -> Option<String> {
+    let follows = record.state == FollowState::Following;
+    let mut plugins = bound.plugins.iter().zip(&record.plugins);
+    let (_, then) = plugins.find(|(now, then)| follows && now.grants != then.grants)?;
+    Some(format!(
+        "what `{}` is granted is not what it was when the table was loaded",
+        then.plugin
+    ))
 }

@@ -43,7 +43,7 @@ pub(super) struct Written {
 impl Sink {
     pub(super) fn new(record: FollowedRecord, bound: BoundTable) -> Self {
         bound.chain.begin(binding::origin(&record.resync), &[]);
-        bound.chain.lift_cpu_limit();
+        bound.chain.lift_load_limits();
         Self {
             identity: identity_columns(&bound.target),
             instance: bound.chain.instance(),

@@ -69,7 +69,7 @@ fn cpu_is_counted_over_batches_and_processes() {
     let chain = bound(&script, limits());
     chain.begin(Origin::default(), &totals);
     assert!(chain.instance().apply(batch(&chain), &"1").is_err());
-    chain.lift_cpu_limit();
+    chain.lift_load_limits();
     assert!(chain.instance().apply(batch(&chain), &"1").is_ok());
 }
 

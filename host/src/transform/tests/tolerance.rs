@@ -196,3 +196,81 @@ fn what_becomes_of_rows_is_a_part_of_the_fingerprint() {
     let all = [OnError::Fail, OnError::Reject, OnError::Skip].map(fingerprint);
     assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2]);
 }
+
+#[test]
+fn an_instance_that_can_t_be_made_is_no_row_s_fault() {
+    // Its clock stands at 1970 when the table is bound for the first time, and at the start of the load afterwards.
+    let wakes = "(call $now (i32.const 0)) (if (i64.gt_u (i64.load (i32.const 0)) (i64.const 0)) (then unreachable))";
+    let [describe, _, process] = fails_at_rows().before;
+    let moody = Script {
+        imports: r#"(import "wasi:clocks/wall-clock@0.2.0" "now" (func $now (param i32)))"#.into(),
+        before: [describe, wakes.into(), process],
+        ..fails_at_rows()
+    };
+    let chain = Chain::bind(
+        &runtime(),
+        &numbers(),
+        &[tolerant(&moody, of(OnError::Skip))],
+    )
+    .unwrap();
+    let origin = Origin {
+        started: "2026-03-01T12:00:00Z".parse().unwrap(),
+        seed: 1,
+    };
+    chain.begin(origin, &[]);
+    let batch = rows(9).project(chain.input_columns()).unwrap();
+    let error = chain.instance().apply(batch, &"7").unwrap_err();
+    assert!(matches!(error, TransformError::Trapped { .. }), "{error}");
+    let usage = chain.usage()[0];
+    assert_eq!(usage.batches, 0);
+    assert!(
+        usage.cpu > Duration::ZERO,
+        "what it took is counted: {usage:?}"
+    );
+}
+
+#[test]
+fn a_search_among_rows_has_an_end() {
+    let hangs = Script {
+        before: [
+            String::new(),
+            String::new(),
+            "(loop $forever (br $forever))".into(),
+        ],
+        ..fails_at_rows()
+    };
+    let tolerance = Tolerance {
+        max_share: 1.0,
+        ..of(OnError::Skip)
+    };
+    let limits = Limits {
+        batch_deadline: Duration::from_millis(10),
+        ..Limits::default()
+    };
+    let step = Step {
+        limits,
+        ..tolerant(&hangs, tolerance)
+    };
+    let error = applied(&[step], 1000).unwrap_err().to_string();
+    assert!(
+        error.ends_with("it ran into its time limit of 10ms: the search for the rows that it fails at took 32 times that; the setting is `limits.deadline`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_answers_of_a_search_are_one_answer() {
+    let step = |output_bytes| Step {
+        limits: Limits {
+            output_bytes,
+            ..Limits::default()
+        },
+        ..tolerant(&fails_at_rows(), of(OnError::Skip))
+    };
+    assert!(applied(&[step(1 << 20)], 1000).is_ok());
+    let error = applied(&[step(4096)], 1000).unwrap_err().to_string();
+    assert!(
+        error.contains("it ran into its output limit of 4.0 KiB"),
+        "{error}"
+    );
+}

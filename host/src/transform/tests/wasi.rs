@@ -209,3 +209,23 @@ fn a_flood_on_standard_error_ends() {
     let applied = apply(&guest(STDERR, code), Limits::default()).unwrap();
     assert_eq!(applied.batch.num_rows(), 3);
 }
+
+#[test]
+fn what_is_granted_is_a_part_of_the_fingerprint() {
+    let fingerprint = |value: &str, folder: Option<&str>| {
+        let grants = Grants {
+            environment: Some(vec![("MASK_KEY".into(), value.to_owned().into())]),
+            files: folder.map(|folder| vec![folder.into()]),
+            network: None,
+        };
+        let granted = Step {
+            grants,
+            ..step(&Script::default())
+        };
+        let chain = Chain::bind(&runtime(), &numbers(), &[granted]).unwrap();
+        chain.fingerprint()
+    };
+    assert_eq!(fingerprint("a", None), fingerprint("a", None));
+    assert_ne!(fingerprint("a", None), fingerprint("b", None));
+    assert_ne!(fingerprint("a", None), fingerprint("a", Some("/")));
+}

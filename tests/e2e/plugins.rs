@@ -146,3 +146,38 @@ fn a_reference_table_that_cannot_be_used_is_told_with_its_line() {
         "{told}"
     );
 }
+
+#[test]
+fn a_granted_variable_with_another_value_asks_for_a_resync() {
+    let world = World::new(Flavor::MySql)
+        .with_sentinel("every = \"50ms\"")
+        .table(
+            "orders",
+            "[[table.transform]]\nplugin = \"filter\"\nconfig = { where = \"id > 0\" }\ngrants = { environment = [\"SHOP_KEY\"] }",
+        );
+    let policy = world.folder().join("policy.toml");
+    std::fs::write(&policy, "[plugins]\nallow = [\"environment\"]\n").unwrap();
+    let world = world
+        .variable("TIDEMILL_POLICY", policy)
+        .variable("SHOP_KEY", "first".into());
+    world.mysql.run(
+        "CREATE TABLE orders (id INT NOT NULL PRIMARY KEY);\nINSERT INTO orders VALUES (1);\n",
+    );
+    let mut pipe = Following::start(&world);
+    pipe.pause(&world);
+    pipe.go_on(&world, "resume");
+    pipe.await_table(&world, "orders", "following");
+    pipe.pause(&world);
+
+    let world = world.variable("SHOP_KEY", "second".into());
+    pipe.go_on(&world, "resume");
+    let table = pipe.await_table(&world, "orders", "needs resync");
+    let reason = table["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("what `filter` is granted is not what it was"),
+        "{reason}"
+    );
+    let name = format!("{}.orders", world.mysql.database);
+    world.tidemill(&["resync", "--table", &name, "--yes"]).ok();
+    pipe.await_table(&world, "orders", "following");
+}

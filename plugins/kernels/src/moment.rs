@@ -107,6 +107,9 @@ fn minutes(text: &str) -> Option<i64> {
     if minutes > 59 || seconds > 59 || !(1..=9).contains(&fraction.len()) {
         return None;
     }
+    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     // What is finer than a microsecond must be nothing: a value isn't cut.
     let (kept, lost) = fraction.split_at(fraction.len().min(6));
     if lost.bytes().any(|digit| digit != b'0') {
@@ -191,7 +194,14 @@ mod tests {
         assert_eq!(parse_time("01:02:03.5"), Some(3_723_500_000));
         assert_eq!(parse_time("-838:59:59"), Some(-3_020_399_000_000));
         assert_eq!(parse_time("12:30"), Some(45_000_000_000));
-        for wrong in ["1:60:00", "1", "01:02:03.1234567", "01:02:", "x:00"] {
+        for wrong in [
+            "1:60:00",
+            "1",
+            "01:02:03.1234567",
+            "01:02:",
+            "x:00",
+            "12:00:00.12345é",
+        ] {
             assert_eq!(parse_time(wrong), None, "{wrong}");
         }
         assert_eq!(parse_timestamp("1970-01-02"), Some(DAY_US));
@@ -208,6 +218,7 @@ mod tests {
             "1970-01-01 00:00:00 UTC",
             "1970-01-01 00:00:00+1",
             "197é-01-01",
+            "2024-01-01 00:00:00.12345é",
         ] {
             assert_eq!(parse_timestamp(wrong), None, "{wrong}");
         }

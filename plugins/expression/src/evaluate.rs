@@ -52,6 +52,8 @@ pub(crate) enum Kind {
     Case(Vec<(Node, Node)>, Option<Box<Node>>),
     Call(Function, Vec<Node>),
     Cast(Box<Node>, DataType),
+    /// A number in the form of the type that it has together with others.
+    Common(Box<Node>, DataType),
 }
 
 impl Node {
@@ -128,6 +130,7 @@ impl Node {
             }
             Kind::Call(function, arguments) => function.call(arguments, &|node| of(node))?,
             Kind::Cast(inner, to) => cast(of(inner)?, to)?,
+            Kind::Common(inner, to) => common(of(inner)?, to)?,
         })
     }
 }
@@ -161,6 +164,18 @@ fn cast<'a>(value: Value<'a>, to: &DataType) -> Result<Value<'a>, Why> {
         Value::Time(us) => Value::Time(us),
         Value::Timestamp(us) => Value::Timestamp(us),
     })
+}
+
+/// The nearest double, or the same number with as many digits behind the point as the type has.
+fn common<'a>(value: Value<'a>, to: &DataType) -> Result<Value<'a>, Why> {
+    match (to, &value) {
+        (_, Value::Null) => Ok(Value::Null),
+        (DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale), _) => {
+            let decimal = exact(&value)?.with_scale(*scale);
+            decimal.map(Value::Decimal).ok_or(OVERFLOW)
+        }
+        _ => Ok(Value::Float(double(&value))),
+    }
 }
 
 /// Whether the comparison holds; none where a side is NULL. The types were found comparable.

@@ -3,6 +3,7 @@
 
 mod evaluate;
 mod function;
+mod types;
 mod typing;
 
 use std::collections::BTreeMap;

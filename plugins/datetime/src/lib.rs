@@ -156,6 +156,7 @@ impl Rule {
                 ambiguous,
             } => {
                 let (position, data_type) = moment(table, &column)?;
+                let to = Zone::new(&to)?;
                 let from = match (data_type, from) {
                     (DataType::Timestamp(_, Some(_)), None) => Zone::Utc,
                     (DataType::Timestamp(_, None), Some(from)) => Zone::new(&from)?,
@@ -175,15 +176,18 @@ impl Rule {
                         )));
                     }
                 };
-                Ok((
-                    position,
-                    into,
-                    Work::Zone {
-                        from,
-                        to: Zone::new(&to)?,
-                        ambiguous,
-                    },
-                ))
+                let same = matches!((&from, &to), (Zone::Utc, Zone::Utc));
+                if into.is_none() && table.key.contains(&position) && !same {
+                    return Err(Error::Config(format!(
+                        "`{column}` is a key column: a clock that is put back shows an hour twice, and two rows may share a key; give the result a name, `into`"
+                    )));
+                }
+                let work = Work::Zone {
+                    from,
+                    to,
+                    ambiguous,
+                };
+                Ok((position, into, work))
             }
             Self::Truncate { column, unit, into } => {
                 let (position, _) = moment(table, &column)?;

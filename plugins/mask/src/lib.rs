@@ -171,6 +171,12 @@ impl Transform for Mask {
                     rule.column()
                 )));
             }
+            if table.key.contains(&position) && !matches!(rule, Rule::Hash { .. }) {
+                return Err(Error::Config(format!(
+                    "`{}` is a key column: only `hash` tells its rows apart afterwards",
+                    rule.column()
+                )));
+            }
             binding.read(position);
             binding.compute_in_place(position, rule.field(&table.fields[position])?);
         }

@@ -141,6 +141,7 @@ pub(crate) fn truth(value: Value<'_>) -> Option<bool> {
         Value::Boolean(truth) => Some(truth),
         Value::Integer(number) => Some(number != 0),
         Value::Float(number) => Some(number != 0.0),
+        Value::Float32(number) => Some(number != 0.0),
         Value::Decimal(number) => Some(number.unscaled != i256::ZERO),
         _ => None,
     }
@@ -159,6 +160,7 @@ fn cast<'a>(value: Value<'a>, to: &DataType) -> Result<Value<'a>, Why> {
         Value::Boolean(truth) => Value::Boolean(truth),
         Value::Integer(number) => Value::Integer(number),
         Value::Float(number) => Value::Float(number),
+        Value::Float32(number) => Value::Float32(number),
         Value::Decimal(number) => Value::Decimal(number),
         Value::Date(days) => Value::Date(days),
         Value::Time(us) => Value::Time(us),
@@ -203,7 +205,7 @@ pub(crate) fn compared(
             comparison.holds(*us, i64::from(*days) * DAY_US)
         }
         (Value::Integer(left), Value::Integer(right)) => comparison.holds(left, right),
-        (Value::Float(_), _) | (_, Value::Float(_)) => {
+        (Value::Float(_) | Value::Float32(_), _) | (_, Value::Float(_) | Value::Float32(_)) => {
             comparison.holds(double_key(double(left)), double_key(double(right)))
         }
         _ => {
@@ -217,6 +219,7 @@ pub(crate) fn compared(
 pub(crate) fn double(value: &Value<'_>) -> f64 {
     match value {
         Value::Float(number) => *number,
+        Value::Float32(number) => f64::from(*number),
         Value::Integer(number) => *number as f64,
         Value::Boolean(truth) => f64::from(u8::from(*truth)),
         Value::Decimal(number) => number.to_string().parse().unwrap_or(f64::NAN),
@@ -256,7 +259,7 @@ pub(crate) fn arithmetic<'a>(
 ) -> Result<Value<'a>, Why> {
     match (&left, &right) {
         (Value::Null, _) | (_, Value::Null) => Ok(Value::Null),
-        (Value::Float(_), _) | (_, Value::Float(_)) => {
+        (Value::Float(_) | Value::Float32(_), _) | (_, Value::Float(_) | Value::Float32(_)) => {
             floats(double(&left), operator, double(&right))
         }
         (Value::Integer(left), Value::Integer(right)) if operator != Operator::Divide => {

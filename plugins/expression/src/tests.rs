@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use arrow_array::types::{
-    Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, UInt64Type,
+    Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type, UInt64Type,
 };
 use arrow_array::{Array, Decimal128Array};
 use proptest::prelude::*;
@@ -166,6 +166,35 @@ fn a_value_of_a_branch_is_one_of_the_common_type() {
             "Boolean",
             "true",
         ),
+    ] {
+        let expected = (data_type.to_owned(), value.to_owned());
+        assert_eq!(valued(&columns, expression), expected, "{expression}");
+    }
+}
+
+#[test]
+fn a_float_has_digits_of_its_own_and_computes_as_a_double() {
+    let columns: [(&str, ColumnData); 2] = [
+        ("f", build::primitive::<Float32Type>([Some(0.1)]).into()),
+        ("d", build::primitive::<Float64Type>([Some(0.1)]).into()),
+    ];
+    for (expression, data_type, value) in [
+        ("f", "Float32", "0.1"),
+        ("concat(f, '/', d)", "Utf8", "0.1/0.1"),
+        ("cast(f as string)", "Utf8", "0.1"),
+        ("cast(f as decimal(10, 2))", "Decimal128(10, 2)", "0.10"),
+        ("cast('0.1' as float32)", "Float32", "0.1"),
+        ("cast(0.1 as float32) = f", "Boolean", "true"),
+        ("least(f, f)", "Float32", "0.1"),
+        ("nullif(f, 0)", "Float32", "0.1"),
+        ("f = d", "Boolean", "false"),
+        ("f + 0", "Float64", "0.10000000149011612"),
+        ("abs(f)", "Float64", "0.10000000149011612"),
+        ("round(f, 1)", "Float64", "0.1"),
+        ("floor(f)", "Float32", "0.0"),
+        ("mod(f, d)", "Float64", "1.4901161138336505e-9"),
+        ("coalesce(f, d)", "Float64", "0.10000000149011612"),
+        ("f and true", "Boolean", "true"),
     ] {
         let expected = (data_type.to_owned(), value.to_owned());
         assert_eq!(valued(&columns, expression), expected, "{expression}");

@@ -129,14 +129,7 @@ pub fn value<'v>(value: Value<'v>, to: &DataType, buffer: &'v mut String) -> Opt
         }
         (DataType::Timestamp(..), Value::Timestamp(us)) => Value::Timestamp(us),
         (DataType::Timestamp(..), Value::Date(days)) => Value::Timestamp(i64::from(days) * DAY_US),
-        (DataType::Float32, other) => {
-            let double = float(&other)?;
-            let narrow = double as f32;
-            let same = f64::from(narrow) == double || double.is_nan();
-            // The nearest number of a text or a decimal is what its digits mean.
-            let digits = matches!(other, Value::Text(_) | Value::Decimal(_));
-            (same || digits && narrow.is_finite()).then_some(Value::Float(f64::from(narrow)))?
-        }
+        (DataType::Float32, other) => Value::Float32(narrow(&other)?),
         (DataType::Float64, other) => Value::Float(float(&other)?),
         (
             DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale),
@@ -154,9 +147,10 @@ fn integer(value: &Value<'_>) -> Option<i128> {
     match value {
         Value::Integer(number) => Some(*number),
         Value::Boolean(truth) => Some(i128::from(*truth)),
-        Value::Float(number) => {
-            let whole = *number as i128;
-            (whole as f64 == *number
+        Value::Float(_) | Value::Float32(_) => {
+            let number = float(value)?;
+            let whole = number as i128;
+            (whole as f64 == number
                 && number.abs() < 1e38
                 && !(whole == 0 && number.is_sign_negative()))
             .then_some(whole)
@@ -170,9 +164,28 @@ fn integer(value: &Value<'_>) -> Option<i128> {
     }
 }
 
+fn narrow(value: &Value<'_>) -> Option<f32> {
+    // The nearest number of a text or a decimal is what its digits mean.
+    let digits = match value {
+        Value::Float32(number) => return Some(*number),
+        Value::Text(text) => text.trim().parse::<f32>().ok(),
+        Value::Decimal(number) => {
+            float(value)?;
+            number.to_string().parse().ok()
+        }
+        other => {
+            let double = float(other)?;
+            let narrow = double as f32;
+            return (f64::from(narrow) == double || double.is_nan()).then_some(narrow);
+        }
+    };
+    digits.filter(|number| number.is_finite())
+}
+
 fn float(value: &Value<'_>) -> Option<f64> {
     match value {
         Value::Float(number) => Some(*number),
+        Value::Float32(number) => Some(f64::from(*number)),
         Value::Integer(number) => {
             let double = *number as f64;
             (double as i128 == *number).then_some(double)
@@ -197,10 +210,16 @@ fn decimal_of(value: &Value<'_>, precision: u8, scale: i8) -> Option<Decimal> {
             scale: 0,
         }),
         // The shortest digits that mean this number: 0.1 is 0.1.
-        Value::Float(number)
-            if number.is_finite() && !(*number == 0.0 && number.is_sign_negative()) =>
-        {
-            let unscaled = decimal::exact(&number.to_string(), precision, scale)?;
+        Value::Float(_) | Value::Float32(_) => {
+            let number = float(value)?;
+            if !number.is_finite() || number == 0.0 && number.is_sign_negative() {
+                return None;
+            }
+            let digits = match value {
+                Value::Float32(number) => number.to_string(),
+                _ => number.to_string(),
+            };
+            let unscaled = decimal::exact(&digits, precision, scale)?;
             Some(Decimal { unscaled, scale })
         }
         Value::Text(text) => {
@@ -233,6 +252,7 @@ pub fn write_text(value: &Value<'_>, between: char, out: &mut impl Write) -> fmt
         Value::Boolean(truth) => write!(out, "{truth}"),
         Value::Integer(number) => write!(out, "{number}"),
         Value::Float(number) => write!(out, "{number:?}"),
+        Value::Float32(number) => write!(out, "{number:?}"),
         Value::Decimal(decimal) => write!(out, "{decimal}"),
         Value::Date(days) => write!(out, "{}", Date(*days)),
         Value::Time(us) => write!(out, "{}", Time(*us)),
@@ -257,6 +277,7 @@ mod tests {
             Value::Boolean(truth) => Value::Boolean(truth),
             Value::Integer(number) => Value::Integer(number),
             Value::Float(number) => Value::Float(number),
+            Value::Float32(number) => Value::Float32(number),
             Value::Decimal(decimal) => Value::Decimal(decimal),
             Value::Date(days) => Value::Date(days),
             Value::Time(us) => Value::Time(us),
@@ -292,6 +313,27 @@ mod tests {
             (decimal(1, 1), "float64", Some(Value::Float(0.1))),
             (Value::Integer((1 << 53) + 1), "float64", None),
             (Value::Float(0.1), "float32", None),
+            (Value::Float(0.5), "float32", Some(Value::Float32(0.5))),
+            (
+                Value::Float32(0.1),
+                "float64",
+                Some(Value::Float(f64::from(0.1_f32))),
+            ),
+            (
+                Value::Float32(0.1),
+                "string",
+                Some(Value::Text("0.1".into())),
+            ),
+            (Value::Float32(0.1), "decimal(10, 2)", Some(decimal(10, 2))),
+            (Value::Float32(0.125), "decimal(10, 2)", None),
+            (Value::Float32(-0.0), "decimal(10, 2)", None),
+            (Value::Float32(3.0), "int8", Some(Value::Integer(3))),
+            (
+                Value::Text("0.1".into()),
+                "float32",
+                Some(Value::Float32(0.1)),
+            ),
+            (decimal(1, 1), "float32", Some(Value::Float32(0.1))),
             (Value::Float(1e300), "int64", None),
             (Value::Float(f64::NAN), "int64", None),
             (Value::Boolean(true), "uint8", Some(Value::Integer(1))),

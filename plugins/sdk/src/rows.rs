@@ -122,10 +122,11 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// A floating-point number; none for NULL, and for anything else.
+    /// A floating-point number of either width; none for NULL, and for anything else.
     pub fn float(&self, column: &str) -> Option<f64> {
         match self.get(column) {
             Value::Float(number) => Some(number),
+            Value::Float32(number) => Some(number.into()),
             _ => None,
         }
     }

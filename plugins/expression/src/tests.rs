@@ -3,7 +3,7 @@ use std::sync::Arc;
 use arrow_array::types::{
     Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type, UInt64Type,
 };
-use arrow_array::{Array, Decimal128Array};
+use arrow_array::{Array, ArrayRef, Decimal128Array};
 use proptest::prelude::*;
 use serde_json::json;
 use tidemill_sdk::{ColumnData, Value, build};
@@ -198,6 +198,31 @@ fn a_float_has_digits_of_its_own_and_computes_as_a_double() {
     ] {
         let expected = (data_type.to_owned(), value.to_owned());
         assert_eq!(valued(&columns, expression), expected, "{expression}");
+    }
+}
+
+#[test]
+fn a_column_of_bytes_or_of_a_vector_is_copied() {
+    let width = [Some([1_u8, 2])].into_iter();
+    let id = arrow_array::FixedSizeBinaryArray::try_from_sparse_iter_with_size(width, 2);
+    let vectors = [Some(vec![Some(0.5_f32), Some(-1.0)])];
+    let vector = arrow_array::ListArray::from_iter_primitive::<Float32Type, _, _>(vectors);
+    for given in [Arc::new(id.expect("it fits")) as ArrayRef, Arc::new(vector)] {
+        let table = Table {
+            fields: vec![Arc::new(Field::new("c", given.data_type().clone(), true))],
+            key: vec![],
+            ..table()
+        };
+        let config = serde_json::from_value(json!({ "columns": { "copy": "c" } }));
+        let config = config.expect("a configuration");
+        let (mut plugin, _) = Expression::bind(&table, config).expect("it binds");
+        let batch = Batch {
+            rows: 1,
+            columns: vec![given.clone().into()],
+        };
+        let output = plugin.process(&batch).expect("it computes");
+        assert_eq!(output.rejected, []);
+        assert_eq!(output.columns[0].array().as_ref(), given.as_ref());
     }
 }
 

@@ -109,6 +109,12 @@ pub fn value<'v>(value: Value<'v>, to: &DataType, buffer: &'v mut String) -> Opt
             Value::Text(Cow::Borrowed(buffer))
         }
         (DataType::Binary, other @ (Value::Bytes(_) | Value::Text(_))) => other,
+        (DataType::FixedSizeBinary(width), Value::Bytes(bytes))
+            if usize::try_from(*width) == Ok(bytes.len()) =>
+        {
+            Value::Bytes(bytes)
+        }
+        (DataType::List(_), Value::Floats(floats)) => Value::Floats(floats),
         (DataType::Boolean, Value::Text(text)) => Value::Boolean(truth(&text)?),
         (DataType::Boolean, Value::Boolean(truth)) => Value::Boolean(truth),
         (DataType::Boolean, other) => match integer(&other)? {

@@ -174,6 +174,7 @@ fn what_can_not_be_meant_is_refused() {
             "no type to cast to",
         ),
         (json!({ "cast": { "raw": "date" } }), "has no cast to date"),
+        (json!({ "cast": { "seen": "time" } }), "has no cast to time"),
         (
             json!({ "constant": { "n": { "value": 300, "type": "int8" } } }),
             "300 is no exact Int8",

@@ -411,6 +411,10 @@ fn what_can_not_be_computed_is_refused() {
         ("name like name", "a pattern in quotes"),
         ("cast(day as int8)", "has no cast to Int8"),
         (
+            "cast(cast(day as timestamp) as time)",
+            "has no cast to Time64",
+        ),
+        (
             "price / 3 / 3 / 3 / 3 / 3 / 3 / 3 / 3 / 3 / 3",
             "more digits behind the point",
         ),

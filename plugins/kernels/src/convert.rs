@@ -85,7 +85,8 @@ pub fn can(from: &DataType, to: &DataType) -> bool {
         (Utf8, _) | (_, Utf8) => true,
         (_, Binary) => false,
         (Date32 | Timestamp(..), Date32 | Timestamp(..)) => true,
-        (Timestamp(..) | Time64(_), Time64(_)) => true,
+        // A moment's date would be lost, so it is no time of day.
+        (Time64(_), Time64(_)) => true,
         (Date32 | Time64(_) | Timestamp(..), _) | (_, Date32 | Time64(_) | Timestamp(..)) => false,
         (Boolean, _) | (_, Boolean) => true,
         (from, to) => from.is_numeric() && to.is_numeric(),
@@ -129,7 +130,6 @@ pub fn value<'v>(value: Value<'v>, to: &DataType, buffer: &'v mut String) -> Opt
         }
         (DataType::Time64(_), Value::Text(text)) => Value::Time(moment::parse_time(text.trim())?),
         (DataType::Time64(_), Value::Time(us)) => Value::Time(us),
-        (DataType::Time64(_), Value::Timestamp(us)) => Value::Time(us.rem_euclid(DAY_US)),
         (DataType::Timestamp(..), Value::Text(text)) => {
             Value::Timestamp(moment::parse_timestamp(text.trim())?)
         }
@@ -162,10 +162,7 @@ fn integer(value: &Value<'_>) -> Option<i128> {
             .then_some(whole)
         }
         Value::Decimal(decimal) => decimal.with_scale(0)?.unscaled.to_i128(),
-        Value::Text(text) => {
-            let text = text.trim();
-            text.strip_prefix('+').unwrap_or(text).parse().ok()
-        }
+        Value::Text(text) => text.trim().parse().ok(),
         _ => None,
     }
 }
@@ -197,7 +194,10 @@ fn float(value: &Value<'_>) -> Option<f64> {
             (double as i128 == *number).then_some(double)
         }
         Value::Boolean(truth) => Some(f64::from(u8::from(*truth))),
-        Value::Text(text) => text.trim().parse().ok(),
+        Value::Text(text) => {
+            let double: f64 = text.trim().parse().ok()?;
+            double.is_finite().then_some(double)
+        }
         Value::Decimal(number) => {
             let double: f64 = number.to_string().parse().ok()?;
             // Its shortest digits must be the decimal's.
@@ -308,6 +308,13 @@ mod tests {
                 Some(Value::Integer(12)),
             ),
             (Value::Text("12.0".into()), "int32", None),
+            (Value::Text("+-5".into()), "int64", None),
+            (Value::Text("+-5".into()), "decimal(5, 1)", None),
+            (Value::Text("+-5".into()), "float64", None),
+            (Value::Text("1e400".into()), "float64", None),
+            (Value::Text("1e39".into()), "float32", None),
+            (Value::Text("nan".into()), "float64", None),
+            (Value::Text("-inf".into()), "float32", None),
             (decimal(1200, 2), "int64", Some(Value::Integer(12))),
             (decimal(1250, 2), "int64", None),
             (decimal(1250, 2), "decimal(5, 1)", Some(decimal(125, 1))),
@@ -352,6 +359,7 @@ mod tests {
             (Value::Date(1), "timestamp", Some(Value::Timestamp(DAY_US))),
             (Value::Timestamp(DAY_US + 1), "date", None),
             (Value::Timestamp(DAY_US), "date", Some(Value::Date(1))),
+            (Value::Timestamp(DAY_US + 1), "time", None),
             (
                 Value::Timestamp(1_500_000),
                 "string",

@@ -236,6 +236,16 @@ fn decimal_of(value: &Value<'_>, precision: u8, scale: i8) -> Option<Decimal> {
     }
 }
 
+/// The bytes that pairs of hexadecimal digits say.
+pub fn bytes_of(digits: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    let pair = |pair: &[u8]| match *pair {
+        [high, low] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
+    };
+    digits.as_bytes().chunks(2).map(pair).collect()
+}
+
 fn truth(text: &str) -> Option<bool> {
     let is = |names: &[&str]| {
         names

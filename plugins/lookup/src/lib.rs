@@ -84,6 +84,9 @@ impl Transform for Lookup {
         let mut keys = Vec::new();
         for (column, counterpart) in pairs {
             let position = table.position(&column)?;
+            if binding.reads.contains(&position) {
+                return Err(Error::Config(format!("`on` names `{column}` twice")));
+            }
             binding.read(position);
             keys.push(Key {
                 data_type: table.fields[position].data_type().clone(),

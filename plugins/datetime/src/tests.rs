@@ -61,7 +61,7 @@ fn shown(column: &ColumnData) -> Vec<String> {
         _ if column.is_null(row) => "NULL".to_owned(),
         DataType::Date32 => Date(column.values::<i32>()[row]).to_string(),
         DataType::Int32 => column.values::<i32>()[row].to_string(),
-        _ => Timestamp(column.values::<i64>()[row], ' ').to_string(),
+        _ => Timestamp(column.values::<i64>()[row]).to_string(),
     };
     (0..column.len()).map(text).collect()
 }

@@ -227,7 +227,7 @@ fn part<'a>(text: &str, from: i128, length: i128) -> Value<'a> {
 
 fn append(value: &Value<'_>, text: &mut String) {
     // Writing to a string can't fail, and types without a text were refused.
-    let _ = write_text(value, ' ', text);
+    let _ = write_text(value, text);
 }
 
 fn owned_text(value: Value<'_>) -> Cow<'_, str> {

@@ -79,7 +79,7 @@ fn shown(output: &Output, row: usize) -> String {
         Value::Null => "NULL".to_owned(),
         value => {
             let mut text = String::new();
-            convert::write_text(&value, ' ', &mut text).expect("it has a text");
+            convert::write_text(&value, &mut text).expect("it has a text");
             text
         }
     }
@@ -303,6 +303,12 @@ fn expressions_have_types_and_values() {
             "NULL",
         ),
         ("cast(id as string)", "Utf8", "7", "-8"),
+        (
+            "cast(cast(day as timestamp) as string)",
+            "Utf8",
+            "2024-10-04 00:00:00",
+            "NULL",
+        ),
         (
             "cast(day as timestamp)",
             "Timestamp(µs)",

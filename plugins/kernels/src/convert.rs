@@ -105,8 +105,7 @@ pub fn value<'v>(value: Value<'v>, to: &DataType, buffer: &'v mut String) -> Opt
         }
         (DataType::Utf8, other) => {
             buffer.clear();
-            // Writing to a string can't fail.
-            let _ = write_text(&other, 'T', buffer);
+            write_text(&other, buffer).ok()?;
             Value::Text(Cow::Borrowed(buffer))
         }
         (DataType::Binary, other @ (Value::Bytes(_) | Value::Text(_))) => other,
@@ -261,8 +260,8 @@ fn truth(text: &str) -> Option<bool> {
     }
 }
 
-/// A value's text, with this between the date and the time of a moment. Bytes and vectors have none.
-pub fn write_text(value: &Value<'_>, between: char, out: &mut impl Write) -> fmt::Result {
+/// A value's text, as MySQL writes it: `2024-01-31 12:00:00` is a moment. Bytes and vectors have none.
+pub fn write_text(value: &Value<'_>, out: &mut impl Write) -> fmt::Result {
     match value {
         Value::Null => Ok(()),
         Value::Boolean(truth) => write!(out, "{truth}"),
@@ -272,7 +271,7 @@ pub fn write_text(value: &Value<'_>, between: char, out: &mut impl Write) -> fmt
         Value::Decimal(decimal) => write!(out, "{decimal}"),
         Value::Date(days) => write!(out, "{}", Date(*days)),
         Value::Time(us) => write!(out, "{}", Time(*us)),
-        Value::Timestamp(us) => write!(out, "{}", Timestamp(*us, between)),
+        Value::Timestamp(us) => write!(out, "{}", Timestamp(*us)),
         Value::Text(text) => out.write_str(text),
         Value::Bytes(_) | Value::Floats(_) => Err(fmt::Error),
     }
@@ -373,10 +372,11 @@ mod tests {
             (
                 Value::Timestamp(1_500_000),
                 "string",
-                Some(Value::Text("1970-01-01T00:00:01.500".into())),
+                Some(Value::Text("1970-01-01 00:00:01.500".into())),
             ),
             (Value::Float(1.0), "string", Some(Value::Text("1.0".into()))),
             (Value::Bytes(b"\xff"[..].into()), "string", None),
+            (Value::Floats(vec![0.5].into()), "string", None),
             (Value::Null, "int8", Some(Value::Null)),
         ] {
             assert_eq!(cast(given.clone(), to), expected, "{given:?} as {to}");

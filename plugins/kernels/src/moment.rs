@@ -157,14 +157,14 @@ impl fmt::Display for Time {
     }
 }
 
-/// Microseconds since 1970-01-01 as date and time, with this between them.
+/// Microseconds since 1970-01-01 as date and time, with a space between them, as in MySQL.
 #[derive(Clone, Copy, Debug)]
-pub struct Timestamp(pub i64, pub char);
+pub struct Timestamp(pub i64);
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (days, us) = (self.0.div_euclid(DAY_US), self.0.rem_euclid(DAY_US));
-        write!(f, "{}{}{}", Date(days as i32), self.1, Time(us))
+        write!(f, "{} {}", Date(days as i32), Time(us))
     }
 }
 
@@ -228,8 +228,8 @@ mod tests {
     fn moments_are_texts() {
         assert_eq!(Date(-719_528).to_string(), "0000-01-01");
         assert_eq!(Time(-3_723_500_000).to_string(), "-01:02:03.500");
-        assert_eq!(Timestamp(-1, 'T').to_string(), "1969-12-31T23:59:59.999999");
-        assert_eq!(Timestamp(0, ' ').to_string(), "1970-01-01 00:00:00");
+        assert_eq!(Timestamp(-1).to_string(), "1969-12-31 23:59:59.999999");
+        assert_eq!(Timestamp(0).to_string(), "1970-01-01 00:00:00");
     }
 
     proptest! {
@@ -238,7 +238,7 @@ mod tests {
             let (year, month, day) = civil(days_);
             prop_assert_eq!(days(year, month, day), Some(days_));
             prop_assert_eq!(parse_date(&Date(days_).to_string()), Some(days_));
-            prop_assert_eq!(parse_timestamp(&Timestamp(us, ' ').to_string()), Some(us));
+            prop_assert_eq!(parse_timestamp(&Timestamp(us).to_string()), Some(us));
         }
 
         #[test]

@@ -222,7 +222,7 @@ impl Finder<'_> {
             }
             self.part.clear();
             // Writing to a string can't fail, and types without a text were refused.
-            let _ = write_text(&value, ' ', &mut self.part);
+            let _ = write_text(&value, &mut self.part);
             let _ = write!(self.key, "{}:", self.part.len());
             self.key.push_str(&self.part);
         }

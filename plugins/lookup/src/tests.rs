@@ -157,6 +157,12 @@ fn instants_are_keys_and_bytes_are_none() {
     };
     let output = lookup.process(&batch).expect("it looks up");
     assert_eq!(output.columns[0].values::<i32>().to_vec(), [5]);
+    let bind = bound(DataType::Utf8, "timestamp-us", "2024-01-01T00:00:00");
+    let (mut lookup, _) = bind.expect("it binds");
+    let output = lookup.process(&countries(&[Some("2024-01-01 00:00:00")]));
+    let output = output.expect("it looks up");
+    assert_eq!(output.columns[0].values::<i32>().to_vec(), [5]);
+    assert_eq!(output.columns[0].null_count(), 0);
     for given in [
         DataType::Binary,
         DataType::FixedSizeBinary(1),

@@ -81,6 +81,7 @@ pub struct Columns {
 impl Transform for Columns {
     type Config = Config;
     const NAME: &str = "columns";
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &str = "maps columns: rename, drop, cast, constant, concatenate";
 
     fn bind(table: &Table, config: Config) -> Result<(Self, Binding), Error> {

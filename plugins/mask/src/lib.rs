@@ -149,6 +149,7 @@ pub struct Mask {
 impl Transform for Mask {
     type Config = Config;
     const NAME: &str = "mask";
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &str = "hides values: keyed hash, redact, truncate, partial reveal";
 
     fn bind(table: &Table, config: Config) -> Result<(Self, Binding), Error> {

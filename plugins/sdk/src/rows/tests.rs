@@ -129,6 +129,7 @@ impl Apply {
 impl RowTransform for Apply {
     type Config = NoConfig;
     const NAME: &str = "apply";
+    const VERSION: &str = "1.2.3";
     const SUMMARY: &str = "does what a function says";
 
     fn bind(_table: &Table, _config: NoConfig) -> Result<(Self, Binding), Error> {
@@ -262,6 +263,11 @@ fn decimals_are_written_as_sql_writes_them() {
 #[test]
 fn the_wrapper_binds_as_its_transform_does() {
     let all = columns();
+    let description = crate::contract::describe::<Rows<Apply>>();
+    assert_eq!(
+        (&*description.name, &*description.version),
+        ("apply", "1.2.3")
+    );
     let (_, binding) = Rows::<Apply>::bind(&table(&all), NoConfig {}).expect("it binds");
     assert!(binding.reads.is_empty());
 }

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use tidemill_sdk::Column;
 
 fn table() -> Table {
     let field = |name: &str, data_type, nullable| Arc::new(Field::new(name, data_type, nullable));

@@ -181,10 +181,8 @@ impl Transform for Mask {
             binding.read(position);
             binding.compute_in_place(position, rule.field(&table.fields[position])?);
         }
-        // The host expects computed columns in the order of the output.
         let mut rules = config.columns;
-        let place = |rule: &Rule| table.position(rule.column()).ok();
-        rules.sort_by_key(place);
+        rules.sort_by_key(|rule| binding.place(rule.column()));
         binding.reads.sort_unstable();
         let hasher = Hasher::new(&config.key);
         Ok((Self { hasher, rules }, binding))

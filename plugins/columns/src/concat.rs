@@ -38,7 +38,7 @@ pub(crate) fn concatenate(batch: &Batch, reads: &[usize], separator: &str) -> St
                 text.push_str(separator);
             }
             // Writing to a builder can't fail, and types without a text were refused.
-            let _ = write_text(&value, ' ', &mut text);
+            let _ = write_text(&value, &mut text);
         }
         text.end();
     }

@@ -11,7 +11,7 @@ use arrow_schema::{DataType, Field};
 use serde_json::Value;
 use tidemill_kernels::convert::TypeName;
 use tidemill_sdk::{
-    Batch, Binding, Column, ColumnData, ConfigSchema, Error, Output, Schema, Table, Transform,
+    Batch, Binding, ColumnData, ConfigSchema, Error, Output, Schema, Table, Transform,
 };
 
 /// Maps columns. Columns are named as the table that comes in names them; what is not named passes on unchanged.
@@ -81,36 +81,34 @@ pub struct Columns {
 impl Transform for Columns {
     type Config = Config;
     const NAME: &str = "columns";
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &str = "maps columns: rename, drop, cast, constant, concatenate";
 
     fn bind(table: &Table, config: Config) -> Result<(Self, Binding), Error> {
-        check_names(table, &config)?;
-        let mut binding = Binding::default();
+        check_columns(table, &config)?;
+        let mut binding = Binding::pass_all(table);
         let mut computed = Vec::new();
+        for column in &config.drop {
+            binding.leave_out(table, table.position(column)?)?;
+        }
         for (position, field) in table.fields.iter().enumerate() {
-            if config.drop.contains(field.name()) {
-                continue;
-            }
             let renamed = config.rename.get(field.name());
-            match config.cast.get(field.name()) {
-                None => binding
-                    .output
-                    .push(Column::Pass(position, renamed.cloned())),
-                Some(to) => {
-                    let to = cast::target(field, to)?;
-                    let name = renamed.unwrap_or(field.name());
-                    let read = binding.read(position);
-                    let cast = Field::new(name, to.clone(), field.is_nullable());
-                    binding.output.push(Column::Computed(cast));
-                    let name = field.name().clone();
-                    computed.push(Computed::Cast { read, to, name });
-                }
+            if let Some(to) = config.cast.get(field.name()) {
+                let to = cast::target(field, to)?;
+                let name = renamed.unwrap_or(field.name());
+                let read = binding.read(position);
+                let cast = Field::new(name, to.clone(), field.is_nullable());
+                binding.compute_in_place(position, cast);
+                let name = field.name().clone();
+                computed.push(Computed::Cast { read, to, name });
+            } else if let Some(name) = renamed {
+                binding.rename(position, name);
             }
         }
         for (name, constant) in &config.constant {
             let value = cast::constant(name, constant)?;
             let field = Field::new(name, value.data_type().clone(), value.is_null(0));
-            binding.output.push(Column::Computed(field));
+            binding.compute(field);
             computed.push(Computed::Constant(value));
         }
         for (name, concat) in &config.concat {
@@ -121,10 +119,11 @@ impl Transform for Columns {
                 reads.push(binding.read(position));
             }
             let field = Field::new(name, DataType::Utf8, false);
-            binding.output.push(Column::Computed(field));
+            binding.compute(field);
             let separator = concat.separator.clone();
             computed.push(Computed::Concat { reads, separator });
         }
+        binding.check_names(table)?;
         Ok((Self { computed }, binding))
     }
 
@@ -149,38 +148,13 @@ impl Transform for Columns {
     }
 }
 
-/// Every name exists, none is used twice, and the key stays.
-fn check_names(table: &Table, config: &Config) -> Result<(), Error> {
-    let known = config.drop.iter().chain(config.rename.keys());
-    for column in known.chain(config.cast.keys()) {
-        table.position(column)?;
-    }
-    for &position in &table.key {
-        let name = table.fields[position].name();
-        if config.drop.contains(name) {
-            return Err(Error::Config(format!(
-                "`{name}` is a key column and can't be dropped: rows could no longer be told apart"
-            )));
-        }
-    }
+/// Every column exists, and one thing is meant for it.
+fn check_columns(table: &Table, config: &Config) -> Result<(), Error> {
     for column in config.rename.keys().chain(config.cast.keys()) {
+        table.position(column)?;
         if config.drop.contains(column) {
             return Err(Error::Config(format!(
                 "`{column}` is dropped and is renamed or cast, too: only one of them can be meant"
-            )));
-        }
-    }
-    let stays = table.fields.iter().map(|field| field.name());
-    let stays = stays.filter(|name| !config.drop.contains(*name));
-    let names = stays.map(|name| config.rename.get(name).unwrap_or(name));
-    let mut taken = BTreeSet::new();
-    for name in names
-        .chain(config.constant.keys())
-        .chain(config.concat.keys())
-    {
-        if !taken.insert(name) {
-            return Err(Error::Config(format!(
-                "two columns would be named `{name}`"
             )));
         }
     }

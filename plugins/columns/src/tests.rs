@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use tidemill_sdk::Column;
 
 fn table() -> Table {
     let field = |name: &str, data_type, nullable| Arc::new(Field::new(name, data_type, nullable));
@@ -174,6 +175,7 @@ fn what_can_not_be_meant_is_refused() {
             "no type to cast to",
         ),
         (json!({ "cast": { "raw": "date" } }), "has no cast to date"),
+        (json!({ "cast": { "seen": "time" } }), "has no cast to time"),
         (
             json!({ "constant": { "n": { "value": 300, "type": "int8" } } }),
             "300 is no exact Int8",

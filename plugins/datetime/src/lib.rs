@@ -3,8 +3,6 @@
 mod calendar;
 mod zone;
 
-use std::collections::BTreeSet;
-
 use arrow_array::types::{Date32Type, Int32Type, TimestampMicrosecondType};
 use arrow_schema::{DataType, Field, TimeUnit};
 use tidemill_kernels::moment::DAY_US;
@@ -88,48 +86,31 @@ impl Transform for DateTime {
 
     fn bind(table: &Table, config: Config) -> Result<(Self, Binding), Error> {
         let mut binding = Binding::pass_all(table);
-        let mut computed: Vec<(usize, Computed)> = Vec::new();
-        let mut names: BTreeSet<String> = table
-            .fields
-            .iter()
-            .map(|field| field.name().clone())
-            .collect();
+        let mut computed: Vec<Computed> = Vec::new();
         for rule in config.columns {
             let (position, into, work) = rule.bound(table)?;
             let source = &table.fields[position];
             let data_type = work.data_type(source.data_type());
             let name = into.as_ref().unwrap_or(source.name());
             let field = Field::new(name, data_type, source.is_nullable());
-            let column = Computed {
+            if into.is_some() {
+                binding.compute(field.clone());
+            } else if binding.place(name).is_none() {
+                binding.compute_in_place(position, field.clone());
+            } else {
+                return Err(Error::Config(format!(
+                    "`{name}` is replaced twice: give one of them a name, `into`"
+                )));
+            }
+            computed.push(Computed {
                 read: binding.read(position),
                 column: source.name().clone(),
-                field: field.clone(),
+                field,
                 work,
-            };
-            let place;
-            if into.is_none() {
-                place = position;
-                if computed.iter().any(|(taken, _)| *taken == position) {
-                    return Err(Error::Config(format!(
-                        "`{}` is replaced twice: give one of them a name, `into`",
-                        source.name()
-                    )));
-                }
-                binding.compute_in_place(position, field);
-            } else {
-                if !names.insert(name.clone()) {
-                    return Err(Error::Config(format!(
-                        "two columns would be named `{name}`"
-                    )));
-                }
-                place = binding.output.len();
-                binding.compute(field);
-            }
-            computed.push((place, column));
+            });
         }
-        // The host expects computed columns in the order of the output.
-        computed.sort_by_key(|(place, _)| *place);
-        let computed = computed.into_iter().map(|(_, column)| column).collect();
+        binding.check_names(table)?;
+        computed.sort_by_key(|column| binding.place(column.field.name()));
         Ok((Self { computed }, binding))
     }
 
@@ -156,6 +137,7 @@ impl Rule {
                 ambiguous,
             } => {
                 let (position, data_type) = moment(table, &column)?;
+                let to = Zone::new(&to)?;
                 let from = match (data_type, from) {
                     (DataType::Timestamp(_, Some(_)), None) => Zone::Utc,
                     (DataType::Timestamp(_, None), Some(from)) => Zone::new(&from)?,
@@ -175,15 +157,18 @@ impl Rule {
                         )));
                     }
                 };
-                Ok((
-                    position,
-                    into,
-                    Work::Zone {
-                        from,
-                        to: Zone::new(&to)?,
-                        ambiguous,
-                    },
-                ))
+                let same = matches!((&from, &to), (Zone::Utc, Zone::Utc));
+                if into.is_none() && table.key.contains(&position) && !same {
+                    return Err(Error::Config(format!(
+                        "`{column}` is a key column: a clock that is put back shows an hour twice, and two rows may share a key; give the result a name, `into`"
+                    )));
+                }
+                let work = Work::Zone {
+                    from,
+                    to,
+                    ambiguous,
+                };
+                Ok((position, into, work))
             }
             Self::Truncate { column, unit, into } => {
                 let (position, _) = moment(table, &column)?;

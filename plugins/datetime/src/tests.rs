@@ -61,7 +61,7 @@ fn shown(column: &ColumnData) -> Vec<String> {
         _ if column.is_null(row) => "NULL".to_owned(),
         DataType::Date32 => Date(column.values::<i32>()[row]).to_string(),
         DataType::Int32 => column.values::<i32>()[row].to_string(),
-        _ => Timestamp(column.values::<i64>()[row], ' ').to_string(),
+        _ => Timestamp(column.values::<i64>()[row]).to_string(),
     };
     (0..column.len()).map(text).collect()
 }
@@ -235,6 +235,34 @@ fn what_can_not_be_meant_is_refused() {
     ] {
         let error = format!("{:?}", bind(json!([rule])).expect_err(reason));
         assert!(error.contains(reason), "{error}");
+    }
+}
+
+#[test]
+fn a_key_keeps_its_clock() {
+    // Both of 2026-10-25 00:30 and 01:30 UTC are 02:30 in Berlin.
+    let bound = |rule: serde_json::Value| {
+        let keyed = Table {
+            key: vec![1, 2],
+            ..table()
+        };
+        let config = serde_json::from_value(json!({ "columns": [rule] }));
+        DateTime::bind(&keyed, config.expect("a configuration"))
+    };
+    for rule in [
+        json!({ "method": "zone", "column": "at", "to": "Europe/Berlin" }),
+        json!({ "method": "zone", "column": "local", "from": "Europe/Berlin", "to": "UTC" }),
+        json!({ "method": "zone", "column": "local", "from": "UTC", "to": "Asia/Tokyo" }),
+    ] {
+        let error = format!("{:?}", bound(rule).expect_err("it is refused"));
+        assert!(error.contains("is a key column"), "{error}");
+    }
+    for rule in [
+        json!({ "method": "zone", "column": "at", "to": "UTC" }),
+        json!({ "method": "zone", "column": "local", "from": "UTC", "to": "utc" }),
+        json!({ "method": "zone", "column": "at", "to": "Europe/Berlin", "into": "berlin" }),
+    ] {
+        bound(rule).expect("it binds");
     }
 }
 

@@ -52,6 +52,8 @@ pub(crate) enum Kind {
     Case(Vec<(Node, Node)>, Option<Box<Node>>),
     Call(Function, Vec<Node>),
     Cast(Box<Node>, DataType),
+    /// A number in the form of the type that it has together with others.
+    Common(Box<Node>, DataType),
 }
 
 impl Node {
@@ -128,6 +130,7 @@ impl Node {
             }
             Kind::Call(function, arguments) => function.call(arguments, &|node| of(node))?,
             Kind::Cast(inner, to) => cast(of(inner)?, to)?,
+            Kind::Common(inner, to) => common(of(inner)?, to)?,
         })
     }
 }
@@ -138,6 +141,7 @@ pub(crate) fn truth(value: Value<'_>) -> Option<bool> {
         Value::Boolean(truth) => Some(truth),
         Value::Integer(number) => Some(number != 0),
         Value::Float(number) => Some(number != 0.0),
+        Value::Float32(number) => Some(number != 0.0),
         Value::Decimal(number) => Some(number.unscaled != i256::ZERO),
         _ => None,
     }
@@ -156,11 +160,24 @@ fn cast<'a>(value: Value<'a>, to: &DataType) -> Result<Value<'a>, Why> {
         Value::Boolean(truth) => Value::Boolean(truth),
         Value::Integer(number) => Value::Integer(number),
         Value::Float(number) => Value::Float(number),
+        Value::Float32(number) => Value::Float32(number),
         Value::Decimal(number) => Value::Decimal(number),
         Value::Date(days) => Value::Date(days),
         Value::Time(us) => Value::Time(us),
         Value::Timestamp(us) => Value::Timestamp(us),
     })
+}
+
+/// The nearest double, or the same number with as many digits behind the point as the type has.
+fn common<'a>(value: Value<'a>, to: &DataType) -> Result<Value<'a>, Why> {
+    match (to, &value) {
+        (_, Value::Null) => Ok(Value::Null),
+        (DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale), _) => {
+            let decimal = exact(&value)?.with_scale(*scale);
+            decimal.map(Value::Decimal).ok_or(OVERFLOW)
+        }
+        _ => Ok(Value::Float(double(&value))),
+    }
 }
 
 /// Whether the comparison holds; none where a side is NULL. The types were found comparable.
@@ -188,7 +205,7 @@ pub(crate) fn compared(
             comparison.holds(*us, i64::from(*days) * DAY_US)
         }
         (Value::Integer(left), Value::Integer(right)) => comparison.holds(left, right),
-        (Value::Float(_), _) | (_, Value::Float(_)) => {
+        (Value::Float(_) | Value::Float32(_), _) | (_, Value::Float(_) | Value::Float32(_)) => {
             comparison.holds(double_key(double(left)), double_key(double(right)))
         }
         _ => {
@@ -202,6 +219,7 @@ pub(crate) fn compared(
 pub(crate) fn double(value: &Value<'_>) -> f64 {
     match value {
         Value::Float(number) => *number,
+        Value::Float32(number) => f64::from(*number),
         Value::Integer(number) => *number as f64,
         Value::Boolean(truth) => f64::from(u8::from(*truth)),
         Value::Decimal(number) => number.to_string().parse().unwrap_or(f64::NAN),
@@ -241,7 +259,7 @@ pub(crate) fn arithmetic<'a>(
 ) -> Result<Value<'a>, Why> {
     match (&left, &right) {
         (Value::Null, _) | (_, Value::Null) => Ok(Value::Null),
-        (Value::Float(_), _) | (_, Value::Float(_)) => {
+        (Value::Float(_) | Value::Float32(_), _) | (_, Value::Float(_) | Value::Float32(_)) => {
             floats(double(&left), operator, double(&right))
         }
         (Value::Integer(left), Value::Integer(right)) if operator != Operator::Divide => {

@@ -10,7 +10,7 @@ use tidemill_kernels::sql::Operator;
 use tidemill_sdk::{Decimal, Value};
 
 use crate::evaluate::{
-    BY_ZERO, Node, OVERFLOW, Why, arithmetic, compared, exact, rounded_quotient,
+    BY_ZERO, Node, OVERFLOW, Why, arithmetic, compared, double, exact, rounded_quotient,
 };
 
 /// A function.
@@ -154,6 +154,7 @@ impl Function {
         Ok(match self {
             Self::Abs => match first {
                 Value::Float(number) => number.abs().into(),
+                Value::Float32(number) => f64::from(number).abs().into(),
                 other => match exact(&other)?.unscaled.is_negative() {
                     true => arithmetic(Value::Integer(0), Operator::Subtract, other)?,
                     false => other,
@@ -226,7 +227,7 @@ fn part<'a>(text: &str, from: i128, length: i128) -> Value<'a> {
 
 fn append(value: &Value<'_>, text: &mut String) {
     // Writing to a string can't fail, and types without a text were refused.
-    let _ = write_text(value, ' ', text);
+    let _ = write_text(value, text);
 }
 
 fn owned_text(value: Value<'_>) -> Cow<'_, str> {
@@ -300,7 +301,8 @@ fn whole_quotient<'a>(left: &Value<'_>, right: &Value<'_>) -> Result<Value<'a>, 
 fn rounded(value: Value<'_>, digits: i128) -> Result<Value<'_>, Why> {
     let digits = digits.clamp(-100, 100) as i8;
     let number = match value {
-        Value::Float(number) => {
+        Value::Float(_) | Value::Float32(_) => {
+            let number = double(&value);
             let power = 10_f64.powi(i32::from(digits));
             let rounded = (number * power).round() / power;
             return Ok(Value::Float(if rounded.is_finite() {
@@ -335,7 +337,8 @@ fn rounded(value: Value<'_>, digits: i128) -> Result<Value<'_>, Why> {
 }
 
 fn whole(value: Value<'_>, up: bool) -> Result<Value<'_>, Why> {
-    if let Value::Float(number) = value {
+    if let Value::Float(_) | Value::Float32(_) = value {
+        let number = double(&value);
         return Ok(Value::Float(if up {
             number.ceil()
         } else {

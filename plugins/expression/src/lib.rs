@@ -3,6 +3,7 @@
 
 mod evaluate;
 mod function;
+mod types;
 mod typing;
 
 use std::collections::BTreeMap;
@@ -61,7 +62,7 @@ impl Transform for Expression {
 
     fn bind(table: &Table, config: Config) -> Result<(Self, Binding), Error> {
         let mut binding = Binding::pass_all(table);
-        let mut computed = Vec::new();
+        let mut computed: Vec<Computed> = Vec::new();
         for (name, computation) in config.columns {
             let (text, wanted) = match &computation {
                 Computation::Plain(text) => (text, None),
@@ -89,22 +90,18 @@ impl Transform for Expression {
             // What replaces a key column, or another one that is never NULL, isn't NULL either.
             let nullable = position.is_none_or(|position| table.fields[position].is_nullable());
             let field = Field::new(&name, data_type.clone(), nullable);
-            let place = position.unwrap_or(binding.output.len());
             match position {
                 Some(position) => binding.compute_in_place(position, field),
                 None => binding.compute(field),
             }
-            let column = Computed {
+            computed.push(Computed {
                 name,
                 data_type,
                 nullable,
                 node,
-            };
-            computed.push((place, column));
+            });
         }
-        // The host expects computed columns in the order of the output.
-        computed.sort_by_key(|(place, _)| *place);
-        let computed = computed.into_iter().map(|(_, column)| column).collect();
+        computed.sort_by_key(|column| binding.place(&column.name));
         Ok((Self { computed }, binding))
     }
 

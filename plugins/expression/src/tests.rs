@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
-use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type};
-use arrow_array::{Array, Decimal128Array};
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type, UInt64Type,
+};
+use arrow_array::{Array, ArrayRef, Decimal128Array};
 use proptest::prelude::*;
 use serde_json::json;
 use tidemill_sdk::{ColumnData, Value, build};
@@ -59,26 +61,169 @@ fn process(columns: serde_json::Value) -> Output {
 /// Type and both values, as texts; `!` with its reason for a rejected row.
 fn computed(expression: &str) -> (String, [String; 2]) {
     let output = process(json!({ "x": expression }));
-    let data = &output.columns[0];
-    let reader = ValueReader::new(data);
-    let text = |row: usize| {
-        if let Some((_, reason)) = output
-            .rejected
-            .iter()
-            .find(|(rejected, _)| *rejected as usize == row)
-        {
-            return format!("! {reason}");
+    let text = |row| shown(&output, row);
+    let data_type = output.columns[0].data_type().to_string();
+    (data_type, [text(0), text(1)])
+}
+
+fn shown(output: &Output, row: usize) -> String {
+    if let Some((_, reason)) = output
+        .rejected
+        .iter()
+        .find(|(rejected, _)| *rejected as usize == row)
+    {
+        return format!("! {reason}");
+    }
+    let reader = ValueReader::new(&output.columns[0]);
+    match reader.value(row) {
+        Value::Null => "NULL".to_owned(),
+        value => {
+            let mut text = String::new();
+            convert::write_text(&value, &mut text).expect("it has a text");
+            text
         }
-        match reader.value(row) {
-            Value::Null => "NULL".to_owned(),
-            value => {
-                let mut text = String::new();
-                convert::write_text(&value, ' ', &mut text).expect("it has a text");
-                text
-            }
-        }
+    }
+}
+
+/// Type and value of an expression of a row of these columns.
+fn valued(columns: &[(&str, ColumnData)], expression: &str) -> (String, String) {
+    let fields = columns
+        .iter()
+        .map(|(name, data)| Arc::new(Field::new(*name, data.data_type().clone(), true)));
+    let table = Table {
+        database: "d".to_owned(),
+        name: "t".to_owned(),
+        fields: fields.collect(),
+        key: vec![],
     };
-    (data.data_type().to_string(), [text(0), text(1)])
+    let config = serde_json::from_value(json!({ "columns": { "x": expression } }));
+    let bound = Expression::bind(&table, config.expect("a configuration"));
+    let (mut plugin, binding) = bound.unwrap_or_else(|error| panic!("{expression}: {error:?}"));
+    let read = binding.reads.iter().map(|&read| columns[read].1.clone());
+    let batch = Batch {
+        rows: 1,
+        columns: read.collect(),
+    };
+    let output = plugin.process(&batch).expect("it computes");
+    (output.columns[0].data_type().to_string(), shown(&output, 0))
+}
+
+#[test]
+fn a_value_of_a_branch_is_one_of_the_common_type() {
+    let decimal = |unscaled: Option<i128>| {
+        Decimal128Array::from(vec![unscaled])
+            .with_precision_and_scale(10, 4)
+            .expect("it fits")
+    };
+    let columns: [(&str, ColumnData); 6] = [
+        ("qty", build::primitive::<Int32Type>([Some(1)]).into()),
+        ("price", decimal(Some(25_000)).into()),
+        ("none", decimal(None).into()),
+        ("ratio", build::primitive::<Float64Type>([Some(0.5)]).into()),
+        ("flag", build::boolean([Some(true)]).into()),
+        (
+            "large",
+            build::primitive::<UInt64Type>([Some(u64::MAX)]).into(),
+        ),
+    ];
+    for (expression, data_type, value) in [
+        // As MySQL computes them.
+        (
+            "coalesce(qty, price) / 3",
+            "Decimal128(38, 8)",
+            "0.33333333",
+        ),
+        ("ifnull(none, qty) / 3", "Decimal128(38, 8)", "0.33333333"),
+        (
+            "if(flag, qty, price) / 3",
+            "Decimal128(38, 8)",
+            "0.33333333",
+        ),
+        (
+            "case when flag then qty else price end / 3",
+            "Decimal128(38, 8)",
+            "0.33333333",
+        ),
+        (
+            "case when not flag then price else qty end / 3",
+            "Decimal128(38, 8)",
+            "0.33333333",
+        ),
+        ("least(qty, price) / 3", "Decimal128(38, 8)", "0.33333333"),
+        ("greatest(3, price) / 3", "Decimal128(38, 8)", "1.00000000"),
+        ("if(flag, 1, ratio) / 3", "Float64", "0.3333333333333333"),
+        ("concat(coalesce(none, qty))", "Utf8", "1.0000"),
+        ("concat(if(flag, 1, 2.50))", "Utf8", "1.00"),
+        // The nearest double.
+        (
+            "if(flag, 9007199254740993, ratio)",
+            "Float64",
+            "9007199254740992.0",
+        ),
+        // Whole numbers stay what they are.
+        (
+            "coalesce(large, qty) > 9223372036854775807",
+            "Boolean",
+            "true",
+        ),
+    ] {
+        let expected = (data_type.to_owned(), value.to_owned());
+        assert_eq!(valued(&columns, expression), expected, "{expression}");
+    }
+}
+
+#[test]
+fn a_float_has_digits_of_its_own_and_computes_as_a_double() {
+    let columns: [(&str, ColumnData); 2] = [
+        ("f", build::primitive::<Float32Type>([Some(0.1)]).into()),
+        ("d", build::primitive::<Float64Type>([Some(0.1)]).into()),
+    ];
+    for (expression, data_type, value) in [
+        ("f", "Float32", "0.1"),
+        ("concat(f, '/', d)", "Utf8", "0.1/0.1"),
+        ("cast(f as string)", "Utf8", "0.1"),
+        ("cast(f as decimal(10, 2))", "Decimal128(10, 2)", "0.10"),
+        ("cast('0.1' as float32)", "Float32", "0.1"),
+        ("cast(0.1 as float32) = f", "Boolean", "true"),
+        ("least(f, f)", "Float32", "0.1"),
+        ("nullif(f, 0)", "Float32", "0.1"),
+        ("f = d", "Boolean", "false"),
+        ("f + 0", "Float64", "0.10000000149011612"),
+        ("abs(f)", "Float64", "0.10000000149011612"),
+        ("round(f, 1)", "Float64", "0.1"),
+        ("floor(f)", "Float32", "0.0"),
+        ("mod(f, d)", "Float64", "1.4901161138336505e-9"),
+        ("coalesce(f, d)", "Float64", "0.10000000149011612"),
+        ("f and true", "Boolean", "true"),
+    ] {
+        let expected = (data_type.to_owned(), value.to_owned());
+        assert_eq!(valued(&columns, expression), expected, "{expression}");
+    }
+}
+
+#[test]
+fn a_column_of_bytes_or_of_a_vector_is_copied() {
+    let width = [Some([1_u8, 2])].into_iter();
+    let id = arrow_array::FixedSizeBinaryArray::try_from_sparse_iter_with_size(width, 2);
+    let vectors = [Some(vec![Some(0.5_f32), Some(-1.0)])];
+    let vector = arrow_array::ListArray::from_iter_primitive::<Float32Type, _, _>(vectors);
+    for given in [Arc::new(id.expect("it fits")) as ArrayRef, Arc::new(vector)] {
+        let table = Table {
+            fields: vec![Arc::new(Field::new("c", given.data_type().clone(), true))],
+            key: vec![],
+            ..table()
+        };
+        let config = serde_json::from_value(json!({ "columns": { "copy": "c" } }));
+        let config = config.expect("a configuration");
+        let (mut plugin, _) = Expression::bind(&table, config).expect("it binds");
+        let batch = Batch {
+            rows: 1,
+            columns: vec![given.clone().into()],
+        };
+        let output = plugin.process(&batch).expect("it computes");
+        assert_eq!(output.rejected, []);
+        assert_eq!(output.columns[0].array().as_ref(), given.as_ref());
+    }
 }
 
 #[test]
@@ -127,6 +272,7 @@ fn expressions_have_types_and_values() {
         ),
         ("if(flag, price, 0)", "Decimal128(38, 2)", "12.50", "0.00"),
         ("coalesce(price, id)", "Decimal128(38, 2)", "12.50", "-8.00"),
+        ("concat(coalesce(price, id))", "Utf8", "12.50", "-8.00"),
         ("nullif(id, 7)", "Int64", "NULL", "-8"),
         ("upper(trim(name))", "Utf8", "ZOË", "NULL"),
         ("concat(id, '-', name)", "Utf8", "7- Zoë ", "NULL"),
@@ -157,6 +303,12 @@ fn expressions_have_types_and_values() {
             "NULL",
         ),
         ("cast(id as string)", "Utf8", "7", "-8"),
+        (
+            "cast(cast(day as timestamp) as string)",
+            "Utf8",
+            "2024-10-04 00:00:00",
+            "NULL",
+        ),
         (
             "cast(day as timestamp)",
             "Timestamp(µs)",
@@ -264,6 +416,10 @@ fn what_can_not_be_computed_is_refused() {
         ("left(name)", "`left` takes 2 to 2 values"),
         ("name like name", "a pattern in quotes"),
         ("cast(day as int8)", "has no cast to Int8"),
+        (
+            "cast(cast(day as timestamp) as time)",
+            "has no cast to Time64",
+        ),
         (
             "price / 3 / 3 / 3 / 3 / 3 / 3 / 3 / 3 / 3 / 3",
             "more digits behind the point",

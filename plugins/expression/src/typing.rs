@@ -1,21 +1,16 @@
 //! From an expression's text to a [`Node`]: each part gets its type, by the table's columns.
 
-use arrow_buffer::i256;
 use arrow_schema::{DataType, TimeUnit};
 use tidemill_kernels::compare::Comparison;
 use tidemill_kernels::convert::{TypeName, can};
 use tidemill_kernels::like::Like;
 use tidemill_kernels::moment;
 use tidemill_kernels::sql::{self, Expr, Literal, Operator, parse};
-use tidemill_sdk::{Binding, Decimal, Error, Table};
+use tidemill_sdk::{Binding, Error, Table};
 
 use crate::evaluate::{DIVISION_DIGITS, Kind, Node};
 use crate::function::{Function, Takes};
-
-/// Digits of the widest exact number.
-const MAX_DIGITS: u8 = 76;
-/// Digits behind its point.
-const MAX_SCALE: i8 = 38;
+use crate::types::{self, MAX_DIGITS, MAX_SCALE, exact_type, is_whole, number, scale, widened};
 
 /// What an expression is typed by.
 pub(crate) struct Typing<'a> {
@@ -316,46 +311,16 @@ impl Typing<'_> {
             };
             typed.push((condition, self.typed(result)?));
         }
-        let otherwise = otherwise
+        let mut otherwise = otherwise
             .map(|otherwise| self.typed(otherwise))
             .transpose()?;
-        let results = typed.iter().map(|(_, result)| result).chain(&otherwise);
-        let data_type = self.common(whole, results)?;
+        let results = typed.iter_mut().map(|(_, result)| result);
+        let data_type =
+            types::alike(results.chain(&mut otherwise)).map_err(|why| self.wrong(whole, &why))?;
         Ok(Node {
             kind: Kind::Case(typed, otherwise.map(Box::new)),
             data_type,
         })
-    }
-
-    /// The type that several values have together.
-    fn common<'n>(
-        &self,
-        whole: &Expr,
-        nodes: impl Iterator<Item = &'n Node>,
-    ) -> Result<Option<DataType>, Error> {
-        let mut common: Option<DataType> = None;
-        for data_type in nodes.filter_map(|node| node.data_type.as_ref()) {
-            common = Some(match common {
-                None => data_type.clone(),
-                Some(known) if known == *data_type => known,
-                Some(known) if known.is_numeric() && data_type.is_numeric() => {
-                    match known.is_floating() || data_type.is_floating() {
-                        true => DataType::Float64,
-                        false => {
-                            let whole_numbers = is_whole(&known) && is_whole(data_type);
-                            exact_type(scale(&known).max(scale(data_type)), whole_numbers)
-                        }
-                    }
-                }
-                Some(known) => {
-                    return Err(self.wrong(
-                        whole,
-                        &format!("{known} and {data_type} are of no common type: use `cast`"),
-                    ));
-                }
-            });
-        }
-        Ok(common)
     }
 
     fn call(&mut self, whole: &Expr, name: &str, arguments: &[Expr]) -> Result<Node, Error> {
@@ -397,10 +362,13 @@ impl Typing<'_> {
         let data_type = match function.result(takes) {
             Some(data_type) => Some(data_type),
             None => {
-                // How a decimal is rounded doesn't change its form.
-                let only_first = matches!(function, Function::Round | Function::NullIf);
-                let typed = if only_first { &nodes[..1] } else { &nodes[..] };
-                let common = self.common(whole, typed.iter())?;
+                let common = match function {
+                    // How a decimal is rounded doesn't change its form.
+                    Function::Round | Function::NullIf => Ok(nodes[0].data_type.clone()),
+                    _ if takes == Takes::Alike => types::alike(nodes.iter_mut()),
+                    _ => types::common(nodes.iter()),
+                };
+                let common = common.map_err(|why| self.wrong(whole, &why))?;
                 let float = common.as_ref().is_some_and(DataType::is_floating);
                 match function {
                     Function::Floor | Function::Ceiling if !float => Some(DataType::Int64),
@@ -408,7 +376,7 @@ impl Typing<'_> {
                         return Err(self.wrong(whole, "`div` is for exact numbers"));
                     }
                     Function::Div => Some(DataType::Int64),
-                    Function::Abs | Function::Round => common.map(widened),
+                    Function::Abs | Function::Round | Function::Mod => common.map(widened),
                     _ => common,
                 }
             }
@@ -431,54 +399,5 @@ impl Typing<'_> {
     fn wrong(&self, expression: &Expr, why: &str) -> Error {
         let part = &self.text[expression.span.clone()];
         Error::Config(format!("`{}`: `{part}`: {why}", self.name))
-    }
-}
-
-/// Digits behind the point.
-fn scale(data_type: &DataType) -> i8 {
-    match data_type {
-        DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) => *scale,
-        _ => 0,
-    }
-}
-
-fn is_whole(data_type: &DataType) -> bool {
-    data_type.is_integer() || *data_type == DataType::Boolean
-}
-
-/// The type of exact numbers with so many digits behind the point.
-fn exact_type(scale: i8, whole_numbers: bool) -> DataType {
-    match scale {
-        0 if whole_numbers => DataType::Int64,
-        0..=18 => DataType::Decimal128(38, scale),
-        _ => DataType::Decimal256(MAX_DIGITS, scale),
-    }
-}
-
-/// What numbers of a type become when they are computed with.
-fn widened(data_type: DataType) -> DataType {
-    match &data_type {
-        DataType::Float32 | DataType::Float64 => DataType::Float64,
-        DataType::Decimal128(..) | DataType::Decimal256(..) => data_type,
-        _ => DataType::Int64,
-    }
-}
-
-fn number(unscaled: i256, scale: i8) -> (Kind, DataType) {
-    match (scale, unscaled.to_i128()) {
-        (0, Some(number)) if i64::try_from(number).is_ok() => {
-            (Kind::Integer(number), DataType::Int64)
-        }
-        (0, Some(number)) if u64::try_from(number).is_ok() => {
-            (Kind::Integer(number), DataType::UInt64)
-        }
-        (_, narrow) => {
-            let fits = narrow.is_some_and(|number| number.unsigned_abs() < 10_u128.pow(38));
-            let data_type = match fits {
-                true => exact_type(scale, false),
-                false => DataType::Decimal256(MAX_DIGITS, scale),
-            };
-            (Kind::Decimal(Decimal { unscaled, scale }), data_type)
-        }
     }
 }

@@ -30,6 +30,7 @@ pub struct Filter {
 impl Transform for Filter {
     type Config = Config;
     const NAME: &str = "filter";
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &str = "keeps the rows for which an SQL condition is true";
 
     fn bind(table: &Table, config: Config) -> Result<(Self, Binding), Error> {

@@ -180,7 +180,11 @@ pub(crate) fn typed<'v>(
 fn number<'v>(digits: &'v str, to: &DataType) -> Option<Value<'v>> {
     Some(match to {
         DataType::Utf8 => digits.into(),
-        DataType::Float32 | DataType::Float64 => {
+        DataType::Float32 => {
+            let single: f32 = digits.parse().ok()?;
+            Value::Float32(Some(single).filter(|single| single.is_finite())?)
+        }
+        DataType::Float64 => {
             let double: f64 = digits.parse().ok()?;
             Value::Float(Some(double).filter(|double| double.is_finite())?)
         }

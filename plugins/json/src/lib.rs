@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use arrow_schema::{DataType, Field};
 use tidemill_kernels::convert::TypeName;
 use tidemill_sdk::{
-    Batch, Binding, Column, ConfigSchema, Error, Output, Table, Transform, Value, ValueBuilder,
+    Batch, Binding, ConfigSchema, Error, Output, Table, Transform, Value, ValueBuilder,
 };
 
 use extract::{Found, Why, typed};
@@ -96,27 +96,11 @@ impl Transform for Json {
         let mut binding = Binding::pass_all(table);
         binding.read(position);
         if config.drop {
-            if table.key.contains(&position) {
-                return Err(Error::Config(format!(
-                    "`{}` is a key column and can't be dropped: rows could no longer be told apart",
-                    config.column
-                )));
-            }
-            let dropped =
-                |column: &Column| matches!(column, Column::Pass(passed, _) if *passed == position);
-            binding.output.retain(|column| !dropped(column));
+            binding.leave_out(table, position)?;
         }
         let mut tree = Tree::default();
         let mut computed = Vec::new();
         for (place, (name, extract)) in config.extract.into_iter().enumerate() {
-            let stays = |field: &arrow_schema::FieldRef| {
-                *field.name() == name && !(config.drop && *field.name() == config.column)
-            };
-            if table.fields.iter().any(stays) {
-                return Err(Error::Config(format!(
-                    "two columns would be named `{name}`"
-                )));
-            }
             let steps = path::parse(&extract.path).map_err(|why| {
                 Error::Config(format!("the path `{}` of `{name}`: {why}", extract.path))
             })?;
@@ -131,6 +115,7 @@ impl Transform for Json {
                 missing: extract.missing,
             });
         }
+        binding.check_names(table)?;
         let json = Self {
             column: config.column,
             tree,

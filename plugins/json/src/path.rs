@@ -29,18 +29,20 @@ pub(crate) fn parse(path: &str) -> Result<Vec<Step>, &'static str> {
 }
 
 fn step(rest: &str) -> Result<(Step, &str), &'static str> {
-    const FORMS: &str =
-        "a step is `.name`, `[\"name\"]` or `[0]`; wildcards, filters and `..` are not understood";
+    const FORMS: &str = "a step is `.name`, `.\"name\"`, `[\"name\"]` or `[0]`; wildcards, filters and `..` are not understood";
     if let Some(rest) = rest.strip_prefix('.') {
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let (name, after) = quoted.split_once('"').ok_or(FORMS)?;
+            return Ok((Step::Member(name.to_owned()), after));
+        }
         let end = rest.find(['.', '[']).unwrap_or(rest.len());
         let (name, after) = rest.split_at(end);
         if name.is_empty() || name == "*" {
             return Err(FORMS);
         }
-        let name = name
-            .strip_prefix('"')
-            .and_then(|name| name.strip_suffix('"'))
-            .unwrap_or(name);
+        if name.contains(['"', '\'']) {
+            return Err("a name with a quote in it is written `[\"it's\"]`");
+        }
         return Ok((Step::Member(name.to_owned()), after));
     }
     let rest = rest.strip_prefix('[').ok_or(FORMS)?;
@@ -125,6 +127,16 @@ mod tests {
         );
         assert_eq!(parse("$['x']"), Ok(vec![member("x")]));
         assert_eq!(parse("$.\"x y\""), Ok(vec![member("x y")]));
+        assert_eq!(parse("$.\"unit.price\""), Ok(vec![member("unit.price")]));
+        assert_eq!(
+            parse("$.a.\"b[0].c\"[1].d"),
+            Ok(vec![
+                member("a"),
+                member("b[0].c"),
+                Step::Item(1),
+                member("d")
+            ])
+        );
         assert_eq!(
             parse("/a~1b/~0/01/1"),
             Ok(vec![
@@ -146,6 +158,11 @@ mod tests {
             "$[1",
             "$['x'",
             "$[?(@.a)]",
+            "$.\"a",
+            "$.\"a\"b",
+            "$.a\"",
+            "$.a\"b.c\"",
+            "$.'a.b'",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

@@ -85,7 +85,8 @@ pub fn can(from: &DataType, to: &DataType) -> bool {
         (Utf8, _) | (_, Utf8) => true,
         (_, Binary) => false,
         (Date32 | Timestamp(..), Date32 | Timestamp(..)) => true,
-        (Timestamp(..) | Time64(_), Time64(_)) => true,
+        // A moment's date would be lost, so it is no time of day.
+        (Time64(_), Time64(_)) => true,
         (Date32 | Time64(_) | Timestamp(..), _) | (_, Date32 | Time64(_) | Timestamp(..)) => false,
         (Boolean, _) | (_, Boolean) => true,
         (from, to) => from.is_numeric() && to.is_numeric(),
@@ -104,11 +105,16 @@ pub fn value<'v>(value: Value<'v>, to: &DataType, buffer: &'v mut String) -> Opt
         }
         (DataType::Utf8, other) => {
             buffer.clear();
-            // Writing to a string can't fail.
-            let _ = write_text(&other, 'T', buffer);
+            write_text(&other, buffer).ok()?;
             Value::Text(Cow::Borrowed(buffer))
         }
         (DataType::Binary, other @ (Value::Bytes(_) | Value::Text(_))) => other,
+        (DataType::FixedSizeBinary(width), Value::Bytes(bytes))
+            if usize::try_from(*width) == Ok(bytes.len()) =>
+        {
+            Value::Bytes(bytes)
+        }
+        (DataType::List(_), Value::Floats(floats)) => Value::Floats(floats),
         (DataType::Boolean, Value::Text(text)) => Value::Boolean(truth(&text)?),
         (DataType::Boolean, Value::Boolean(truth)) => Value::Boolean(truth),
         (DataType::Boolean, other) => match integer(&other)? {
@@ -123,20 +129,12 @@ pub fn value<'v>(value: Value<'v>, to: &DataType, buffer: &'v mut String) -> Opt
         }
         (DataType::Time64(_), Value::Text(text)) => Value::Time(moment::parse_time(text.trim())?),
         (DataType::Time64(_), Value::Time(us)) => Value::Time(us),
-        (DataType::Time64(_), Value::Timestamp(us)) => Value::Time(us.rem_euclid(DAY_US)),
         (DataType::Timestamp(..), Value::Text(text)) => {
             Value::Timestamp(moment::parse_timestamp(text.trim())?)
         }
         (DataType::Timestamp(..), Value::Timestamp(us)) => Value::Timestamp(us),
         (DataType::Timestamp(..), Value::Date(days)) => Value::Timestamp(i64::from(days) * DAY_US),
-        (DataType::Float32, other) => {
-            let double = float(&other)?;
-            let narrow = double as f32;
-            let same = f64::from(narrow) == double || double.is_nan();
-            // The nearest number of a text or a decimal is what its digits mean.
-            let digits = matches!(other, Value::Text(_) | Value::Decimal(_));
-            (same || digits && narrow.is_finite()).then_some(Value::Float(f64::from(narrow)))?
-        }
+        (DataType::Float32, other) => Value::Float32(narrow(&other)?),
         (DataType::Float64, other) => Value::Float(float(&other)?),
         (
             DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale),
@@ -154,31 +152,51 @@ fn integer(value: &Value<'_>) -> Option<i128> {
     match value {
         Value::Integer(number) => Some(*number),
         Value::Boolean(truth) => Some(i128::from(*truth)),
-        Value::Float(number) => {
-            let whole = *number as i128;
-            (whole as f64 == *number
+        Value::Float(_) | Value::Float32(_) => {
+            let number = float(value)?;
+            let whole = number as i128;
+            (whole as f64 == number
                 && number.abs() < 1e38
                 && !(whole == 0 && number.is_sign_negative()))
             .then_some(whole)
         }
         Value::Decimal(decimal) => decimal.with_scale(0)?.unscaled.to_i128(),
-        Value::Text(text) => {
-            let text = text.trim();
-            text.strip_prefix('+').unwrap_or(text).parse().ok()
-        }
+        Value::Text(text) => text.trim().parse().ok(),
         _ => None,
     }
+}
+
+fn narrow(value: &Value<'_>) -> Option<f32> {
+    // The nearest number of a text or a decimal is what its digits mean.
+    let digits = match value {
+        Value::Float32(number) => return Some(*number),
+        Value::Text(text) => text.trim().parse::<f32>().ok(),
+        Value::Decimal(number) => {
+            float(value)?;
+            number.to_string().parse().ok()
+        }
+        other => {
+            let double = float(other)?;
+            let narrow = double as f32;
+            return (f64::from(narrow) == double || double.is_nan()).then_some(narrow);
+        }
+    };
+    digits.filter(|number| number.is_finite())
 }
 
 fn float(value: &Value<'_>) -> Option<f64> {
     match value {
         Value::Float(number) => Some(*number),
+        Value::Float32(number) => Some(f64::from(*number)),
         Value::Integer(number) => {
             let double = *number as f64;
             (double as i128 == *number).then_some(double)
         }
         Value::Boolean(truth) => Some(f64::from(u8::from(*truth))),
-        Value::Text(text) => text.trim().parse().ok(),
+        Value::Text(text) => {
+            let double: f64 = text.trim().parse().ok()?;
+            double.is_finite().then_some(double)
+        }
         Value::Decimal(number) => {
             let double: f64 = number.to_string().parse().ok()?;
             // Its shortest digits must be the decimal's.
@@ -197,10 +215,16 @@ fn decimal_of(value: &Value<'_>, precision: u8, scale: i8) -> Option<Decimal> {
             scale: 0,
         }),
         // The shortest digits that mean this number: 0.1 is 0.1.
-        Value::Float(number)
-            if number.is_finite() && !(*number == 0.0 && number.is_sign_negative()) =>
-        {
-            let unscaled = decimal::exact(&number.to_string(), precision, scale)?;
+        Value::Float(_) | Value::Float32(_) => {
+            let number = float(value)?;
+            if !number.is_finite() || number == 0.0 && number.is_sign_negative() {
+                return None;
+            }
+            let digits = match value {
+                Value::Float32(number) => number.to_string(),
+                _ => number.to_string(),
+            };
+            let unscaled = decimal::exact(&digits, precision, scale)?;
             Some(Decimal { unscaled, scale })
         }
         Value::Text(text) => {
@@ -209,6 +233,16 @@ fn decimal_of(value: &Value<'_>, precision: u8, scale: i8) -> Option<Decimal> {
         }
         _ => None,
     }
+}
+
+/// The bytes that pairs of hexadecimal digits say.
+pub fn bytes_of(digits: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    let pair = |pair: &[u8]| match *pair {
+        [high, low] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
+    };
+    digits.as_bytes().chunks(2).map(pair).collect()
 }
 
 fn truth(text: &str) -> Option<bool> {
@@ -226,17 +260,18 @@ fn truth(text: &str) -> Option<bool> {
     }
 }
 
-/// A value's text, with this between the date and the time of a moment. Bytes and vectors have none.
-pub fn write_text(value: &Value<'_>, between: char, out: &mut impl Write) -> fmt::Result {
+/// A value's text, as MySQL writes it: `2024-01-31 12:00:00` is a moment. Bytes and vectors have none.
+pub fn write_text(value: &Value<'_>, out: &mut impl Write) -> fmt::Result {
     match value {
         Value::Null => Ok(()),
         Value::Boolean(truth) => write!(out, "{truth}"),
         Value::Integer(number) => write!(out, "{number}"),
         Value::Float(number) => write!(out, "{number:?}"),
+        Value::Float32(number) => write!(out, "{number:?}"),
         Value::Decimal(decimal) => write!(out, "{decimal}"),
         Value::Date(days) => write!(out, "{}", Date(*days)),
         Value::Time(us) => write!(out, "{}", Time(*us)),
-        Value::Timestamp(us) => write!(out, "{}", Timestamp(*us, between)),
+        Value::Timestamp(us) => write!(out, "{}", Timestamp(*us)),
         Value::Text(text) => out.write_str(text),
         Value::Bytes(_) | Value::Floats(_) => Err(fmt::Error),
     }
@@ -257,6 +292,7 @@ mod tests {
             Value::Boolean(truth) => Value::Boolean(truth),
             Value::Integer(number) => Value::Integer(number),
             Value::Float(number) => Value::Float(number),
+            Value::Float32(number) => Value::Float32(number),
             Value::Decimal(decimal) => Value::Decimal(decimal),
             Value::Date(days) => Value::Date(days),
             Value::Time(us) => Value::Time(us),
@@ -281,6 +317,13 @@ mod tests {
                 Some(Value::Integer(12)),
             ),
             (Value::Text("12.0".into()), "int32", None),
+            (Value::Text("+-5".into()), "int64", None),
+            (Value::Text("+-5".into()), "decimal(5, 1)", None),
+            (Value::Text("+-5".into()), "float64", None),
+            (Value::Text("1e400".into()), "float64", None),
+            (Value::Text("1e39".into()), "float32", None),
+            (Value::Text("nan".into()), "float64", None),
+            (Value::Text("-inf".into()), "float32", None),
             (decimal(1200, 2), "int64", Some(Value::Integer(12))),
             (decimal(1250, 2), "int64", None),
             (decimal(1250, 2), "decimal(5, 1)", Some(decimal(125, 1))),
@@ -292,6 +335,27 @@ mod tests {
             (decimal(1, 1), "float64", Some(Value::Float(0.1))),
             (Value::Integer((1 << 53) + 1), "float64", None),
             (Value::Float(0.1), "float32", None),
+            (Value::Float(0.5), "float32", Some(Value::Float32(0.5))),
+            (
+                Value::Float32(0.1),
+                "float64",
+                Some(Value::Float(f64::from(0.1_f32))),
+            ),
+            (
+                Value::Float32(0.1),
+                "string",
+                Some(Value::Text("0.1".into())),
+            ),
+            (Value::Float32(0.1), "decimal(10, 2)", Some(decimal(10, 2))),
+            (Value::Float32(0.125), "decimal(10, 2)", None),
+            (Value::Float32(-0.0), "decimal(10, 2)", None),
+            (Value::Float32(3.0), "int8", Some(Value::Integer(3))),
+            (
+                Value::Text("0.1".into()),
+                "float32",
+                Some(Value::Float32(0.1)),
+            ),
+            (decimal(1, 1), "float32", Some(Value::Float32(0.1))),
             (Value::Float(1e300), "int64", None),
             (Value::Float(f64::NAN), "int64", None),
             (Value::Boolean(true), "uint8", Some(Value::Integer(1))),
@@ -304,13 +368,15 @@ mod tests {
             (Value::Date(1), "timestamp", Some(Value::Timestamp(DAY_US))),
             (Value::Timestamp(DAY_US + 1), "date", None),
             (Value::Timestamp(DAY_US), "date", Some(Value::Date(1))),
+            (Value::Timestamp(DAY_US + 1), "time", None),
             (
                 Value::Timestamp(1_500_000),
                 "string",
-                Some(Value::Text("1970-01-01T00:00:01.500".into())),
+                Some(Value::Text("1970-01-01 00:00:01.500".into())),
             ),
             (Value::Float(1.0), "string", Some(Value::Text("1.0".into()))),
             (Value::Bytes(b"\xff"[..].into()), "string", None),
+            (Value::Floats(vec![0.5].into()), "string", None),
             (Value::Null, "int8", Some(Value::Null)),
         ] {
             assert_eq!(cast(given.clone(), to), expected, "{given:?} as {to}");

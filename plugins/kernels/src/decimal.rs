@@ -47,7 +47,11 @@ pub fn exact(digits: &str, precision: u8, scale: i8) -> Option<i256> {
         Some((digits, exponent)) => (digits, exponent.parse::<i32>().ok()?),
         None => (digits, 0),
     };
-    let digits = digits.strip_prefix('+').unwrap_or(digits);
+    let digits = match digits.strip_prefix('+') {
+        Some(signed) if signed.starts_with('-') => return None,
+        Some(digits) => digits,
+        None => digits,
+    };
     let shift = scale.checked_add(exponent)?;
     let (value, whole) = match u32::try_from(shift) {
         Ok(shift) if shift <= 400 => unscaled(digits, shift)?,
@@ -117,5 +121,7 @@ mod tests {
         assert_eq!(at("1e999999999", 5, 2), None);
         assert_eq!(at("1e-999999999", 5, 2), None);
         assert_eq!(at("x", 5, 2), None);
+        assert_eq!(at("+-5", 5, 2), None);
+        assert_eq!(at("++5", 5, 2), None);
     }
 }

@@ -107,6 +107,9 @@ fn minutes(text: &str) -> Option<i64> {
     if minutes > 59 || seconds > 59 || !(1..=9).contains(&fraction.len()) {
         return None;
     }
+    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     // What is finer than a microsecond must be nothing: a value isn't cut.
     let (kept, lost) = fraction.split_at(fraction.len().min(6));
     if lost.bytes().any(|digit| digit != b'0') {
@@ -154,14 +157,14 @@ impl fmt::Display for Time {
     }
 }
 
-/// Microseconds since 1970-01-01 as date and time, with this between them.
+/// Microseconds since 1970-01-01 as date and time, with a space between them, as in MySQL.
 #[derive(Clone, Copy, Debug)]
-pub struct Timestamp(pub i64, pub char);
+pub struct Timestamp(pub i64);
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (days, us) = (self.0.div_euclid(DAY_US), self.0.rem_euclid(DAY_US));
-        write!(f, "{}{}{}", Date(days as i32), self.1, Time(us))
+        write!(f, "{} {}", Date(days as i32), Time(us))
     }
 }
 
@@ -191,7 +194,14 @@ mod tests {
         assert_eq!(parse_time("01:02:03.5"), Some(3_723_500_000));
         assert_eq!(parse_time("-838:59:59"), Some(-3_020_399_000_000));
         assert_eq!(parse_time("12:30"), Some(45_000_000_000));
-        for wrong in ["1:60:00", "1", "01:02:03.1234567", "01:02:", "x:00"] {
+        for wrong in [
+            "1:60:00",
+            "1",
+            "01:02:03.1234567",
+            "01:02:",
+            "x:00",
+            "12:00:00.12345é",
+        ] {
             assert_eq!(parse_time(wrong), None, "{wrong}");
         }
         assert_eq!(parse_timestamp("1970-01-02"), Some(DAY_US));
@@ -208,6 +218,7 @@ mod tests {
             "1970-01-01 00:00:00 UTC",
             "1970-01-01 00:00:00+1",
             "197é-01-01",
+            "2024-01-01 00:00:00.12345é",
         ] {
             assert_eq!(parse_timestamp(wrong), None, "{wrong}");
         }
@@ -217,8 +228,8 @@ mod tests {
     fn moments_are_texts() {
         assert_eq!(Date(-719_528).to_string(), "0000-01-01");
         assert_eq!(Time(-3_723_500_000).to_string(), "-01:02:03.500");
-        assert_eq!(Timestamp(-1, 'T').to_string(), "1969-12-31T23:59:59.999999");
-        assert_eq!(Timestamp(0, ' ').to_string(), "1970-01-01 00:00:00");
+        assert_eq!(Timestamp(-1).to_string(), "1969-12-31 23:59:59.999999");
+        assert_eq!(Timestamp(0).to_string(), "1970-01-01 00:00:00");
     }
 
     proptest! {
@@ -227,7 +238,7 @@ mod tests {
             let (year, month, day) = civil(days_);
             prop_assert_eq!(days(year, month, day), Some(days_));
             prop_assert_eq!(parse_date(&Date(days_).to_string()), Some(days_));
-            prop_assert_eq!(parse_timestamp(&Timestamp(us, ' ').to_string()), Some(us));
+            prop_assert_eq!(parse_timestamp(&Timestamp(us).to_string()), Some(us));
         }
 
         #[test]

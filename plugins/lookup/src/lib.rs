@@ -84,6 +84,9 @@ impl Transform for Lookup {
         let mut keys = Vec::new();
         for (column, counterpart) in pairs {
             let position = table.position(&column)?;
+            if binding.reads.contains(&position) {
+                return Err(Error::Config(format!("`on` names `{column}` twice")));
+            }
             binding.read(position);
             keys.push(Key {
                 data_type: table.fields[position].data_type().clone(),
@@ -95,21 +98,12 @@ impl Transform for Lookup {
         let mut columns = Vec::new();
         for (column, output) in config.columns {
             let values = reference.column(name, &column)?;
-            let taken = table.fields.iter().any(|field| *field.name() == output);
-            if taken
-                || columns
-                    .iter()
-                    .any(|(field, _): &(Field, _)| *field.name() == output)
-            {
-                return Err(Error::Config(format!(
-                    "two columns would be named `{output}`"
-                )));
-            }
             let nullable = config.missing == Missing::Null || values.null_count() > 0;
             let field = Field::new(output, values.data_type().clone(), nullable);
             binding.compute(field.clone());
             columns.push((field, ValueReader::new(&values)));
         }
+        binding.check_names(table)?;
         let by: Vec<String> = keys.iter().map(|key| format!("`{}`", key.column)).collect();
         let reason = format!(
             "the reference table `{name}` has no row for its {}",

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Field, TimeUnit};
 use serde_json::Value as Json;
 use tidemill_kernels::convert::{self, write_text};
 use tidemill_sdk::{ColumnData, ConfigSchema, Error, Value, ValueBuilder};
@@ -13,7 +14,7 @@ use tidemill_sdk::{ColumnData, ConfigSchema, Error, Value, ValueBuilder};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Reference {
     columns: Vec<Column>,
-    /// A value for each column; texts for dates, moments and decimals.
+    /// A value for each column; texts for dates, moments, decimals and bytes (hexadecimal), lists for vectors.
     rows: Vec<Vec<Json>>,
 }
 
@@ -45,11 +46,11 @@ impl Reference {
         for key in keys {
             let (place, data_type) = self.find(table, &key.counterpart)?;
             let float = key.data_type.is_floating() || data_type.is_floating();
-            let bytes = matches!(
-                key.data_type,
-                DataType::Binary | DataType::FixedSizeBinary(_) | DataType::List(_)
-            );
-            if float || bytes || !convert::can(&data_type, &key.data_type) {
+            if float
+                || has_no_text(&key.data_type)
+                || has_no_text(&data_type)
+                || !convert::can(&data_type, &key.data_type)
+            {
                 return Err(Error::Schema(format!(
                     "`{}` has the type {}, and `{}` of the reference table `{table}` the type {data_type}: by these nothing is looked up",
                     key.column, key.data_type, key.counterpart
@@ -92,12 +93,12 @@ impl Reference {
             ))
         })?;
         let name_of_type = &self.columns[place].r#type;
-        match convert::parse_type(name_of_type) {
-            Some(data_type) if data_type != DataType::Binary => Ok((place, data_type)),
-            _ => Err(Error::Config(format!(
+        let data_type = type_of(name_of_type).ok_or_else(|| {
+            Error::Config(format!(
                 "`{name}` of the reference table `{table}` is {name_of_type}, which is neither looked up nor taken"
-            ))),
-        }
+            ))
+        })?;
+        Ok((place, data_type))
     }
 
     /// A column, read as its own type and made another one's.
@@ -120,7 +121,7 @@ impl Reference {
                     self.columns.len()
                 )));
             }
-            let given = cell(&cells[place]);
+            let given = cell(&cells[place], own);
             let value = given.and_then(|given| convert::value(given, own, &mut first));
             let value = value.and_then(|value| convert::value(value, to, &mut second));
             if value.is_none_or(|value| builder.push(&value).is_err()) {
@@ -133,10 +134,46 @@ impl Reference {
     }
 }
 
-/// A value of JSON; a number by its digits.
-fn cell(json: &Json) -> Option<Value<'_>> {
+/// The type of the contract's word for it.
+fn type_of(word: &str) -> Option<DataType> {
+    let inner = |name: &str| {
+        word.strip_prefix(name)?
+            .strip_prefix('(')?
+            .strip_suffix(')')
+    };
+    if let Some(zone) = inner("timestamp-us") {
+        let zone = Some(zone.into());
+        return Some(DataType::Timestamp(TimeUnit::Microsecond, zone));
+    }
+    if let Some(width) = inner("fixed-binary") {
+        let width = width.parse().ok().filter(|width| *width > 0);
+        return width.map(DataType::FixedSizeBinary);
+    }
+    match word {
+        "float32-list" => {
+            let item = Field::new("item", DataType::Float32, false);
+            Some(DataType::List(Arc::new(item)))
+        }
+        other => convert::parse_type(other),
+    }
+}
+
+fn has_no_text(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Binary | DataType::FixedSizeBinary(_) | DataType::List(_)
+    )
+}
+
+/// A value of JSON; a number by its digits, bytes by hexadecimal ones.
+fn cell<'j>(json: &'j Json, own: &DataType) -> Option<Value<'j>> {
     Some(match json {
         Json::Null => Value::Null,
+        Json::String(digits) if has_no_text(own) => convert::bytes_of(digits)?.into(),
+        Json::Array(items) if matches!(own, DataType::List(_)) => {
+            let item = |item: &Json| Some(item.as_f64()? as f32).filter(|item| item.is_finite());
+            Value::from(items.iter().map(item).collect::<Option<Vec<f32>>>()?)
+        }
         Json::Bool(truth) => Value::Boolean(*truth),
         Json::Number(number) => Value::from(number.to_string()),
         Json::String(text) => text.as_str().into(),
@@ -185,7 +222,7 @@ impl Finder<'_> {
             }
             self.part.clear();
             // Writing to a string can't fail, and types without a text were refused.
-            let _ = write_text(&value, ' ', &mut self.part);
+            let _ = write_text(&value, &mut self.part);
             let _ = write!(self.key, "{}:", self.part.len());
             self.key.push_str(&self.part);
         }

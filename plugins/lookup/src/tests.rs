@@ -1,11 +1,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::types::{Decimal128Type, Int64Type};
-use arrow_schema::DataType;
+use arrow_array::types::{Decimal128Type, Int64Type, TimestampMicrosecondType};
+use arrow_schema::{DataType, TimeUnit};
 use proptest::prelude::*;
 use serde_json::json;
-use tidemill_sdk::build;
+use tidemill_sdk::{ColumnData, build};
 
 use super::*;
 
@@ -75,6 +75,107 @@ fn rows_get_the_columns_of_their_counterparts() {
     assert_eq!(output.rejected, []);
 }
 
+/// A lookup by `country` in a table of one row, of this type and value, and the column that it gives.
+fn one(data_type: &str, cell: serde_json::Value) -> Result<ColumnData, Error> {
+    let config = json!({ "table": "t", "on": { "country": "code" }, "columns": { "value": "v" }, "tables": { "t": {
+        "columns": [{ "name": "code", "type": "utf8" }, { "name": "value", "type": data_type }],
+        "rows": [["DE", cell]],
+    } } });
+    let (mut lookup, _) = bind(config)?;
+    Ok(lookup.process(&countries(&[Some("DE")]))?.columns.remove(0))
+}
+
+#[test]
+fn values_are_of_each_type_that_the_host_writes() {
+    let instant = one(
+        "timestamp-us(Europe/Berlin)",
+        json!("2024-01-01T00:00:00.5Z"),
+    );
+    let instant = instant.expect("it binds");
+    let zoned = DataType::Timestamp(TimeUnit::Microsecond, Some("Europe/Berlin".into()));
+    assert_eq!(instant.data_type(), &zoned);
+    assert_eq!(instant.values::<i64>().to_vec(), [1_704_067_200_500_000]);
+    for (data_type, cell, expected) in [
+        ("binary", json!("00fF"), Value::from(&[0, 255][..])),
+        ("fixed-binary(2)", json!("0a0B"), Value::from(&[10, 11][..])),
+        (
+            "float32-list",
+            json!([0.5, -1]),
+            Value::from(&[0.5, -1.0][..]),
+        ),
+    ] {
+        let column = one(data_type, cell).unwrap_or_else(|error| panic!("{data_type}: {error:?}"));
+        assert_eq!(ValueReader::new(&column).value(0), expected, "{data_type}");
+    }
+    for (data_type, cell) in [
+        ("binary", json!("0")),
+        ("binary", json!("0g")),
+        ("fixed-binary(2)", json!("0a")),
+        ("float32-list", json!([0.5, "x"])),
+        ("timestamp-us(UTC)", json!("soon")),
+    ] {
+        let error = format!("{:?}", one(data_type, cell).expect_err("it is refused"));
+        assert!(
+            error.contains("`value` in row 1 of the reference table `t` is no exact"),
+            "{error}"
+        );
+    }
+    let error = format!(
+        "{:?}",
+        one("fixed-binary(x)", json!("00")).expect_err("no width")
+    );
+    assert!(
+        error.contains("`value` of the reference table `t` is fixed-binary(x)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn instants_are_keys_and_bytes_are_none() {
+    let bound = |given: DataType, own: &str, cell: &str| {
+        let table = Table {
+            fields: vec![Arc::new(Field::new("k", given, true))],
+            key: vec![],
+            ..table()
+        };
+        let config = json!({ "table": "t", "on": { "k": "key" }, "columns": { "v": "v" }, "tables": { "t": {
+            "columns": [{ "name": "key", "type": own }, { "name": "v", "type": "int32" }],
+            "rows": [[cell, 5]],
+        } } });
+        Lookup::bind(
+            &table,
+            serde_json::from_value(config).expect("a configuration"),
+        )
+    };
+    let zoned = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let bind = bound(zoned.clone(), "timestamp-us(UTC)", "2024-01-01T00:00:00Z");
+    let (mut lookup, _) = bind.expect("it binds");
+    let at = build::primitive::<TimestampMicrosecondType>([Some(1_704_067_200_000_000)]);
+    let batch = Batch {
+        rows: 1,
+        columns: vec![ColumnData::from(at).with_data_type(zoned)],
+    };
+    let output = lookup.process(&batch).expect("it looks up");
+    assert_eq!(output.columns[0].values::<i32>().to_vec(), [5]);
+    let bind = bound(DataType::Utf8, "timestamp-us", "2024-01-01T00:00:00");
+    let (mut lookup, _) = bind.expect("it binds");
+    let output = lookup.process(&countries(&[Some("2024-01-01 00:00:00")]));
+    let output = output.expect("it looks up");
+    assert_eq!(output.columns[0].values::<i32>().to_vec(), [5]);
+    assert_eq!(output.columns[0].null_count(), 0);
+    for given in [
+        DataType::Binary,
+        DataType::FixedSizeBinary(1),
+        DataType::Utf8,
+    ] {
+        let error = bound(given, "binary", "00").expect_err("bytes are no keys");
+        assert!(
+            format!("{error:?}").contains("nothing is looked up"),
+            "{error:?}"
+        );
+    }
+}
+
 #[test]
 fn a_row_without_a_counterpart_may_be_rejected() {
     let config = json!({ "table": "countries", "on": { "id": "number" }, "columns": { "code": "code" }, "missing": "reject" });
@@ -123,6 +224,10 @@ fn what_can_not_be_meant_is_refused() {
         ),
         (with(json!({ "ratio": "rate" })), "nothing is looked up"),
         (with(json!([])), "names no columns"),
+        (
+            with(json!(["country", "country"])),
+            "`on` names `country` twice",
+        ),
         (
             with(json!({ "id": "code" })),
             "`code` in row 1 of the reference table `countries` is no exact Int64",

@@ -149,6 +149,7 @@ pub struct Mask {
 impl Transform for Mask {
     type Config = Config;
     const NAME: &str = "mask";
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &str = "hides values: keyed hash, redact, truncate, partial reveal";
 
     fn bind(table: &Table, config: Config) -> Result<(Self, Binding), Error> {
@@ -171,13 +172,17 @@ impl Transform for Mask {
                     rule.column()
                 )));
             }
+            if table.key.contains(&position) && !matches!(rule, Rule::Hash { .. }) {
+                return Err(Error::Config(format!(
+                    "`{}` is a key column: only `hash` tells its rows apart afterwards",
+                    rule.column()
+                )));
+            }
             binding.read(position);
             binding.compute_in_place(position, rule.field(&table.fields[position])?);
         }
-        // The host expects computed columns in the order of the output.
         let mut rules = config.columns;
-        let place = |rule: &Rule| table.position(rule.column()).ok();
-        rules.sort_by_key(place);
+        rules.sort_by_key(|rule| binding.place(rule.column()));
         binding.reads.sort_unstable();
         let hasher = Hasher::new(&config.key);
         Ok((Self { hasher, rules }, binding))

@@ -114,7 +114,7 @@ pub(crate) fn reveal(column: &StringArray, first: usize, last: usize, mask: char
         }
         let value = column.value(row);
         let characters = value.chars().count();
-        let (first, last) = if first + last < characters {
+        let (first, last) = if first.saturating_add(last) < characters {
             (first, last)
         } else {
             (0, 0)

@@ -167,6 +167,41 @@ fn what_can_not_be_masked_is_refused() {
     }
 }
 
+#[test]
+fn a_key_is_hashed_or_left_alone() {
+    let bound = |rule: serde_json::Value| {
+        let keyed = Table {
+            key: vec![1],
+            ..table()
+        };
+        let config = serde_json::json!({ "key": "k", "columns": [rule] });
+        Mask::bind(
+            &keyed,
+            serde_json::from_value(config).expect("a configuration"),
+        )
+    };
+    for rule in [
+        serde_json::json!({ "column": "email", "method": "truncate", "length": 2 }),
+        serde_json::json!({ "column": "email", "method": "reveal", "last": 3 }),
+        serde_json::json!({ "column": "email", "method": "redact", "text": "x" }),
+        serde_json::json!({ "column": "email", "method": "redact" }),
+    ] {
+        let error = format!("{:?}", bound(rule).expect_err("it is refused"));
+        assert!(
+            error.contains("`email` is a key column") && error.contains("`hash`"),
+            "{error}"
+        );
+    }
+    bound(serde_json::json!({ "column": "email", "method": "hash" })).expect("it binds");
+}
+
+#[test]
+fn a_text_that_is_shorter_than_what_may_be_shown_is_masked_whole() {
+    let given = StringArray::from(vec![Some("abc")]);
+    let shown = method::reveal(&given, usize::MAX, 1, '*');
+    assert_eq!(shown.value(0), "***");
+}
+
 proptest! {
     #[test]
     fn reveal_and_truncate_never_show_more_than_they_may(value in any::<String>(), first in 0..8usize, last in 0..8usize) {

@@ -29,6 +29,7 @@ pub struct Config {
 impl Transform for PassThrough {
     type Config = Config;
     const NAME: &str = "passthrough";
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &str = "takes every column in and gives it back unchanged";
 
     fn bind(table: &Table, config: Config) -> Result<(Self, Binding), Error> {

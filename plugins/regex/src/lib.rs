@@ -7,9 +7,7 @@ use arrow_array::{Array, StringArray};
 use arrow_schema::{DataType, Field};
 use regex::{CaptureLocations, Regex, RegexBuilder};
 use tidemill_sdk::build::TextBuilder;
-use tidemill_sdk::{
-    Batch, Binding, Column, ColumnData, ConfigSchema, Error, Output, Table, Transform,
-};
+use tidemill_sdk::{Batch, Binding, ColumnData, ConfigSchema, Error, Output, Table, Transform};
 
 /// Bytes that a compiled pattern may take.
 const PATTERN_BYTES: usize = 2 << 20;
@@ -128,11 +126,6 @@ impl Transform for RegexTransform {
             let mut groups = Vec::new();
             for (group, name) in &extract.into {
                 groups.push(group_number(&regex, group)?);
-                if taken(table, &binding, name) {
-                    return Err(Error::Config(format!(
-                        "two columns would be named `{name}`"
-                    )));
-                }
                 binding.compute(Field::new(name, DataType::Utf8, true));
             }
             extractions.push(Extraction {
@@ -143,6 +136,7 @@ impl Transform for RegexTransform {
                 unmatched: extract.unmatched,
             });
         }
+        binding.check_names(table)?;
         // Computed columns come in the order of the output: those in place by the table's order, then the new ones.
         let rewrites = rewrites.into_values().collect();
         Ok((
@@ -272,13 +266,6 @@ fn check_replacement(regex: &Regex, with: &str) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-fn taken(table: &Table, binding: &Binding, name: &str) -> bool {
-    binding.output.iter().any(|column| match column {
-        Column::Pass(position, _) => table.fields[*position].name() == name,
-        Column::Computed(field) => field.name() == name,
-    })
 }
 
 tidemill_sdk::export!(RegexTransform);

@@ -78,12 +78,109 @@ impl Binding {
     /// Puts a computed column where the table's column at this position passed by.
     pub fn compute_in_place(&mut self, position: usize, field: impl Into<FieldRef>) {
         let field = field.into().as_ref().clone();
-        if let Some(column) = self
-            .output
-            .iter_mut()
-            .find(|column| matches!(column, Column::Pass(passed, _) if *passed == position))
-        {
+        if let Some(column) = self.passed(position) {
             *column = Column::Computed(field);
         }
+    }
+
+    /// Gives the table's column at this position, which passes by, another name.
+    pub fn rename(&mut self, position: usize, name: impl Into<String>) {
+        if let Some(column) = self.passed(position) {
+            *column = Column::Pass(position, Some(name.into()));
+        }
+    }
+
+    fn passed(&mut self, position: usize) -> Option<&mut Column> {
+        let same =
+            |column: &&mut Column| matches!(column, Column::Pass(passed, _) if *passed == position);
+        self.output.iter_mut().find(same)
+    }
+
+    /// Leaves the table's column at this position out. A key column stays.
+    pub fn leave_out(&mut self, table: &Table, position: usize) -> Result<(), Error> {
+        if table.key.contains(&position) {
+            return Err(Error::Config(format!(
+                "`{}` is a key column and can't be dropped: rows could no longer be told apart",
+                table.fields[position].name()
+            )));
+        }
+        let left = |column: &Column| matches!(column, Column::Pass(at, _) if *at == position);
+        self.output.retain(|column| !left(column));
+        Ok(())
+    }
+
+    /// Refuses an output in which two columns have one name.
+    pub fn check_names(&self, table: &Table) -> Result<(), Error> {
+        let names = self.output.iter().map(|column| match column {
+            Column::Pass(position, None) => table.fields[*position].name(),
+            Column::Pass(_, Some(name)) => name,
+            Column::Computed(field) => field.name(),
+        });
+        let mut names: Vec<&String> = names.collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(Error::Config(format!(
+                "two columns would be named `{}`",
+                pair[0]
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Where the computed column of this name stands in the output: the order in which [`crate::Transform::process`] returns them.
+    pub fn place(&self, name: &str) -> Option<usize> {
+        let same =
+            |column: &Column| matches!(column, Column::Computed(field) if field.name() == name);
+        self.output.iter().position(same)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_schema::DataType;
+
+    use super::*;
+
+    fn table() -> Table {
+        let field = |name| Arc::new(Field::new(name, DataType::Utf8, true));
+        Table {
+            database: "d".to_owned(),
+            name: "t".to_owned(),
+            fields: vec![field("id"), field("a"), field("b")],
+            key: vec![0],
+        }
+    }
+
+    fn text(name: &str) -> Field {
+        Field::new(name, DataType::Utf8, true)
+    }
+
+    #[test]
+    fn a_name_is_given_once() {
+        let table = table();
+        let mut binding = Binding::pass_all(&table);
+        // Names may be exchanged.
+        binding.rename(1, "b");
+        binding.rename(2, "a");
+        binding.compute(text("c"));
+        binding.check_names(&table).expect("four names");
+        binding.compute(text("b"));
+        let twice = Error::Config("two columns would be named `b`".to_owned());
+        assert_eq!(binding.check_names(&table), Err(twice));
+    }
+
+    #[test]
+    fn a_key_is_not_left_out() {
+        let table = table();
+        let mut binding = Binding::pass_all(&table);
+        let error = binding.leave_out(&table, 0).expect_err("it is a key");
+        assert!(format!("{error:?}").contains("`id` is a key column"));
+        binding.leave_out(&table, 1).expect("it is none");
+        binding.compute(text("a"));
+        binding.check_names(&table).expect("the other `a` is gone");
+        assert_eq!(binding.place("a"), Some(2));
+        assert_eq!(binding.place("id"), None, "it is not computed");
     }
 }

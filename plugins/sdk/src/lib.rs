@@ -74,8 +74,8 @@ pub trait Transform: Sized + 'static {
     type Config: serde::de::DeserializeOwned + ConfigSchema;
     /// The plugin's name.
     const NAME: &str;
-    /// Its version; a plugin crate says `env!("CARGO_PKG_VERSION")`.
-    const VERSION: &str = env!("CARGO_PKG_VERSION");
+    /// Its version: `env!("CARGO_PKG_VERSION")`, which is that of the crate that says it.
+    const VERSION: &str;
     /// What it does, in a few words.
     const SUMMARY: &str;
 

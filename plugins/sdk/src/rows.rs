@@ -53,8 +53,8 @@ pub trait RowTransform: Sized + 'static {
     type Config: serde::de::DeserializeOwned + ConfigSchema;
     /// The plugin's name.
     const NAME: &str;
-    /// Its version; a plugin crate says `env!("CARGO_PKG_VERSION")`.
-    const VERSION: &str = env!("CARGO_PKG_VERSION");
+    /// Its version: `env!("CARGO_PKG_VERSION")`, which is that of the crate that says it.
+    const VERSION: &str;
     /// What it does, in a few words.
     const SUMMARY: &str;
 
@@ -122,10 +122,11 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// A floating-point number; none for NULL, and for anything else.
+    /// A floating-point number of either width; none for NULL, and for anything else.
     pub fn float(&self, column: &str) -> Option<f64> {
         match self.get(column) {
             Value::Float(number) => Some(number),
+            Value::Float32(number) => Some(number.into()),
             _ => None,
         }
     }

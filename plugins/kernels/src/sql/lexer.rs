@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::SqlError;
+use crate::convert;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Token {
@@ -142,12 +143,6 @@ fn bytes(text: &str, start: usize) -> Result<(Token, usize), SqlError> {
     let inner = &text[start + 2..];
     let wrong = || SqlError::new(text, start, "X'…' takes pairs of hexadecimal digits");
     let length = inner.find('\'').ok_or_else(wrong)?;
-    let digits = &inner.as_bytes()[..length];
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-    let pair = |pair: &[u8]| match *pair {
-        [high, low] => Some(digit(high)? << 4 | digit(low)?),
-        _ => None,
-    };
-    let bytes: Option<Vec<u8>> = digits.chunks(2).map(pair).collect();
-    Ok((Token::Bytes(bytes.ok_or_else(wrong)?), length + 3))
+    let bytes = convert::bytes_of(&inner[..length]).ok_or_else(wrong)?;
+    Ok((Token::Bytes(bytes), length + 3))
 }

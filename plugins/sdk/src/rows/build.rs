@@ -134,6 +134,10 @@ impl ValueBuilder {
                 }
                 bytes.extend(narrow.to_le_bytes());
             }
+            (DataType::Float32, Value::Float32(number)) => bytes.extend(number.to_le_bytes()),
+            (DataType::Float64, Value::Float32(number)) => {
+                bytes.extend(f64::from(*number).to_le_bytes());
+            }
             (DataType::Float64, Value::Float(number)) => bytes.extend(number.to_le_bytes()),
             (DataType::Float64, Value::Integer(number)) => {
                 let float = *number as f64;

@@ -129,6 +129,7 @@ impl Apply {
 impl RowTransform for Apply {
     type Config = NoConfig;
     const NAME: &str = "apply";
+    const VERSION: &str = "1.2.3";
     const SUMMARY: &str = "does what a function says";
 
     fn bind(_table: &Table, _config: NoConfig) -> Result<(Self, Binding), Error> {
@@ -262,6 +263,35 @@ fn decimals_are_written_as_sql_writes_them() {
 #[test]
 fn the_wrapper_binds_as_its_transform_does() {
     let all = columns();
+    let description = crate::contract::describe::<Rows<Apply>>();
+    assert_eq!(
+        (&*description.name, &*description.version),
+        ("apply", "1.2.3")
+    );
     let (_, binding) = Rows::<Apply>::bind(&table(&all), NoConfig {}).expect("it binds");
     assert!(binding.reads.is_empty());
+}
+
+#[test]
+fn a_float_is_of_32_bits_or_of_64() {
+    let given: Vec<ArrayRef> = vec![
+        Arc::new(Float32Array::from(vec![0.1])),
+        Arc::new(arrow_array::Float64Array::from(vec![0.1])),
+    ];
+    let swap = |row: &mut Row<'_>| {
+        assert_eq!(row.get("c0"), Value::Float32(0.1));
+        assert_eq!(row.get("c1"), Value::Float(0.1));
+        assert_eq!(row.float("c0"), Some(f64::from(0.1_f32)));
+        let (single, double) = (row.get("c0"), row.get("c1"));
+        row.set("c0", double);
+        row.set("c1", single);
+        Fate::Keep
+    };
+    let mut rows = Apply::rows(&table(&given), swap, false);
+    let output = rows.process(&batch(&given)).expect("it swaps");
+    assert_eq!(output.columns[0].values::<f32>().to_vec(), [0.1]);
+    assert_eq!(
+        output.columns[1].values::<f64>().to_vec(),
+        [f64::from(0.1_f32)]
+    );
 }

@@ -17,8 +17,10 @@ pub enum Value<'a> {
     Boolean(bool),
     /// A whole number of any width.
     Integer(i128),
-    /// A floating-point number.
+    /// A floating-point number of 64 bits.
     Float(f64),
+    /// One of 32 bits. It computes as a double does; its digits are its own: 0.1, and not 0.10000000149011612.
+    Float32(f32),
     /// An exact number with digits behind the point.
     Decimal(Decimal),
     /// Days since 1970-01-01.
@@ -104,7 +106,7 @@ from! {
     u16 => value => Self::Integer(value.into());
     u32 => value => Self::Integer(value.into());
     u64 => value => Self::Integer(value.into());
-    f32 => value => Self::Float(value.into());
+    f32 => value => Self::Float32(value);
     f64 => value => Self::Float(value);
     Decimal => value => Self::Decimal(value);
     &'a str => value => Self::Text(Cow::Borrowed(value));
@@ -128,7 +130,7 @@ impl Value<'_> {
             Self::Null => "NULL",
             Self::Boolean(_) => "this boolean",
             Self::Integer(_) => "this integer",
-            Self::Float(_) => "this float",
+            Self::Float(_) | Self::Float32(_) => "this float",
             Self::Decimal(_) => "this decimal",
             Self::Date(_) => "this date",
             Self::Time(_) => "this time",

@@ -54,7 +54,7 @@ def _close_standard_streams():
         return len(text)
 
     for stream in (sys.stdout, sys.stderr):
-        # What was printed while the component is built is shown there. The objects stay the same: somebody may hold them, as `logging` does.
+        # What was printed while the component is built is shown there. The objects stay the same: somebody may hold them.
         stream.flush()
         stream.write, stream.flush = write, lambda: None
 

@@ -139,6 +139,23 @@ tidemill_bytes tidemill_config_text(tidemill_bytes config, const char *name, con
   return value.length >= 2 && *value.data == '"' ? unquoted(value) : tidemill_of(otherwise);
 }
 
+double tidemill_config_number(tidemill_bytes config, const char *name, double otherwise) {
+  tidemill_bytes value = value_of(config, name);
+  if (value.length == 0 || !(*value.data == '-' || (*value.data >= '0' && *value.data <= '9'))) return otherwise;
+  char *text = claim(NULL, value.length + 1);
+  memcpy(text, value.data, value.length);
+  text[value.length] = 0;
+  double number = strtod(text, NULL);
+  free(text);
+  return number;
+}
+
+bool tidemill_config_bool(tidemill_bytes config, const char *name, bool otherwise) {
+  tidemill_bytes value = value_of(config, name);
+  if (value.length == 0 || (*value.data != 't' && *value.data != 'f')) return otherwise;
+  return *value.data == 't';
+}
+
 /* The item of this number in a list; no data if there are fewer. `number` loses those that are there. */
 static tidemill_bytes item_of(tidemill_bytes list, size_t *number) {
   const char *end = list.data + list.length, *at = list.data;
@@ -174,7 +191,7 @@ int32_t tidemill_position(const tidemill_table *table, tidemill_bytes name) {
   return -1;
 }
 
-void tidemill_pass_all(const tidemill_table *table, tidemill_binding *binding) {
+static void pass_all(const tidemill_table *table, tidemill_binding *binding) {
   memset(binding, 0, sizeof *binding);
   binding->output.len = table->fields.len;
   binding->output.ptr = claim(NULL, table->fields.len * sizeof *binding->output.ptr);
@@ -191,26 +208,36 @@ void tidemill_read(tidemill_binding *binding, uint32_t position) {
   binding->reads.ptr[binding->reads.len++] = position;
 }
 
+/* The binding is freed by itself, and so has a zone of its own. */
+static tidemill_type copied_type(tidemill_type type) {
+  if (type.tag == TIDEMILL_TRANSFORM_TYPES_DATA_TYPE_TIMESTAMP_US && type.val.timestamp_us.is_some) {
+    plugin_string_t zone = type.val.timestamp_us.val;
+    type.val.timestamp_us.val = copied((tidemill_bytes){(const char *)zone.ptr, zone.len});
+  }
+  return type;
+}
+
 void tidemill_change(const tidemill_table *table, tidemill_binding *binding, uint32_t position) {
   const tidemill_field *source = &table->fields.ptr[position];
   exports_tidemill_transform_transform_out_column_t *column = &binding->output.ptr[position];
   column->tag = EXPORTS_TIDEMILL_TRANSFORM_TRANSFORM_OUT_COLUMN_COMPUTED;
   column->val.computed = *source;
   column->val.computed.name = copied((tidemill_bytes){(const char *)source->name.ptr, source->name.len});
-  if (source->data_type.tag == TIDEMILL_TRANSFORM_TYPES_DATA_TYPE_TIMESTAMP_US && source->data_type.val.timestamp_us.is_some) {
-    plugin_string_t zone = source->data_type.val.timestamp_us.val;
-    column->val.computed.data_type.val.timestamp_us.val = copied((tidemill_bytes){(const char *)zone.ptr, zone.len});
-  }
+  column->val.computed.data_type = copied_type(source->data_type);
 }
 
 void tidemill_add(tidemill_binding *binding, tidemill_bytes name, uint8_t type, bool nullable) {
+  tidemill_add_type(binding, name, &(tidemill_type){.tag = type}, nullable);
+}
+
+void tidemill_add_type(tidemill_binding *binding, tidemill_bytes name, const tidemill_type *type, bool nullable) {
   size_t count = binding->output.len + 1;
   binding->output.ptr = claim(binding->output.ptr, count * sizeof *binding->output.ptr);
   exports_tidemill_transform_transform_out_column_t *column = &binding->output.ptr[binding->output.len++];
   memset(column, 0, sizeof *column);
   column->tag = EXPORTS_TIDEMILL_TRANSFORM_TRANSFORM_OUT_COLUMN_COMPUTED;
   column->val.computed.name = copied(name);
-  column->val.computed.data_type.tag = type;
+  column->val.computed.data_type = copied_type(*type);
   column->val.computed.nullable = nullable;
 }
 
@@ -318,7 +345,7 @@ void exports_tidemill_transform_transform_describe(tidemill_description *told) {
 }
 
 bool exports_tidemill_transform_transform_bind(tidemill_table *table, plugin_string_t *config, tidemill_binding *binding, tidemill_error *error) {
-  tidemill_pass_all(table, binding);
+  pass_all(table, binding);
   bool bound = tidemill_bind(table, (tidemill_bytes){(const char *)config->ptr, config->len}, binding, error);
   exports_tidemill_transform_transform_table_free(table);
   plugin_string_free(config);

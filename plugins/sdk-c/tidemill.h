@@ -43,6 +43,9 @@ void tidemill_log(const char *message);
 
 /* A text of the configuration, in memory that stays; `otherwise` if it isn't there. */
 tidemill_bytes tidemill_config_text(tidemill_bytes config, const char *name, const char *otherwise);
+/* A number or a truth of the configuration; `otherwise` if it isn't there. Whole numbers are exact up to 2^53. */
+double tidemill_config_number(tidemill_bytes config, const char *name, double otherwise);
+bool tidemill_config_bool(tidemill_bytes config, const char *name, bool otherwise);
 /* How many texts a list of the configuration has, and the one of this number. */
 size_t tidemill_config_count(tidemill_bytes config, const char *name);
 tidemill_bytes tidemill_config_item(tidemill_bytes config, const char *name, size_t number);
@@ -51,14 +54,19 @@ tidemill_bytes tidemill_config_item(tidemill_bytes config, const char *name, siz
 
 /* The position of a column; -1 if there is none. */
 int32_t tidemill_position(const tidemill_table *table, tidemill_bytes name);
-/* Every column passes by. */
-void tidemill_pass_all(const tidemill_table *table, tidemill_binding *binding);
-/* The column of this position is given to `process`. */
+/* Every column passes by, until one of these says more. The column of this position is given to `process`. */
 void tidemill_read(tidemill_binding *binding, uint32_t position);
 /* `process` gives the column of this position back, under the same name and type. */
 void tidemill_change(const tidemill_table *table, tidemill_binding *binding, uint32_t position);
 /* `process` gives back a new column, behind the others. `type` is a TIDEMILL_TRANSFORM_TYPES_DATA_TYPE_... without parameters. */
 void tidemill_add(tidemill_binding *binding, tidemill_bytes name, uint8_t type, bool nullable);
+/* The same for any type: of a column of the table (`&table->fields.ptr[position].data_type`), or with its parameters:
+ *
+ *   {.tag = TIDEMILL_TRANSFORM_TYPES_DATA_TYPE_DECIMAL128, .val.decimal128 = {10, 2}}     digits in all, and behind the point
+ *   {.tag = TIDEMILL_TRANSFORM_TYPES_DATA_TYPE_FIXED_BINARY, .val.fixed_binary = 16}      bytes
+ *   {.tag = TIDEMILL_TRANSFORM_TYPES_DATA_TYPE_TIMESTAMP_US, .val.timestamp_us = {true, {(uint8_t *)"UTC", 3}}}
+ */
+void tidemill_add_type(tidemill_binding *binding, tidemill_bytes name, const tidemill_type *type, bool nullable);
 /* Ends `bind`: `return tidemill_refuse(error, "there is no column `email`");` */
 bool tidemill_refuse(tidemill_error *error, const char *reason);
 

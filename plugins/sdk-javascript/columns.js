@@ -202,7 +202,7 @@ function numbers(kind, rows) {
     if (big && typeof value === "number" && Number.isSafeInteger(value)) value = BigInt(value);
     if (typeof value !== (big ? "bigint" : "number")) throw new Misfit(`a ${typeof value} where a ${big ? "bigint" : "number"} is expected`);
     if (whole && !big && !Number.isInteger(value)) throw new Misfit("a number that is not whole");
-    if (value < least || value > most) throw new Misfit(`a number beyond ${kind}`);
+    if (value < least || value > most || (kind === "float32" && !isFloat32(value))) throw new Misfit(`a number beyond ${kind}`);
     values[row] = value;
   };
   return { write, empty() {}, finish: () => ({ offsets: NOTHING, data: new Uint8Array(values.buffer) }) };
@@ -252,7 +252,7 @@ function parts(kind, rows) {
     const start = offsets[row];
     if (kind === "utf8" && typeof value === "string") offsets[row + 1] = text(start, value);
     else if (kind === "binary" && value instanceof Uint8Array) offsets[row + 1] = bytes(start, value);
-    else if (kind === "float32-list") offsets[row + 1] = bytes(start, new Uint8Array(Float32Array.from(value, finite).buffer));
+    else if (kind === "float32-list") offsets[row + 1] = bytes(start, new Uint8Array(Float32Array.from(value, listed).buffer));
     else throw new Misfit(`a ${typeof value} that is no ${kind}`);
   };
   const finish = () => {
@@ -264,7 +264,11 @@ function parts(kind, rows) {
   return { write, empty: (row) => { offsets[row + 1] = offsets[row]; }, finish };
 }
 
-function finite(value) {
+function listed(value) {
   if (typeof value !== "number") throw new Misfit("a list of something else than numbers");
+  if (!isFloat32(value)) throw new Misfit("a number beyond float32");
   return value;
 }
+
+/** Whether a number is as finite in a float32 as it is here. */
+const isFloat32 = (value) => Number.isFinite(Math.fround(value)) === Number.isFinite(value);

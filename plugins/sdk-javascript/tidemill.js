@@ -236,6 +236,15 @@ export function log(level, message) {
   else console.error(`${level}: ${message}`);
 }
 
+// A component has no console, and code that writes to one shouldn't fail by that. What it writes may hold values of rows: it is not shown, which is said once.
+let said = false;
+function unshown() {
+  if (!host || said) return;
+  said = true;
+  log("debug", "what goes to the console is not shown: write it with `log`");
+}
+globalThis.console ??= { debug: unshown, error: unshown, info: unshown, log: unshown, trace: unshown, warn: unshown };
+
 /** What a component exports; `tidemill plugin build` calls this. `hostLog` is the contract's interface `log`. */
 export function component(Plugin, hostLog) {
   host = hostLog;

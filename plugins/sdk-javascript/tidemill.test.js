@@ -9,13 +9,13 @@ const VALUES = {
   boolean: [true, false],
   int8: [-128, 127], int16: [-32768], int32: [-2147483648, 2147483647], int64: [-(2n ** 63n), 2n ** 63n - 1n],
   uint8: [255], uint16: [65535], uint32: [4294967295], uint64: [2n ** 64n - 1n],
-  float32: [0.5, Infinity], float64: [0.1, -0],
+  float32: [0.5, Infinity, -Infinity, NaN, 3.4028234663852886e38], float64: [0.1, -0],
   "decimal128(38, 10)": [Decimal.parse("-1234567890123456789012345678.0123456789"), new Decimal(0n, 10)],
   "decimal256(65, 30)": [Decimal.parse("12345678901234567890123456789012345.012345678901234567890123456789")],
   date32: [new Date("0001-01-01"), new Date("9999-12-31")],
   "time64-us": [-3020399000000n], "timestamp-us": [-1n], "timestamp-us(UTC)": [1n],
   utf8: ["", "Zoë", "日本"], binary: [new Uint8Array(0), Uint8Array.of(255, 0)], "fixed-binary(2)": [Uint8Array.of(1, 2)],
-  "float32-list": [new Float32Array(0), Float32Array.of(0.5, 2)],
+  "float32-list": [new Float32Array(0), Float32Array.of(0.5, 2, Infinity)],
 };
 
 test("every type comes back as it was", () => {
@@ -28,7 +28,8 @@ test("every type comes back as it was", () => {
 
 test("a value that does not fit names its row and not itself", () => {
   const wrong = [["int8", 128], ["int8", 1.5], ["int64", "7"], ["utf8", 7], ["boolean", 1], ["decimal128(4, 2)", "1.234"], ["decimal128(4, 2)", 100n],
-    ["decimal128(4, 2)", 0.5], ["date32", 7], ["fixed-binary(2)", Uint8Array.of(1)], ["float32-list", ["x"]], ["timestamp-us", "today"]];
+    ["decimal128(4, 2)", 0.5], ["date32", 7], ["fixed-binary(2)", Uint8Array.of(1)], ["float32-list", ["x"]], ["timestamp-us", "today"],
+    ["float32", 1e300], ["float32", -1e39], ["float32-list", [0.5, 1e300]]];
   for (const [type, value] of wrong) {
     const { column, bad } = Column.build(type, [null, value], true, null);
     assert.deepEqual(bad.map(({ row }) => row), [1], type);

@@ -1,10 +1,13 @@
 """python -m unittest discover -s plugins/sdk-python/tests"""
 
+import contextlib
 import datetime as dt
 import doctest
+import io
 import json
 import pathlib
 import sys
+import textwrap
 import unittest
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -13,7 +16,7 @@ from typing import Annotated, Literal, Optional
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
 import tidemill
-from tidemill import Binding, Column, Field
+from tidemill import Binding, Column, Field, log
 from tidemill.columns import pack_bits, unpack_bits
 
 UTC = dt.timezone.utc
@@ -21,14 +24,14 @@ VALUES = {
     "boolean": [True, False],
     "int8": [-128, 127], "int16": [-2**15], "int32": [-2**31, 2**31 - 1], "int64": [-2**63, 2**63 - 1],
     "uint8": [255], "uint16": [65535], "uint32": [2**32 - 1], "uint64": [2**64 - 1],
-    "float32": [0.5, float("inf")], "float64": [0.1, -0.0],
+    "float32": [0.5, float("inf"), -float("inf"), 3.4028234663852886e38], "float64": [0.1, -0.0],
     "decimal128(38, 10)": [Decimal("-1234567890123456789012345678.0123456789"), Decimal("0E-10")],
     "decimal256(65, 30)": [Decimal("12345678901234567890123456789012345.012345678901234567890123456789")],
     "date32": [dt.date(1, 1, 1), dt.date(9999, 12, 31)],
     "time64-us": [-dt.timedelta(hours=838, minutes=59, seconds=59), dt.timedelta(microseconds=1)],
     "timestamp-us": [dt.datetime(1000, 1, 1), dt.datetime(9999, 12, 31, 23, 59, 59, 999999)],
     "timestamp-us(UTC)": [dt.datetime(2026, 2, 3, 4, 5, 6, 7, tzinfo=UTC)],
-    "utf8": ["", "Zoë", "日本"], "binary": [b"", b"\xff\0"], "fixed-binary(2)": [b"ab"], "float32-list": [[], [0.5, 2.0]],
+    "utf8": ["", "Zoë", "日本"], "binary": [b"", b"\xff\0"], "fixed-binary(2)": [b"ab"], "float32-list": [[], [0.5, 2.0, float("inf")]],
 }
 
 
@@ -46,7 +49,8 @@ class Columns(unittest.TestCase):
     def test_a_value_that_does_not_fit_names_its_row_and_not_itself(self):
         for kind, value in [("int8", 128), ("int64", "7"), ("int64", True), ("utf8", 7), ("boolean", 1), ("decimal128(4, 2)", Decimal("1.234")),
                             ("decimal128(4, 2)", Decimal("100")), ("decimal128(4, 2)", 0.5), ("date32", dt.datetime(2026, 1, 1)),
-                            ("timestamp-us", dt.datetime(2026, 1, 1, tzinfo=UTC)), ("fixed-binary(2)", b"abc"), ("float32-list", ["x"])]:
+                            ("timestamp-us", dt.datetime(2026, 1, 1, tzinfo=UTC)), ("fixed-binary(2)", b"abc"), ("float32-list", ["x"]),
+                            ("float32", 1e300), ("float32", -1e39), ("float32", 10**300), ("float32-list", [0.5, 1e300])]:
             with self.subTest(kind):
                 column, bad = Column.from_list(kind, [None, value])
                 self.assertEqual([row for row, _ in bad], [1])
@@ -99,12 +103,23 @@ class Rows(unittest.TestCase):
             (plugin(lambda row: None), "filters=True"),
             (plugin(lambda row: {"eMail": "x"}), "`eMail`"),
             (plugin(lambda row: {"email": "x"}), "not in `changes`"),
+            (plugin(lambda row: True), "gave back a bool"),
             (plugin(lambda row: row["secret-key"]), "KeyError in test_tidemill.py, line"),
+            (plugin(lambda row: json.loads("{secret-key")), "JSONDecodeError in test_tidemill.py, line"),
+            (plugin(lambda row: Column.of("utf8", [7])), "ValueError in test_tidemill.py, line"),
         ]:
             with self.assertRaisesRegex(tidemill.DataError, words) as raised:
                 tidemill.run(made, FIELDS, [{"id": 1, "email": "who@x"}])
             self.assertNotIn("secret-key", str(raised.exception))
             self.assertNotIn("who@x", str(raised.exception))
+
+    def test_a_mistake_in_bind_is_told_with_the_author_s_line(self):
+        class Plugin(tidemill.RowTransform):
+            def bind(self, table):
+                return Binding(table, adds=["email_domain"])
+        line = Plugin.bind.__code__.co_firstlineno + 1
+        with self.assertRaisesRegex(tidemill.SchemaError, f"AttributeError in test_tidemill.py, line {line}$"):
+            tidemill.run(Plugin, FIELDS, [])
 
     def test_a_result_of_another_type_is_rejected_with_its_column(self):
         class Plugin(tidemill.RowTransform):
@@ -160,6 +175,28 @@ class Settings(unittest.TestCase):
     def test_a_column_that_is_not_there_is_named(self):
         with self.assertRaisesRegex(tidemill.SchemaError, "no column `mail`; it has id, email"):
             tidemill.run(Domain, FIELDS, [], {"column": "mail"})
+
+
+class Helper(unittest.TestCase):
+    def test_the_first_example_works_as_it_is(self):
+        example = tidemill.__doc__.split("\n\n", 1)[1].split("\n\n`bind` is", 1)[0]
+        names = {}
+        exec(textwrap.dedent(example), names)
+        rows, rejected = tidemill.run(names["Plugin"], FIELDS, [{"id": 1, "email": "a"}, {"id": 2, "email": None}], {"column": "email"})
+        self.assertEqual((rows, rejected), ([{"id": 1, "email": "A"}, {"id": 2, "email": None}], []))
+
+    def test_a_line_of_the_log_goes_where_the_host_says_however_log_was_imported(self):
+        with contextlib.redirect_stderr(io.StringIO()) as printed:
+            log("warn", "natively")
+        self.assertEqual(printed.getvalue(), "warn: natively\n")
+        lines, before = [], tidemill._sink
+        tidemill._sink = lambda level, message: lines.append((level, message))
+        try:
+            tidemill.log("info", "one")
+            log("debug", "two")
+        finally:
+            tidemill._sink = before
+        self.assertEqual(lines, [("info", "one"), ("debug", "two")])
 
 
 def load_tests(_loader, tests, _pattern):

@@ -15,7 +15,8 @@
             return tidemill.Binding(table, reads=[self.config.column], changes=[self.config.column])
 
         def row(self, row):
-            row[self.config.column] = row[self.config.column].upper()
+            if row[self.config.column] is not None:
+                row[self.config.column] = row[self.config.column].upper()
             return row
 
 `bind` is asked once a table, `row` once a row. Who wants speed derives from `Transform` instead and is given whole columns as Arrow has them.
@@ -171,6 +172,8 @@ class RowTransform(Transform):
             if new is None:
                 keep[number] = 0
                 new = old
+            elif not isinstance(new, dict):
+                raise DataError(f"`row` gave back a {type(new).__name__}, where a dict is expected, or None")
             elif not new.keys() <= known:
                 raise DataError(f"`row` gave back `{min(new.keys() - known)}`, which `bind` doesn't name in `changes` or `adds`")
             else:
@@ -219,18 +222,28 @@ def process(bound, batch):
 
 
 def _told(kind, call, argument):
-    """Calls; a mistake of the plugin's is told by its kind and line, since an exception's own text may hold values of rows."""
+    """Calls; a mistake of the plugin's is told by its kind and its author's line, since an exception's own text may hold values of rows."""
     try:
         return call(argument)
     except (Reject, ConfigError, SchemaError, DataError):
         raise
     except Exception as mistake:
-        place = mistake.__traceback__
-        # Not by `traceback`, which would look for the source's file: there are no files.
-        while place.tb_next:
-            place = place.tb_next
+        places = list(_places(mistake.__traceback__))
+        place = next((place for place in reversed(places) if _is_author_s(place)), places[-1])
         file = place.tb_frame.f_code.co_filename.rpartition("/")[2]
         raise kind(f"{type(mistake).__name__} in {file}, line {place.tb_lineno}") from mistake
+
+
+def _places(trace):
+    """From the outermost call to the innermost. Not by `traceback`, which would look for the source's file: there are no files."""
+    while trace:
+        yield trace
+        trace = trace.tb_next
+
+
+def _is_author_s(place):
+    module = place.tb_frame.f_globals.get("__name__", "").partition(".")[0]
+    return module != __name__ and module not in sys.stdlib_module_names
 
 
 def run(plugin, fields, rows, config=None, key=(), table="test.rows"):
@@ -265,4 +278,12 @@ def run(plugin, fields, rows, config=None, key=(), table="test.rows"):
 
 def log(level, message):
     """Writes to the host's log: "debug", "info", "warn" or "error". Never log values of rows."""
+    _sink(level, message)
+
+
+def _to_stderr(level, message):
     print(f"{level}: {message}", file=sys.stderr)
+
+
+# Where `log` writes. In a component it is the host's log.
+_sink = _to_stderr

@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import math
 import re
 from array import array
 from dataclasses import dataclass
@@ -175,7 +176,7 @@ def _encode(name, arguments, values):
     if name in NUMBERS:
         if bool in map(type, values):
             raise Misfit("a bool where a number is expected")
-        return b"", array(NUMBERS[name], values).tobytes()
+        return b"", (_float32s(values) if name == "float32" else array(NUMBERS[name], values)).tobytes()
     if name in _DECIMALS:
         return b"", b"".join([_decimal(name, arguments, value) for value in values])
     if name == "fixed-binary":
@@ -194,10 +195,18 @@ def _encode(name, arguments, values):
     if name == "float32-list":
         flat = array("f")
         for value in values:
-            flat.extend(array("f", value))
+            flat.extend(_float32s(list(value)))
         return _offsets(values), flat.tobytes()
     parts = [value.encode() for value in values] if name == "utf8" else values
     return _offsets(parts), b"".join(parts)
+
+
+def _float32s(values):
+    """The values as they are stored; `Misfit` where a finite one would be infinite."""
+    stored = array("f", values)
+    if any(map(math.isinf, stored)) and any(math.isinf(after) and not math.isinf(before) for before, after in zip(values, stored)):
+        raise Misfit("a number beyond float32")
+    return stored
 
 
 def _offsets(parts):

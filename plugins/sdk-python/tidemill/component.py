@@ -1,6 +1,7 @@
 """Between the contract's types, as componentize-py makes them, and the helper's. Imported in a component only."""
 
 import json
+import sys
 
 from componentize_py_types import Err
 from wit_world.exports import transform as wit
@@ -37,9 +38,31 @@ def _field(field):
     return types.Field(field.name, _wire_type(field.type), field.nullable)
 
 
+def _to_host(level, message):
+    host.log(host.Level[level.upper()], message)
+
+
+def _close_standard_streams():
+    """A component has none, and to write to one would be a crash. What is printed goes nowhere, since it may hold values of rows; that is said once."""
+    said = False
+
+    def write(text):
+        nonlocal said
+        if not said:
+            said = True
+            sdk.log("debug", "what is printed is not shown: write it with `tidemill.log`")
+        return len(text)
+
+    for stream in (sys.stdout, sys.stderr):
+        # What was printed while the component is built is shown there. The objects stay the same: somebody may hold them.
+        stream.flush()
+        stream.write, stream.flush = write, lambda: None
+
+
 def make(plugin):
     """The class that is exported."""
-    sdk.log = lambda level, message: host.log(host.Level[level.upper()], message)
+    sdk._sink = _to_host
+    _close_standard_streams()
 
     # Each call has an object of its own.
     state = {}

@@ -231,3 +231,52 @@ fn a_benchmark_stands_beside_the_pass_through_plugin() {
         assert!(text.contains(words), "{words}: {text}");
     }
 }
+
+#[test]
+fn what_is_logged_is_shown_and_what_is_printed_is_not() {
+    for (language, file, edits) in [
+        (
+            "python",
+            "src/plugin.py",
+            [
+                (
+                    "import tidemill\n",
+                    "import sys\nimport tidemill\nfrom tidemill import log\n\nprint('while it is built')\n",
+                ),
+                (
+                    "        address = row[self.config.column]\n",
+                    "        print(row, flush=True)\n        print(row, file=sys.stderr)\n        log('info', 'one way')\n        \
+                     tidemill.log('warn', 'another way')\n        address = row[self.config.column]\n",
+                ),
+            ],
+        ),
+        (
+            "javascript",
+            "src/plugin.js",
+            [
+                ("import { Binding,", "import { log, Binding,"),
+                (
+                    "    if (row[column] === null) return row;\n",
+                    "    console.log(row[column]);\n    console.error(row[column]);\n    log('info', 'one way');\n    \
+                     log('warn', 'another way');\n    if (row[column] === null) return row;\n",
+                ),
+            ],
+        ),
+    ] {
+        let author = Author::new(language);
+        for (from, to) in edits {
+            author.edit(file, from, to);
+        }
+        let tested = author.text(&["--log", "debug", "plugin", "test"]);
+        let shown = String::from_utf8([tested.stdout, tested.stderr].concat()).unwrap();
+        for words in [
+            "1 of 1 test passed",
+            "one way",
+            "another way",
+            "is not shown",
+        ] {
+            assert!(shown.contains(words), "{language}: `{words}`: {shown}");
+        }
+        assert!(!shown.contains("Ada@"), "{language}: {shown}");
+    }
+}

@@ -1,4 +1,4 @@
-//! Every type of the contract, through the helpers of Python and JavaScript in the real host: what goes in comes out.
+//! Every type of the contract, through the helpers of Python and JavaScript in the real host: what goes in comes out. In C, those with parameters are made.
 
 use super::{Author, verdict};
 
@@ -71,4 +71,51 @@ export default class extends RowTransform {
 }
 "#,
     );
+}
+
+#[test]
+fn c_reads_settings_of_each_kind_and_adds_columns_of_types_with_parameters() {
+    let author = Author::new("c");
+    author.write("src/plugin.c", include_str!("settings.c"));
+    author.write("tests/one.jsonl", "{\"id\": 7}\n");
+    let run = |config: &str| {
+        author.json(&[
+            "plugin",
+            "test",
+            "--input",
+            "tests/one.jsonl",
+            "--column",
+            "id: int64",
+            "--key",
+            "id",
+            "--config",
+            config,
+        ])
+    };
+    for (config, price, code) in [
+        (
+            r#"{"share": -1.25e-1, "factor": 250, "negative": false, "upper": true}"#,
+            "17.50",
+            "4141",
+        ),
+        (r#"{ "share" : -0.125 }"#, "-0.21", "6161"),
+        (
+            r#"{"negative": true, "factor": 2, "share": -0.125}"#,
+            "-0.14",
+            "6161",
+        ),
+    ] {
+        let ran = run(config).ok();
+        assert_eq!(
+            ran.json["result"][0]["rows"][0],
+            format!(
+                r#"{{"id": 7, "price": "{price}", "code": "{code}", "at": "1970-01-01T00:00:00.000007Z", "copy": 7}}"#
+            ),
+            "{config}: {ran:#?}"
+        );
+    }
+    let refused = run(r#"{"share": 1}"#);
+    let reason = verdict(&refused)["failed"].as_str();
+    let reason = reason.unwrap_or_else(|| panic!("{refused:#?}"));
+    assert!(reason.contains("another `share`"), "{reason}");
 }

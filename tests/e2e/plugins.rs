@@ -171,7 +171,7 @@ fn a_granted_variable_with_another_value_asks_for_a_resync() {
 
     let world = world.variable("SHOP_KEY", "second".into());
     pipe.go_on(&world, "resume");
-    let table = pipe.await_table(&world, "orders", "needs resync");
+    let table = pipe.await_table(&world, "orders", "needs_resync");
     let reason = table["reason"].as_str().unwrap();
     assert!(
         reason.contains("what `filter` is granted is not what it was"),

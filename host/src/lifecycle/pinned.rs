@@ -85,9 +85,7 @@ async fn keep_plugin(supply: &Supply, pipe: &Pipe, plugin: &PinnedPlugin) -> Res
         Err(_) => supply.plugin(name, folder).await?,
     };
     if Digest::of(&supplied.bytes) != digest {
-        return Err(Error::from(RegistryError::Changed {
-            name: name.clone(),
-        }));
+        return Err(Error::from(RegistryError::Changed { name: name.clone() }));
     }
     store(&pipe.state, &file, &supplied)
 }

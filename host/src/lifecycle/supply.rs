@@ -141,7 +141,10 @@ mod tests {
 
     impl Machine {
         fn new() -> Self {
-            let (folder, key) = (tempfile::tempdir().unwrap(), PrivateKey::generate().unwrap());
+            let (folder, key) = (
+                tempfile::tempdir().unwrap(),
+                PrivateKey::generate().unwrap(),
+            );
             std::fs::write(folder.path().join("own.wasm"), "plugin").unwrap();
             std::fs::write(folder.path().join("copy.wasm"), "plugin").unwrap();
             std::fs::write(folder.path().join("release.pub"), key.to_pem().unwrap().1).unwrap();

@@ -9,6 +9,7 @@ mod artifact;
 mod credentials;
 mod error;
 mod oci;
+mod reading;
 mod reference;
 mod signature;
 mod store;

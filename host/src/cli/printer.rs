@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::arguments::Output;
 use super::exit::Failure;
+use crate::quote::visible;
 
 /// Prints what a command has to say.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +24,7 @@ impl Printer {
         self.output == Output::Json
     }
 
-    /// A result: as text, or in the envelope.
+    /// A result: as text, or in the envelope. Words of others in the text were made [`visible`] before they were coloured.
     pub(super) fn result(&self, summary: &str, text: &str, result: &impl Serialize) {
         match self.output {
             Output::Text => anstream::println!("{}", text.trim_end()),
@@ -37,9 +38,9 @@ impl Printer {
     pub(super) fn failure(&self, failure: &Failure) {
         match self.output {
             Output::Text => {
-                anstream::eprintln!("error: {}", failure.message);
+                anstream::eprintln!("error: {}", visible(&failure.message));
                 if let Some(suggestion) = &failure.suggestion {
-                    anstream::eprintln!(" help: {suggestion}");
+                    anstream::eprintln!(" help: {}", visible(suggestion));
                 }
             }
             Output::Json => self.envelope(&json!({

@@ -7,6 +7,7 @@ use crate::lifecycle::report::{
     ChangeCounts, CheckReport, FollowReport, Plan, Preview, PreviewAfter, ResyncSummary,
     SchemaChange, Severity, Status, TablePlan, TableStatistics, TransformPlan,
 };
+use crate::quote::visible;
 use crate::schema::type_page::Entry;
 
 /// A table with a line of names; the columns of `numbers` are aligned to the right.
@@ -166,7 +167,10 @@ fn list(names: &[String]) -> String {
 }
 
 pub(super) fn preview(preview: &Preview) -> String {
-    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "NULL".to_owned());
+    let value = |value: &Option<String>| match value {
+        Some(value) => visible(value).into_owned(),
+        None => "NULL".to_owned(),
+    };
     let rows = |names: &[String], rows: Vec<Vec<String>>| {
         table(
             &names.iter().map(String::as_str).collect::<Vec<_>>(),
@@ -193,7 +197,7 @@ pub(super) fn preview(preview: &Preview) -> String {
     );
     for (i, row) in preview.rows.iter().enumerate() {
         if let PreviewAfter::Rejected(reason) | PreviewAfter::Stops(reason) = &row.after {
-            text += &format!("row {}: {reason}\n", i + 1);
+            text += &format!("row {}: {}\n", i + 1, visible(reason));
         }
     }
     text

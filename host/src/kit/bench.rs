@@ -79,6 +79,7 @@ pub fn bench(
     let batch = repeated(rows, BATCH_ROWS).map_err(|cause| Error::NoRows(cause.to_string()))?;
     let bare = Case {
         config: serde_json::json!({}),
+        tables: Vec::new(),
         ..case.clone()
     };
     let passthrough = passthrough.map(|plugin| {

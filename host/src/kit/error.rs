@@ -29,6 +29,15 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// There is no component yet.
+    #[error(
+        "`{}` is not there: the plugin isn't built yet, and nothing is built to be looked at; `tidemill plugin build` builds it",
+        .component.display()
+    )]
+    NotBuilt {
+        /// The component's file.
+        component: PathBuf,
+    },
     /// A new project can't be made.
     #[error("{0}")]
     New(String),

@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use serde::Deserialize;
 
 use super::error::Error;
-use crate::rows::{self, ReferenceFile};
+use crate::rows::{self, Reference, ReferenceFile};
 
 /// The file that says what a plugin's folder is.
 pub const FILE: &str = "tidemill-plugin.toml";
@@ -84,8 +84,10 @@ pub struct Case {
     pub columns: Option<SchemaRef>,
     /// The key's columns, in key order.
     pub key: Vec<String>,
-    /// The plugin's configuration.
+    /// The plugin's configuration, without the reference tables.
     pub config: serde_json::Value,
+    /// The reference tables.
+    pub tables: Vec<Reference>,
     /// The file of the rows.
     pub rows: PathBuf,
     /// The file of the rows that are expected.
@@ -203,6 +205,32 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
     ))
 }
 
+impl Case {
+    /// The plugin's configuration with the reference tables, as their files are now.
+    pub(super) fn whole_config(&self) -> Result<serde_json::Value, Error> {
+        let wrong = |reason: String| Error::NoRows(format!("test `{}`: {reason}", self.name));
+        let tables = self.tables.iter().map(|reference| {
+            let name = reference.name.clone();
+            match reference.read() {
+                Ok(read) => Ok((name, read.table)),
+                Err(error) => Err(wrong(format!("table `{name}`: {error}"))),
+            }
+        });
+        let tables = tables.collect::<Result<Vec<_>, _>>()?;
+        rows::with_tables(self.config.clone(), tables)
+            .map_err(|name| wrong(format!("the table `{name}` is in `config` too")))
+    }
+
+    /// The files that its rows are in, given and expected: they are no part of the plugin.
+    pub(super) fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let expected = self.expected.as_deref();
+        let expected = expected.map(|file| [file.to_owned(), super::test::rejected_file(file)]);
+        let tables = self.tables.iter().map(|reference| reference.file.clone());
+        let rows = std::iter::once(self.rows.clone());
+        rows.chain(expected.into_iter().flatten()).chain(tables)
+    }
+}
+
 impl CaseFile {
     fn resolve(self, folder: &Path) -> Result<Case, String> {
         let columns = self.columns.as_deref().map(rows::columns).transpose()?;
@@ -217,22 +245,17 @@ impl CaseFile {
             return Err("it expects rows and an error; one of them can come".to_owned());
         }
         let tables = self.tables.iter().map(|(name, file)| {
-            let at = |reason: String| format!("table `{name}`: {reason}");
-            let reference = file
-                .resolve(name, folder)
-                .map_err(|(setting, reason)| at(format!("{setting}: {reason}")))?;
-            let read = reference.read().map_err(|error| at(error.to_string()))?;
-            Ok((name.clone(), read.table))
+            file.resolve(name, folder)
+                .map_err(|(setting, reason)| format!("table `{name}`: {setting}: {reason}"))
         });
-        let tables = tables.collect::<Result<Vec<_>, String>>()?;
-        let config = rows::with_tables(self.config, tables)
-            .map_err(|name| format!("the table `{name}` is in `config` too"))?;
+        let tables = tables.collect::<Result<_, _>>()?;
         Ok(Case {
             name: self.name,
             table,
             columns,
             key: self.key,
-            config,
+            config: self.config,
+            tables,
             rows: folder.join(self.rows),
             expected: self.expected.map(|path| folder.join(path)),
             error: self.error,
@@ -283,6 +306,24 @@ mod tests {
             let error = opened(text).unwrap_err().to_string();
             assert!(error.contains(words) && error.contains(FILE), "{error}");
         }
+    }
+
+    #[test]
+    fn a_reference_table_is_needed_by_its_test_alone() {
+        let project = opened(
+            "name = \"x\"\nlanguage = \"c\"\n[[test]]\nname = \"t\"\nrows = \"r.csv\"\nexpected = \"e.jsonl\"\n\
+             tables = { zones = { file = \"zones.csv\" } }\n",
+        )
+        .unwrap();
+        let case = &project.cases[0];
+        let error = case.whole_config().unwrap_err().to_string();
+        assert!(
+            error.contains("test `t`: table `zones`") && error.contains("zones.csv"),
+            "{error}"
+        );
+        let files: Vec<_> = case.files().collect();
+        let names = ["r.csv", "e.jsonl", "e.rejected.jsonl", "zones.csv"];
+        assert_eq!(files, names.map(|name| project.folder.join(name)));
     }
 
     #[test]

@@ -137,7 +137,7 @@ fn judge(case: &Case, fate: &Fate, update: bool) -> Result<Verdict, Error> {
 }
 
 /// The file of the rejected rows that are expected: beside the one of the rows.
-fn rejected_file(expected: &Path) -> PathBuf {
+pub(super) fn rejected_file(expected: &Path) -> PathBuf {
     expected.with_extension("rejected.jsonl")
 }
 

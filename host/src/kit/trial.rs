@@ -43,7 +43,7 @@ pub struct RejectedRow {
 }
 
 impl Trial {
-    /// Shows the plugin the table. `rows` have all of its columns.
+    /// Shows the plugin the table, and gives it its configuration with the reference tables. `rows` have all of the table's columns.
     pub fn bind(
         runtime: &Runtime,
         plugin: &Arc<Plugin>,
@@ -65,7 +65,7 @@ impl Trial {
             schema: rows.schema(),
             key: key.collect::<Result<_, _>>()?,
         };
-        let step = Step::new(plugin.clone(), case.config.clone());
+        let step = Step::new(plugin.clone(), case.whole_config()?);
         let chain = Chain::bind(runtime, &table, &[step])?;
         Ok(Self { chain, rows })
     }

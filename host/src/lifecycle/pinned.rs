@@ -74,18 +74,18 @@ pub(super) async fn keep(
 async fn keep_plugin(supply: &Supply, pipe: &Pipe, plugin: &PinnedPlugin) -> Result<(), Error> {
     let digest = digest(plugin)?;
     let file = plugin_file(&pipe.state, &digest);
+    let (name, folder) = (&plugin.plugin, &pipe.folder);
     let kept = supply
-        .pinned(&plugin.plugin, &digest, file.clone(), proof(&file))
+        .pinned(name, folder, &digest, file.clone(), proof(&file))
         .await;
     let supplied = match kept {
         Ok(kept) if kept.path == file => return Ok(()),
-        Ok(fetched) => fetched,
-        Err(_) => supply.plugin(&plugin.plugin, &pipe.folder).await?,
+        Ok(found) => found,
+        // Why it can't be had, or another plugin than the table was bound with.
+        Err(_) => supply.plugin(name, folder).await?,
     };
     if Digest::of(&supplied.bytes) != digest {
-        return Err(Error::from(RegistryError::Changed {
-            name: plugin.plugin.clone(),
-        }));
+        return Err(Error::from(RegistryError::Changed { name: name.clone() }));
     }
     store(&pipe.state, &file, &supplied)
 }
@@ -168,7 +168,13 @@ impl Pinned {
             let file = plugin_file(&self.state, &digest);
             let kept = session
                 .supply
-                .pinned(name, &digest, file.clone(), proof(&file))
+                .pinned(
+                    name,
+                    &session.pipe.folder,
+                    &digest,
+                    file.clone(),
+                    proof(&file),
+                )
                 .await?;
             if kept.path != file {
                 store(&self.state, &file, &kept)?;

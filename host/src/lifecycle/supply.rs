@@ -62,22 +62,16 @@ impl Supply {
         if Reference::is_one(name) {
             return Ok(self.fetch(name).await?.into());
         }
-        let path = transform::resolve(name, folder)?;
-        self.policy.check_path(&path)?;
-        let bytes = transform::read_plugin(&path)?;
-        let proof = match self.policy.wants_signature(&Digest::of(&bytes)) {
-            true => Proof::beside(&path)?,
-            false => None,
-        };
-        registry::admit(name, &bytes, proof.as_ref(), &self.policy)?;
-        Ok(Supplied { path, bytes, proof })
+        self.admitted(name, self.file(name, folder)?)
     }
 
-    /// The plugin that a load was made with, from the pipe's own copy. If that was lost or changed, or isn't enough for the policy by now, a
-    /// plugin of a registry is fetched again; no registry is asked otherwise.
+    /// The plugin that a load was made with, from the pipe's own copy. If that was lost or changed, or isn't enough for the policy by now, the
+    /// same plugin is taken from where the pipe names it: a file that starts from this folder, with the signature that lies beside it by now,
+    /// or a registry, which is not asked otherwise.
     pub(super) async fn pinned(
         &self,
         name: &str,
+        folder: &Path,
         digest: &Digest,
         copy: PathBuf,
         proof: Option<Proof>,
@@ -106,18 +100,129 @@ impl Supply {
             },
             Err(error) => error,
         };
-        if !reference {
-            return Err(refusal.into());
+        let found = match reference {
+            true => Ok(self.fetch(name).await?.into()),
+            false => self.file(name, folder),
+        };
+        match found {
+            Ok(found) if Digest::of(&found.bytes) == *digest => self.admitted(name, found),
+            _ => Err(refusal.into()),
         }
-        let fetched = self.fetch(name).await?;
-        match Digest::of(&fetched.bytes) == *digest {
-            true => Ok(fetched.into()),
-            false => Err(refusal.into()),
-        }
+    }
+
+    /// A plugin's file, and what lies beside it if the policy asks who vouches for it.
+    fn file(&self, name: &str, folder: &Path) -> Result<Supplied, Error> {
+        let path = transform::resolve(name, folder)?;
+        let (bytes, proof) = registry::read_file(name, &path, &self.policy)?;
+        Ok(Supplied { path, bytes, proof })
+    }
+
+    fn admitted(&self, name: &str, found: Supplied) -> Result<Supplied, Error> {
+        registry::admit(name, &found.bytes, found.proof.as_ref(), &self.policy)?;
+        Ok(found)
     }
 
     async fn fetch(&self, reference: &str) -> Result<Fetched, RegistryError> {
         let store = Store::of_user()?;
         registry::fetch(&Reference::parse(reference)?, &self.policy, &store).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::{PrivateKey, signature_file};
+
+    /// A folder with the plugin `own.wasm`, and with a key that its policy may want a signature by.
+    struct Machine {
+        folder: tempfile::TempDir,
+        key: PrivateKey,
+    }
+
+    impl Machine {
+        fn new() -> Self {
+            let (folder, key) = (
+                tempfile::tempdir().unwrap(),
+                PrivateKey::generate().unwrap(),
+            );
+            std::fs::write(folder.path().join("own.wasm"), "plugin").unwrap();
+            std::fs::write(folder.path().join("copy.wasm"), "plugin").unwrap();
+            std::fs::write(folder.path().join("release.pub"), key.to_pem().unwrap().1).unwrap();
+            Self { folder, key }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        fn supply(&self, policy: &str) -> Supply {
+            let file = self.path("policy.toml");
+            std::fs::write(&file, format!("[plugins]\n{policy}\n")).unwrap();
+            let policy = Policy::read(&file).unwrap();
+            Supply { policy }
+        }
+
+        /// What a pipe gets that was loaded with `plugin` when nobody asked who vouches for it.
+        async fn pinned(&self, policy: &str) -> Result<Supplied, Error> {
+            let (supply, digest) = (self.supply(policy), Digest::of(b"plugin"));
+            let copy = self.path("copy.wasm");
+            supply
+                .pinned("./own.wasm", self.folder.path(), &digest, copy, None)
+                .await
+        }
+    }
+
+    const SIGNED: &str = "require_signature = true\nkeys = [\"release.pub\"]";
+
+    #[tokio::test]
+    async fn a_file_that_was_signed_since_is_believed_for_its_copy() {
+        let machine = Machine::new();
+        assert_eq!(
+            machine.pinned("").await.unwrap().path,
+            machine.path("copy.wasm")
+        );
+        let refused = machine.pinned(SIGNED).await.unwrap_err().to_string();
+        assert!(
+            refused.contains("it has none") && refused.contains("plugin sign"),
+            "{refused}"
+        );
+        let (own, signature) = (machine.path("own.wasm"), machine.key.sign(b"plugin"));
+        std::fs::write(signature_file(&own), signature).unwrap();
+        let supplied = machine.pinned(SIGNED).await.unwrap();
+        assert_eq!((&*supplied.bytes, &supplied.path), (&b"plugin"[..], &own));
+        assert!(supplied.proof.is_some());
+        // The signature is of what the pipe names; the load was made with something else.
+        let signature = machine.key.sign(b"another");
+        std::fs::write(signature_file(&own), signature).unwrap();
+        let refused = machine.pinned(SIGNED).await.unwrap_err().to_string();
+        assert!(refused.contains("of another file"), "{refused}");
+        std::fs::write(&own, "another").unwrap();
+        let refused = machine.pinned(SIGNED).await.unwrap_err().to_string();
+        assert!(refused.contains("it has none"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_was_lost_is_made_of_the_same_file_alone() {
+        let machine = Machine::new();
+        std::fs::remove_file(machine.path("copy.wasm")).unwrap();
+        let supplied = machine.pinned("").await.unwrap();
+        assert_eq!(supplied.path, machine.path("own.wasm"));
+        std::fs::write(machine.path("own.wasm"), "another").unwrap();
+        let lost = machine.pinned("").await.unwrap_err().to_string();
+        assert!(lost.contains("missing or was changed"), "{lost}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_too_large_is_not_read() {
+        let machine = Machine::new();
+        // A hole, which would be as much memory.
+        let file = std::fs::File::create(machine.path("own.wasm")).unwrap();
+        file.set_len(1 << 40).unwrap();
+        let supply = machine.supply("max_size = \"1KiB\"");
+        let refused = supply.plugin("./own.wasm", machine.folder.path()).await;
+        let refused = refused.unwrap_err().to_string();
+        for words in ["1099511627776 bytes", "1024", "max_size"] {
+            assert!(refused.contains(words), "{words}: {refused}");
+        }
     }
 }

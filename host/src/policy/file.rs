@@ -150,7 +150,8 @@ fn digest(text: &str) -> Result<Digest, String> {
     })
 }
 
-/// A registry, or the beginning of repositories' names, as it is compared: without a slash at its end.
+/// A registry, or the beginning of repositories' names, as it is compared: without a slash at its end, and the host in
+/// small letters, as a reference has it.
 fn registry(text: &str) -> Result<String, String> {
     let plain = text.trim_end_matches('/');
     if plain.is_empty() || plain.contains("://") || plain.contains(['@', '*', ' ']) {
@@ -158,5 +159,6 @@ fn registry(text: &str) -> Result<String, String> {
             "`{text}` is no registry: write its host and, if you like, the beginning of the repository's name, as in `ghcr.io/acme`"
         ));
     }
-    Ok(plain.to_owned())
+    let (host, repository) = plain.split_at(plain.find('/').unwrap_or(plain.len()));
+    Ok(host.to_ascii_lowercase() + repository)
 }

@@ -95,15 +95,11 @@ impl Policy {
         }
     }
 
-    /// The default policy if there is no such file. One that merely can't be looked at is no default.
+    /// The default policy if there is no such file. One that merely can't be looked at, or a link that leads nowhere, is no default.
     fn read_if_there(path: &Path) -> Result<Self, PolicyError> {
-        match Self::read(path) {
-            Err(PolicyError::Unreadable { cause, .. })
-                if cause.kind() == std::io::ErrorKind::NotFound =>
-            {
-                Ok(Self::default())
-            }
-            read => read,
+        match path.symlink_metadata() {
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            _ => Self::read(path),
         }
     }
 

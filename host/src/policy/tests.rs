@@ -59,6 +59,9 @@ fn a_file_that_is_named_must_be_there_and_one_that_can_t_be_looked_at_is_no_defa
     let missing = folder.path().join("policy.toml");
     let error = Policy::read(&missing).unwrap_err().to_string();
     assert!(error.contains(missing.to_str().unwrap()), "{error}");
+    std::os::unix::fs::symlink(folder.path().join("gone.toml"), &missing).unwrap();
+    assert!(Policy::read_if_there(&missing).is_err());
+    fs::remove_file(&missing).unwrap();
     // Neither a folder nor what lies below a file is a policy that isn't there.
     assert!(Policy::read_if_there(folder.path()).is_err());
     fs::write(&missing, "").unwrap();
@@ -70,7 +73,7 @@ fn what_the_file_says_holds() {
     let digest = Digest::of(b"listed");
     let policy = policy(&format!(
         "[plugins]\nrequire_signature = true\nkeys = [\"release.pub\", \"\"\"{P256}\"\"\"]\ndigests = [\"sha256:{}\"]\n\
-         registries = [\"ghcr.io/acme/\", \"127.0.0.1:5000\"]\npaths = false\nallow = [\"environment\"]\nmax_size = \"1KiB\"\n",
+         registries = [\"GHCR.io/acme/\", \"127.0.0.1:5000\"]\npaths = false\nallow = [\"environment\"]\nmax_size = \"1KiB\"\n",
         digest.hex().to_uppercase()
     ))
     .unwrap();

@@ -134,7 +134,26 @@ pub enum RegistryError {
     },
 }
 
-/// A registry's words, fit to be shown.
+/// A registry's words, fit to be shown. The queries of addresses are left out: one that is signed beforehand opens what it names to anybody.
 pub(super) fn quote(text: &str) -> String {
-    crate::quote::quote(text, QUOTE_BYTES)
+    let without_query = |word| match str::split_once(word, '?') {
+        Some((address, _)) if address.contains("://") => format!("{address}?…"),
+        _ => word.to_owned(),
+    };
+    let words: Vec<String> = text.split(' ').map(without_query).collect();
+    crate::quote::quote(&words.join(" "), QUOTE_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_of_an_address_is_not_shown() {
+        let text = "error sending request for url (https://store.example/a?X-Amz-Signature=secret): who? nobody";
+        assert_eq!(
+            quote(text),
+            "error sending request for url (https://store.example/a?… who? nobody"
+        );
+    }
 }

@@ -9,11 +9,12 @@ mod artifact;
 mod credentials;
 mod error;
 mod oci;
+mod reading;
 mod reference;
 mod signature;
 mod store;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use artifact::About;
 pub use error::RegistryError;
@@ -160,6 +161,29 @@ fn proof(manifest: &[u8], signatures: Vec<Signed>) -> Proof {
 fn check(fetched: &Fetched, policy: &Policy) -> Result<(), RegistryError> {
     let name = fetched.reference.to_string();
     admit(&name, &fetched.bytes, Some(&fetched.proof), policy)
+}
+
+/// A plugin that is a file of this machine, if the policy allows files of this size, and what lies beside it if the policy asks who vouches
+/// for it. Whether it may run is told by [`admit`].
+pub fn read_file(
+    name: &str,
+    path: &Path,
+    policy: &Policy,
+) -> Result<(Vec<u8>, Option<Proof>), RegistryError> {
+    policy.check_path(path)?;
+    let unusable = |cause| RegistryError::File {
+        path: path.to_owned(),
+        cause,
+    };
+    let size = std::fs::metadata(path).map_err(unusable)?.len();
+    policy.check_size(name, size)?;
+    let read = store::read(path, policy.max_size())?;
+    let bytes = read.ok_or_else(|| unusable(std::io::ErrorKind::NotFound.into()))?;
+    let proof = match policy.wants_signature(&Digest::of(&bytes)) {
+        true => Proof::beside(path)?,
+        false => None,
+    };
+    Ok((bytes, proof))
 }
 
 /// Refuses a plugin of whatever origin that is too large, or that needs a signature and has none that counts.

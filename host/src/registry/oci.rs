@@ -1,27 +1,31 @@
 //! The conversation with a registry: what is asked for, what comes back, and how much of it is believed.
 //!
-//! Nothing that a registry says is believed without its digest, and it gets so much time and so many bytes. A reply that the client
-//! library stumbles over ends the conversation, not the process.
+//! Nothing that a registry says is believed without its digest, and it gets so much time and so many bytes. Logging in and sending are the
+//! client library's, reading is [`reading`](super::reading)'s. A reply that the library stumbles over ends the conversation, not the process.
 
 use std::time::Duration;
 
-use futures::TryStreamExt;
 use oci_client::client::{ClientConfig, ClientProtocol};
-use oci_client::errors::{DigestError, OciDistributionError, OciErrorCode};
+use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
 use oci_client::{Client, RegistryOperation};
+use tokio::sync::OnceCell;
 
 use super::artifact::{self, Artifact};
 use super::credentials::{self, Credentials};
 use super::error::{RegistryError, quote};
+use super::reading::{Login, Reader, Refusal};
 use super::reference::Reference;
 use super::signature::Signed;
 use super::store::DOCUMENT_BYTES;
 use crate::digest::Digest;
 
-const CONNECT: Duration = Duration::from_secs(10);
+pub(super) const USER_AGENT: &str = concat!("tidemill/", env!("CARGO_PKG_VERSION"));
+pub(super) const CONNECT: Duration = Duration::from_secs(10);
 /// Between two bytes of an answer.
-const SILENCE: Duration = Duration::from_secs(30);
+pub(super) const SILENCE: Duration = Duration::from_secs(30);
+/// For logging in, whose reply the client library reads to its end.
+const LOGIN: Duration = Duration::from_secs(20);
 /// For a whole conversation.
 const CONVERSATION: Duration = Duration::from_secs(600);
 
@@ -46,8 +50,11 @@ pub(super) struct Pulled {
 #[derive(Clone)]
 pub(super) struct Registry {
     client: Client,
+    reader: Reader,
     reference: Reference,
     credentials: std::sync::Arc<Credentials>,
+    /// Whom it is told to be reading, once it was asked.
+    login: std::sync::Arc<OnceCell<Login>>,
 }
 
 impl Registry {
@@ -63,7 +70,7 @@ impl Registry {
             },
             connect_timeout: Some(CONNECT),
             read_timeout: Some(SILENCE),
-            user_agent: concat!("tidemill/", env!("CARGO_PKG_VERSION")),
+            user_agent: USER_AGENT,
             platform_resolver: None,
             ..ClientConfig::default()
         };
@@ -78,8 +85,10 @@ impl Registry {
         })?;
         Ok(Self {
             client,
+            reader: Reader::of(reference, plain)?,
             reference: reference.clone(),
             credentials: credentials::of(reference.registry())?.into(),
+            login: std::sync::Arc::default(),
         })
     }
 
@@ -193,60 +202,78 @@ impl Registry {
 
     /// A manifest, whose digest is right if the reference has one.
     async fn manifest(&self, reference: &Reference) -> Result<Vec<u8>, RegistryError> {
-        let (inner, auth) = (reference.inner().clone(), self.credentials.auth.clone());
-        let ask = async move |client: Client| {
-            let accepted = [OCI_IMAGE_MEDIA_TYPE];
-            let (bytes, _) = client.pull_manifest_raw(&inner, &auth, &accepted).await?;
-            Ok(bytes)
-        };
-        let bytes = self.talk(reference, ask).await?;
+        let login = self.login().await?;
+        let ask = self
+            .reader
+            .manifest(reference, OCI_IMAGE_MEDIA_TYPE, login, DOCUMENT_BYTES);
+        let bytes = self.read(reference, ask).await?;
         if bytes.len() as u64 > DOCUMENT_BYTES {
             return Err(self.failed(format!(
-                "its manifest has {} bytes, and one at most {DOCUMENT_BYTES}",
-                bytes.len()
+                "its manifest has more bytes than one may have, which is {DOCUMENT_BYTES}"
             )));
         }
         match reference.digest() {
-            Some(digest) if Digest::of(&bytes) != *digest => Err(RegistryError::Tampered {
-                reference: reference.to_string(),
-                digest: digest.to_string(),
-            }),
-            _ => Ok(bytes.to_vec()),
+            Some(digest) => self.whole(bytes, digest, reference),
+            None => Ok(bytes),
         }
     }
 
     /// A blob of this size, whose digest is right.
     async fn blob(&self, digest: &Digest, size: u64) -> Result<Vec<u8>, RegistryError> {
-        let (inner, auth) = (
-            self.reference.inner().clone(),
-            self.credentials.auth.clone(),
-        );
-        let descriptor = OciDescriptor {
-            digest: digest.to_string(),
-            ..OciDescriptor::default()
-        };
-        let ask = async move |client: Client| {
-            client
-                .store_auth_if_needed(inner.resolve_registry(), &auth)
-                .await;
-            let mut stream = client.pull_blob_stream(&inner, &descriptor).await?.stream;
-            let mut bytes = Vec::new();
-            while let Some(part) = stream.try_next().await? {
-                bytes.extend_from_slice(&part);
-                if bytes.len() as u64 > size {
-                    break;
-                }
-            }
-            Ok(bytes)
-        };
-        let bytes = self.talk(&self.reference, ask).await?;
+        let (login, name) = (self.login().await?, digest.to_string());
+        let ask = self.reader.blob(&name, login, size);
+        let bytes = self.read(&self.reference, ask).await?;
+        self.whole(bytes, digest, &self.reference)
+    }
+
+    /// Bytes that have this digest; others are thrown away.
+    fn whole(
+        &self,
+        bytes: Vec<u8>,
+        digest: &Digest,
+        reference: &Reference,
+    ) -> Result<Vec<u8>, RegistryError> {
         match Digest::of(&bytes) == *digest {
             true => Ok(bytes),
             false => Err(RegistryError::Tampered {
-                reference: self.reference.to_string(),
+                reference: reference.to_string(),
                 digest: digest.to_string(),
             }),
         }
+    }
+
+    async fn login(&self) -> Result<&Login, RegistryError> {
+        let log_in = async || {
+            let (inner, auth) = (
+                self.reference.inner().clone(),
+                self.credentials.auth.clone(),
+            );
+            let ask = async move |client: Client| {
+                client.auth(&inner, &auth, RegistryOperation::Pull).await
+            };
+            let token = self.talk(&self.reference, LOGIN, ask).await?;
+            Ok(Login::of(token, &self.credentials.auth))
+        };
+        self.login.get_or_try_init(log_in).await
+    }
+
+    /// Reads something, in so much time.
+    async fn read(
+        &self,
+        reference: &Reference,
+        ask: impl Future<Output = Result<Vec<u8>, Refusal>>,
+    ) -> Result<Vec<u8>, RegistryError> {
+        let read = tokio::time::timeout(CONVERSATION, ask).await;
+        let read = read.map_err(|_| self.too_slow(CONVERSATION))?;
+        let registry = self.reference.registry().to_owned();
+        read.map_err(|refusal| match refusal {
+            Refusal::Credentials => self.refused(),
+            Refusal::NotThere => RegistryError::NotThere {
+                reference: reference.to_string(),
+            },
+            Refusal::Unreachable(reason) => RegistryError::Unreachable { registry, reason },
+            Refusal::Failed(reason) => RegistryError::Failed { registry, reason },
+        })
     }
 
     /// Sends a blob that the registry doesn't have yet.
@@ -263,7 +290,7 @@ impl Registry {
             }
             Ok(())
         };
-        self.talk(&self.reference, ask).await
+        self.talk(&self.reference, CONVERSATION, ask).await
     }
 
     async fn send_manifest(
@@ -279,27 +306,25 @@ impl Registry {
             client.push_manifest_raw(&inner, manifest, kind).await?;
             Ok(())
         };
-        self.talk(reference, ask).await?;
+        self.talk(reference, CONVERSATION, ask).await?;
         Ok(digest)
     }
 
-    /// Does a part of the conversation, in a task of its own: the client library panics at some replies.
+    /// Does a part of the conversation in so much time, in a task of its own: the client library panics at some replies.
     async fn talk<T: Send + 'static, F>(
         &self,
         reference: &Reference,
+        time: Duration,
         ask: impl FnOnce(Client) -> F,
     ) -> Result<T, RegistryError>
     where
         F: Future<Output = Result<T, OciDistributionError>> + Send + 'static,
     {
-        let task = tokio::spawn(tokio::time::timeout(CONVERSATION, ask(self.client.clone())));
+        let task = tokio::spawn(tokio::time::timeout(time, ask(self.client.clone())));
         match task.await {
             Ok(Ok(Ok(answer))) => Ok(answer),
             Ok(Ok(Err(error))) => Err(self.error(reference, error)),
-            Ok(Err(_)) => Err(self.failed(format!(
-                "it was not done within {} seconds",
-                CONVERSATION.as_secs()
-            ))),
+            Ok(Err(_)) => Err(self.too_slow(time)),
             Err(_) => Err(self.failed("its reply is in no form that is known".to_owned())),
         }
     }
@@ -311,20 +336,26 @@ impl Registry {
         }
     }
 
+    fn too_slow(&self, time: Duration) -> RegistryError {
+        self.failed(format!("it was not done within {} seconds", time.as_secs()))
+    }
+
+    fn refused(&self) -> RegistryError {
+        RegistryError::Credentials {
+            registry: self.reference.registry().to_owned(),
+            reason: self.credentials.when_refused.clone(),
+        }
+    }
+
     /// An error of the client, in our words.
     fn error(&self, reference: &Reference, error: OciDistributionError) -> RegistryError {
         let registry = self.reference.registry().to_owned();
         let reference = reference.to_string();
         if is_refusal(&error) {
-            let reason = self.credentials.when_refused.clone();
-            return RegistryError::Credentials { registry, reason };
+            return self.refused();
         }
         if is_absence(&error) {
             return RegistryError::NotThere { reference };
-        }
-        if let Some(digest) = mismatch(&error) {
-            let digest = quote(digest);
-            return RegistryError::Tampered { reference, digest };
         }
         match error {
             OciDistributionError::RequestError(cause) => RegistryError::Unreachable {
@@ -376,21 +407,8 @@ fn is_absence(error: &OciDistributionError) -> bool {
         || has_code(error, &codes)
 }
 
-/// The digest that bytes should have had, if that is what is wrong.
-fn mismatch(error: &OciDistributionError) -> Option<&str> {
-    let error = match error {
-        OciDistributionError::DigestError(error) => error,
-        OciDistributionError::IoError(error) => error.get_ref()?.downcast_ref()?,
-        _ => return None,
-    };
-    match error {
-        DigestError::VerificationError { expected, .. } => Some(expected),
-        _ => None,
-    }
-}
-
 /// An error with its causes: the outermost alone says that a request failed.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes
         .map(ToString::to_string)

@@ -24,7 +24,7 @@ impl Reference {
     /// Reads a reference. The host can't be left out; without tag and digest the tag is `latest`.
     pub fn parse(text: &str) -> Result<Self, RegistryError> {
         let wrong = |reason: &str| RegistryError::Reference {
-            text: text.escape_debug().to_string(),
+            text: without_secrets(text).escape_debug().to_string(),
             reason: reason.to_owned(),
         };
         let rest = text
@@ -33,6 +33,11 @@ impl Reference {
         let (host, path) = rest
             .split_once('/')
             .ok_or_else(|| wrong("it has no repository"))?;
+        if rest != without_credentials(rest) {
+            return Err(wrong(
+                "it has credentials, which `docker login` keeps for it instead",
+            ));
+        }
         // Other tools take a first part without a dot for a repository of Docker Hub.
         if !host.contains(['.', ':']) && host != "localhost" {
             return Err(wrong("it doesn't name its registry's host"));
@@ -104,6 +109,29 @@ impl Reference {
     pub(super) fn inner(&self) -> &oci_client::Reference {
         &self.inner
     }
+}
+
+/// What is no reference, as an error may show it: without what may be a password or a signature.
+fn without_secrets(text: &str) -> String {
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), text),
+    };
+    let kept = without_credentials(rest);
+    let hidden = if kept == rest { "" } else { "…@" };
+    match kept.split_once('?') {
+        Some((kept, _)) => format!("{scheme}{hidden}{kept}?…"),
+        None => format!("{scheme}{hidden}{kept}"),
+    }
+}
+
+/// What stands behind the credentials, which go to the last `@` that isn't a digest's: a digest has no `/`, and a password may have any sign.
+fn without_credentials(rest: &str) -> &str {
+    let host = match rest.rfind('/') {
+        Some(slash) => rest[..slash].rfind('@'),
+        None => rest.rfind('@'),
+    };
+    host.map_or(rest, |at| &rest[at + 1..])
 }
 
 impl fmt::Display for Reference {
@@ -187,6 +215,24 @@ mod tests {
             let error = Reference::parse(text).unwrap_err().to_string();
             assert!(error.contains("oci://host/repository:tag"), "{error}");
             assert!(!error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_in_a_reference_is_not_shown() {
+        for text in [
+            "oci://user:secret@ghcr.io/acme/mask",
+            "oci://user:secret@ghcr.io/acme/mask@sha256:12",
+            "oci://user:se/secret@ghcr.io/acme/mask:1",
+            "oci://user:secret@ghcr.io",
+            "oci://ghcr.io/acme/mask?token=secret",
+            "user:secret@ghcr.io/acme/mask",
+        ] {
+            let error = Reference::parse(text).unwrap_err().to_string();
+            assert!(
+                error.contains("ghcr.io") && !error.contains("secret"),
+                "{error}"
+            );
         }
     }
 

@@ -103,7 +103,10 @@ impl Proof {
 /// Whether one of these keys has signed the artifact with this manifest; else what is wrong.
 fn vouched(manifest: &Digest, signatures: &[Signed], keys: &[PublicKey]) -> Result<(), String> {
     if signatures.is_empty() {
-        return Err("it has none".to_owned());
+        return Err(
+            "it has none that lies where they are looked for: cosign 3 puts one there if it is told `--new-bundle-format=false`"
+                .to_owned(),
+        );
     }
     let by_a_key = signatures
         .iter()
@@ -298,7 +301,11 @@ mod tests {
         nonsense.payload = "no JSON".to_owned();
         nonsense.signature = key.sign(nonsense.payload.as_bytes());
         for (proof, plugin, why) in [
-            (proof(&own, vec![]), &b"plugin"[..], "it has none"),
+            (
+                proof(&own, vec![]),
+                &b"plugin"[..],
+                "--new-bundle-format=false",
+            ),
             (
                 proof(&own, vec![sign(&other)]),
                 b"plugin",

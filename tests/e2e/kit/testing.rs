@@ -164,6 +164,25 @@ fn rows_of_a_source_become_a_test() {
     ];
     let shown = author.json(&sampled).ok();
     assert_eq!(verdict(&shown), "unchecked", "{shown:#?}");
+    let expected = [&sampled[..10], &["--expected", "tests/table.jsonl"]].concat();
+    author.json(&[&expected[..], &["--update"]].concat()).ok();
+    assert_eq!(verdict(&author.json(&expected).ok()), "passed");
+    author.edit("tests/table.jsonl", "b@c", "B@C");
+    assert_eq!(author.json(&expected).code, Some(5));
+    // What a pipe may not run is not shown the source's rows.
+    author.write("policy.toml", "[plugins]\nrequire_signature = true\ndigests = [\"sha256:0000000000000000000000000000000000000000000000000000000000000000\"]\n");
+    let refused = author
+        .command(&sampled)
+        .env("TIDEMILL_POLICY", "policy.toml")
+        .output()
+        .unwrap();
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(5), "{told}");
+    assert!(
+        told.contains("tidy.wasm") && told.contains("needs a signature"),
+        "{told}"
+    );
+    std::fs::remove_file(author.path().join("policy.toml")).unwrap();
     let rows = shown.json["result"][0]["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 2, "{shown:#?}");
     assert_eq!(
@@ -195,6 +214,90 @@ fn rows_of_a_source_become_a_test() {
             "nowhere.nothing",
         ])
         .fails(4, &["nowhere.nothing"]);
+}
+
+#[test]
+fn what_is_compared_with_nothing_has_not_passed() {
+    let author = Author::new("c");
+    let rows = ["plugin", "test", "--input", "tests/customers.jsonl"];
+    let shown = author.json(&rows).ok();
+    assert_eq!(verdict(&shown), "unchecked", "{shown:#?}");
+    let summary = shown.json["summary"].as_str().unwrap();
+    assert!(
+        summary.contains("nothing was compared") && !summary.contains("passed"),
+        "{summary}"
+    );
+    author
+        .json(&[&rows[..], &["--update"]].concat())
+        .fails(2, &["--update", "--expected FILE"]);
+    author.edit("tidemill-plugin.toml", "expected = ", "# expected = ");
+    author
+        .json(&["plugin", "test", "--update"])
+        .fails(2, &["--update", "tidemill-plugin.toml", "expected ="]);
+    let both = author.text(&[&rows[..], &["--test", "addresses"]].concat());
+    assert_eq!(both.status.code(), Some(2), "{both:?}");
+}
+
+#[test]
+fn what_is_no_source_is_no_reason_to_build() {
+    let author = Author::new("c");
+    author
+        .json(&["plugin", "inspect"])
+        .fails(5, &["tidy.wasm", "isn't built", "tidemill plugin build"]);
+    assert!(!author.component().exists());
+    let test = std::fs::read_to_string(author.path().join("tidemill-plugin.toml")).unwrap();
+    let tables = "\n[test.tables]\nzones = { file = \"tests/zones.csv\" }\n";
+    author.write("tidemill-plugin.toml", &format!("{test}{tables}"));
+    author.json(&["plugin", "build"]).ok();
+    author.json(&["plugin", "inspect"]).ok();
+    author
+        .json(&["plugin", "test"])
+        .fails(5, &["test `addresses`", "`zones`", "tests/zones.csv"]);
+    author.write("tidemill-plugin.toml", &test);
+
+    author.json(&["plugin", "test"]).ok();
+    let built = || {
+        std::fs::metadata(author.component())
+            .unwrap()
+            .modified()
+            .unwrap()
+    };
+    let first = built();
+    author.edit("tests/customers.jsonl", "not an address", "an@address");
+    author.json(&["plugin", "test", "--update"]).ok();
+    author.write("README.md", "changed");
+    author.json(&["plugin", "test"]).ok();
+    assert_eq!(built(), first);
+    author.edit("src/plugin.c", "free(small);", "free(small); ");
+    author.json(&["plugin", "test"]).ok();
+    assert!(built() > first);
+}
+
+#[test]
+fn the_operator_s_policy_bounds_an_author_s_compilations() {
+    let author = Author::new("c");
+    author.json(&["plugin", "build"]).ok();
+    let caches = tempfile::tempdir().unwrap();
+    let inspect = |compile_time: &str| {
+        author.write(
+            "policy.toml",
+            &format!("[plugins]\ncompile_time = \"{compile_time}\"\n"),
+        );
+        let mut command = author.command(&["plugin", "inspect", "build/tidy.wasm"]);
+        command.env("TIDEMILL_POLICY", "policy.toml");
+        // What was compiled before is in the other cache.
+        command
+            .env("XDG_CACHE_HOME", caches.path())
+            .output()
+            .unwrap()
+    };
+    let cut = inspect("1ms");
+    let told = String::from_utf8(cut.stderr).unwrap();
+    assert!(
+        told.contains("longer than 1ms") && told.contains("plugins.compile_time"),
+        "{told}"
+    );
+    assert!(inspect("10m").status.success());
 }
 
 #[test]

@@ -220,3 +220,36 @@ fn a_policy_that_grew_stricter_holds_for_a_pipe_that_goes_on() {
     }
     assert_filtered(&world);
 }
+
+#[test]
+fn a_file_that_is_signed_later_is_believed_by_a_pipe_that_goes_on() {
+    let machine = Machine::new();
+    machine.keys("release");
+    let world = filtered(
+        &machine,
+        World::new(Flavor::MySql).with_sentinel(""),
+        "./own.wasm",
+    );
+    let own = world.folder().join("own.wasm");
+    fs::copy(plugin_file("filter"), &own).unwrap();
+    let mut pipe = Following::start(&world);
+    pipe.pause(&world);
+    machine.policy("require_signature = true\nkeys = [\"release.pub\"]");
+    world
+        .tidemill(&["resume"])
+        .fails(5, &["own.wasm", "it has none", "tidemill plugin sign"]);
+    let (file, key) = (own.to_str().unwrap(), machine.path("release.key"));
+    machine
+        .tidemill(&["sign", file, "--key", key.to_str().unwrap()])
+        .ok();
+    // The copy proves itself from then on, without the file.
+    for gone in [false, true] {
+        if gone {
+            fs::remove_file(&own).unwrap();
+        }
+        pipe.go_on(&world, "resume");
+        pipe.caught_up(&world);
+        pipe.pause(&world);
+    }
+    assert_filtered(&world);
+}

@@ -31,7 +31,7 @@ pub(in crate::cli) enum PluginCommand {
     },
     /// Run a plugin on rows, and compare with the rows that are expected
     Test(TestArguments),
-    /// Show what a plugin says of itself
+    /// Show what a plugin says of itself; nothing is built
     Inspect {
         /// The component's file, the plugin's folder, or a reference with a digest (`oci://…@sha256:…`)
         #[arg(default_value = ".")]
@@ -104,12 +104,12 @@ pub(in crate::cli) struct TestArguments {
     #[arg(default_value = ".")]
     pub(super) plugin: PathBuf,
     /// Only this test of the folder; may be repeated
-    #[arg(long = "test", value_name = "NAME")]
+    #[arg(long = "test", value_name = "NAME", conflicts_with = "given")]
     pub(super) tests: Vec<String>,
     #[command(flatten)]
     pub(super) rows: RowsArguments,
-    /// The file of the rows that are expected of `--input`
-    #[arg(long, value_name = "FILE", requires = "input")]
+    /// The file of the rows that are expected of `--input` or `--table`
+    #[arg(long, value_name = "FILE", requires = "given")]
     pub(super) expected: Option<PathBuf>,
     /// Write what comes out as what is expected
     #[arg(long)]
@@ -123,7 +123,7 @@ pub(in crate::cli) struct TestArguments {
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct RowsArguments {
     /// A file of rows: .jsonl, .csv, .parquet or .arrow
-    #[arg(long, value_name = "FILE", conflicts_with = "table")]
+    #[arg(long, value_name = "FILE", group = "given")]
     pub(super) input: Option<PathBuf>,
     /// A column of `--input`, as `name: type` or `name: type?`; may be repeated; default: the file's own, or guessed
     #[arg(long = "column", value_name = "COLUMN", requires = "input")]
@@ -132,7 +132,7 @@ pub(in crate::cli) struct RowsArguments {
     #[arg(long = "key", value_name = "NAME", requires = "input")]
     pub(super) key: Vec<String>,
     /// Rows of this table of the pipe's source
-    #[arg(long, value_name = "DATABASE.TABLE")]
+    #[arg(long, value_name = "DATABASE.TABLE", group = "given")]
     pub(super) table: Option<TableName>,
     /// How many rows of `--table`
     #[arg(long, default_value_t = 100, value_name = "ROWS", requires = "table")]

@@ -1,25 +1,26 @@
 //! `tidemill plugin`: the kit at the command line.
 
 mod arguments;
+mod host;
 mod rows;
 mod ship;
 mod show;
+mod test;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use serde_json::json;
 
 pub(super) use arguments::PluginCommand;
-use arguments::{RowsArguments, TestArguments};
+use arguments::RowsArguments;
+use host::Host;
 
 use super::exit::{Exit, Failure};
 use super::printer::Printer;
 use crate::kit::{self, Built, CaseReport, Event, Language, Project, Signal};
-use crate::registry::Reference;
-use crate::transform::{Compiler, Plugin, Runtime, RuntimeSettings, default_cache_dir, resolve};
+use crate::transform::{Plugin, resolve};
 
 /// Runs a command; `pipe` is the pipe file, which rows of a source need.
 pub(super) fn run(
@@ -27,60 +28,27 @@ pub(super) fn run(
     pipe: &Path,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
-    if let PluginCommand::New {
-        name,
-        language,
-        folder,
-    } = command
-    {
-        return new(
-            name,
-            *language,
-            folder.as_deref().unwrap_or(name.as_ref()),
-            printer,
-        );
-    }
-    let runtime = Runtime::new(RuntimeSettings {
-        cache_dir: default_cache_dir(),
-        compiler: Compiler::own(),
-        ..RuntimeSettings::default()
-    })?;
     match command {
-        PluginCommand::New { .. } => Ok(Exit::Ok),
+        PluginCommand::New {
+            name,
+            language,
+            folder,
+        } => {
+            let folder = folder.as_deref().unwrap_or(name.as_ref());
+            new(name, *language, folder, printer)
+        }
         PluginCommand::Build { folder, out } => {
-            let project = Project::open(folder)?;
-            let built = kit::build(&runtime, &project, out.as_deref()).map_err(kit::Error::from)?;
-            printer.result(
-                &show::built(&built),
-                &show::built(&built),
-                &built_result(&built),
-            );
-            Ok(Exit::Ok)
+            build(&Host::start()?, folder, out.as_deref(), printer)
         }
-        PluginCommand::Test(arguments) => test(&runtime, arguments, pipe, printer),
-        PluginCommand::Inspect { plugin } => {
-            // A path's `oci://` would be lost on the way.
-            let plugin = match plugin.to_str().filter(|name| Reference::is_one(name)) {
-                Some(reference) => {
-                    let fetched = ship::fetch(reference)?;
-                    runtime.load_bytes(&fetched.path, &fetched.bytes)?
-                }
-                None => load(&runtime, plugin)?.0,
-            };
-            printer.result(
-                plugin.name(),
-                &show::plugin(&plugin),
-                &plugin_result(&plugin),
-            );
-            Ok(Exit::Ok)
-        }
-        PluginCommand::Ship(command) => ship::run(command, &runtime, printer),
-        PluginCommand::Dev { folder } => dev(&runtime, folder, printer),
+        PluginCommand::Test(arguments) => test::run(&Host::start()?, arguments, pipe, printer),
+        PluginCommand::Inspect { plugin } => inspect(&Host::start()?, plugin, printer),
+        PluginCommand::Ship(command) => ship::run(command, printer),
+        PluginCommand::Dev { folder } => dev(&Host::start()?, folder, printer),
         PluginCommand::Bench {
             plugin,
             rows,
             seconds,
-        } => bench(&runtime, plugin, rows, *seconds, pipe, printer),
+        } => bench(&Host::start()?, plugin, rows, *seconds, pipe, printer),
     }
 }
 
@@ -95,64 +63,30 @@ fn new(name: &str, language: Language, folder: &Path, printer: &Printer) -> Resu
     Ok(Exit::Ok)
 }
 
-/// The plugin of a folder, built if its source is newer, or of a file.
-fn load(runtime: &Runtime, path: &Path) -> Result<(Arc<Plugin>, Option<Project>), Failure> {
-    if !path.is_dir() {
-        return Ok((runtime.load(path)?, None));
-    }
-    let project = Project::open(path)?;
-    let plugin = kit::build_if_stale(runtime, &project).map_err(kit::Error::from)?;
-    Ok((plugin, Some(project)))
-}
-
-fn test(
-    runtime: &Runtime,
-    arguments: &TestArguments,
-    pipe: &Path,
+fn build(
+    host: &Host,
+    folder: &Path,
+    out: Option<&Path>,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
-    let (plugin, project) = load(runtime, &arguments.plugin)?;
-    let mut reports = Vec::new();
-    if rows::are_given(&arguments.rows) {
-        let given = rows::given(&arguments.rows, project.as_ref(), pipe)?;
-        if let Some(file) = &arguments.save {
-            crate::rows::write(file, &given.rows).map_err(kit::Error::from)?;
-        }
-        let case = kit::Case {
-            expected: arguments.expected.clone(),
-            ..given.case
-        };
-        reports.push(kit::check(
-            runtime,
-            &plugin,
-            &case,
-            Some(given.rows),
-            arguments.update,
-        )?);
-    } else {
-        for case in rows::cases(project.as_ref(), &arguments.plugin, &arguments.tests)? {
-            reports.push(kit::check(runtime, &plugin, &case, None, arguments.update)?);
-        }
-    }
-    let good = reports
-        .iter()
-        .filter(|report| report.verdict.is_good())
-        .count();
-    let summary = format!(
-        "{good} of {} passed",
-        super::show::count(reports.len(), "test")
-    );
-    let text = reports.iter().map(show::case).collect::<String>();
-    let result: Vec<_> = reports.iter().map(case_result).collect();
-    printer.result(&summary, &format!("{text}{summary}"), &result);
-    Ok(if good == reports.len() {
-        Exit::Ok
-    } else {
-        Exit::Plugin
-    })
+    let project = Project::open(folder)?;
+    let built = kit::build(&host.runtime, &project, out).map_err(kit::Error::from)?;
+    let text = show::built(&built);
+    printer.result(&text, &text, &built_result(&built));
+    Ok(Exit::Ok)
 }
 
-fn dev(runtime: &Runtime, folder: &Path, printer: &Printer) -> Result<Exit, Failure> {
+fn inspect(host: &Host, plugin: &Path, printer: &Printer) -> Result<Exit, Failure> {
+    let plugin = host.inspected(plugin)?;
+    printer.result(
+        plugin.name(),
+        &show::plugin(&plugin),
+        &plugin_result(&plugin),
+    );
+    Ok(Exit::Ok)
+}
+
+fn dev(host: &Host, folder: &Path, printer: &Printer) -> Result<Exit, Failure> {
     let (sender, signals) = mpsc::channel();
     let stop = sender.clone();
     let waiter = tokio::runtime::Builder::new_multi_thread()
@@ -174,12 +108,12 @@ fn dev(runtime: &Runtime, folder: &Path, printer: &Printer) -> Result<Exit, Fail
             &event_result(&event),
         );
     };
-    kit::dev(runtime, folder, &sender, &signals, &mut tell)?;
+    kit::dev(&host.runtime, folder, &sender, &signals, &mut tell)?;
     Ok(Exit::Ok)
 }
 
 fn bench(
-    runtime: &Runtime,
+    host: &Host,
     path: &Path,
     arguments: &RowsArguments,
     seconds: f64,
@@ -188,7 +122,7 @@ fn bench(
 ) -> Result<Exit, Failure> {
     let duration = Duration::try_from_secs_f64(seconds)
         .map_err(|cause| Failure::usage(format!("--seconds {seconds}: {cause}")))?;
-    let (plugin, project) = load(runtime, path)?;
+    let (plugin, project) = host.load(path, arguments.table.is_some())?;
     let given = match rows::are_given(arguments) {
         true => rows::given(arguments, project.as_ref(), pipe)?,
         false => rows::of_first_case(project.as_ref(), path)?,
@@ -199,14 +133,14 @@ fn bench(
         path.parent().unwrap_or(path)
     };
     let passthrough = match resolve("passthrough", folder) {
-        Ok(file) => Some(runtime.load(&file)?),
+        Ok(file) => Some(host.runtime.load(&file)?),
         Err(missing) => {
             printer.note(&format!("nothing to compare with: {missing}"));
             None
         }
     };
     let report = kit::bench(
-        runtime,
+        &host.runtime,
         &plugin,
         passthrough.as_ref(),
         &given.case,

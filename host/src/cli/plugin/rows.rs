@@ -9,6 +9,7 @@ use crate::cli::exit::Failure;
 use crate::kit::{self, Case, FILE, Project};
 use crate::lifecycle;
 use crate::pipe::Pipe;
+use crate::rows::Reference;
 
 /// Rows, and the test that they are for.
 pub(super) struct Given {
@@ -28,7 +29,7 @@ pub(super) fn given(
     pipe: &Path,
 ) -> Result<Given, Failure> {
     let first = project.and_then(|project| project.cases.first());
-    let config = config(arguments, first)?;
+    let settings = settings(arguments, first)?;
     if let Some(table) = &arguments.table {
         let pipe = Pipe::load(pipe)?;
         let runtime = tokio::runtime::Runtime::new().map_err(|cause| Failure::internal(&cause))?;
@@ -38,7 +39,7 @@ pub(super) fn given(
             ..case(
                 table.to_string(),
                 (table.database.clone(), table.name.clone()),
-                config,
+                settings,
             )
         };
         return Ok(Given {
@@ -64,16 +65,17 @@ pub(super) fn given(
     let case = Case {
         key,
         rows: file.clone(),
-        ..case(file.display().to_string(), table, config)
+        ..case(file.display().to_string(), table, settings)
     };
     Ok(Given { case, rows })
 }
 
-fn case(name: String, table: (String, String), config: serde_json::Value) -> Case {
+fn case(name: String, table: (String, String), settings: Settings) -> Case {
     Case {
         name,
         table,
-        config,
+        config: settings.config,
+        tables: settings.tables,
         columns: None,
         key: Vec::new(),
         rows: PathBuf::new(),
@@ -82,11 +84,25 @@ fn case(name: String, table: (String, String), config: serde_json::Value) -> Cas
     }
 }
 
-fn config(arguments: &RowsArguments, first: Option<&Case>) -> Result<serde_json::Value, Failure> {
-    match &arguments.config {
-        None => Ok(first.map_or_else(|| serde_json::json!({}), |case| case.config.clone())),
-        Some(text) => match serde_json::from_str::<serde_json::Value>(text) {
-            Ok(config) if config.is_object() => Ok(config),
+/// How a plugin is configured.
+struct Settings {
+    config: serde_json::Value,
+    tables: Vec<Reference>,
+}
+
+fn settings(arguments: &RowsArguments, first: Option<&Case>) -> Result<Settings, Failure> {
+    let alone = |config| Settings {
+        config,
+        tables: Vec::new(),
+    };
+    match (&arguments.config, first) {
+        (None, None) => Ok(alone(serde_json::json!({}))),
+        (None, Some(case)) => Ok(Settings {
+            config: case.config.clone(),
+            tables: case.tables.clone(),
+        }),
+        (Some(text), _) => match serde_json::from_str::<serde_json::Value>(text) {
+            Ok(config) if config.is_object() => Ok(alone(config)),
             Ok(_) => Err(Failure::usage("--config is no JSON object")),
             Err(cause) => Err(Failure::usage(format!("--config is no JSON: {cause}"))),
         },

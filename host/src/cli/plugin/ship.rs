@@ -7,39 +7,30 @@ use std::time::SystemTime;
 use serde_json::json;
 
 use super::arguments::ShipCommand;
+use super::host::Host;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::printer::Printer;
 use crate::digest::Digest;
 use crate::files::write_whole;
 use crate::policy::Policy;
+use crate::quote::visible;
 use crate::registry::{
     self, About, Fetched, PrivateKey, Reference, RegistryError, Store, signature_file,
 };
-use crate::transform::{Plugin, Runtime, read_plugin};
+use crate::transform::{Plugin, read_plugin};
 
-pub(super) fn run(
-    command: &ShipCommand,
-    runtime: &Runtime,
-    printer: &Printer,
-) -> Result<Exit, Failure> {
+pub(super) fn run(command: &ShipCommand, printer: &Printer) -> Result<Exit, Failure> {
     match command {
         ShipCommand::Push {
             file,
             reference,
             sign,
             plain_http,
-        } => push(
-            file,
-            reference,
-            sign.as_deref(),
-            *plain_http,
-            runtime,
-            printer,
-        )?,
+        } => push(file, reference, sign.as_deref(), *plain_http, printer)?,
         ShipCommand::Pull {
             reference,
             plain_http,
-        } => pull(reference, *plain_http, runtime, printer)?,
+        } => pull(reference, *plain_http, printer)?,
         ShipCommand::Sign { file, key } => sign(file, key, printer)?,
         ShipCommand::Keygen { name } => keygen(name, printer)?,
     }
@@ -47,10 +38,9 @@ pub(super) fn run(
 }
 
 /// The plugin of a reference: from the store, or else from its registry.
-pub(super) fn fetch(reference: &str) -> Result<Fetched, Failure> {
-    let (reference, policy) = (Reference::parse(reference)?, Policy::load()?);
-    let store = Store::of_user()?;
-    Ok(wait(registry::fetch(&reference, &policy, &store))??)
+pub(super) fn fetch(reference: &str, policy: &Policy) -> Result<Fetched, Failure> {
+    let (reference, store) = (Reference::parse(reference)?, Store::of_user()?);
+    Ok(wait(registry::fetch(&reference, policy, &store))??)
 }
 
 fn wait<F: Future>(work: F) -> Result<F::Output, Failure> {
@@ -63,7 +53,6 @@ fn push(
     reference: &str,
     key: Option<&Path>,
     plain_http: bool,
-    runtime: &Runtime,
     printer: &Printer,
 ) -> Result<(), Failure> {
     let reference = Reference::parse(reference)?;
@@ -71,7 +60,7 @@ fn push(
     let bytes = read_plugin(file)?;
     let digest = Digest::of(&bytes);
     // What is no plugin is found here, and not by whoever pulls it.
-    let plugin = runtime.load_bytes(file, &bytes)?;
+    let plugin = Host::start()?.runtime.load_bytes(file, &bytes)?;
     let about = about(file, &plugin)?;
     let pushed = registry::push(&reference, bytes, &about, private.as_ref(), plain_http);
     let pushed = wait(pushed)??;
@@ -89,7 +78,7 @@ fn push(
         "reference": pushed.to_string(), "digest": digest.to_string(), "name": plugin.name(), "version": plugin.version(),
         "size_bytes": plugin.size_bytes(), "signed": private.is_some(),
     });
-    printer.result(&pushed.to_string(), &text, &result);
+    printer.result(&pushed.to_string(), &visible(&text), &result);
     Ok(())
 }
 
@@ -109,14 +98,9 @@ fn about(file: &Path, plugin: &Arc<Plugin>) -> Result<About, Failure> {
     })
 }
 
-fn pull(
-    reference: &str,
-    plain_http: bool,
-    runtime: &Runtime,
-    printer: &Printer,
-) -> Result<(), Failure> {
-    let (reference, policy) = (Reference::parse(reference)?, Policy::load()?);
-    let store = Store::of_user()?;
+fn pull(reference: &str, plain_http: bool, printer: &Printer) -> Result<(), Failure> {
+    let (reference, store) = (Reference::parse(reference)?, Store::of_user()?);
+    let Host { policy, runtime } = Host::start()?;
     let pulled = wait(registry::pull(&reference, &policy, &store, plain_http))??;
     let plugin = runtime.load_bytes(&pulled.path, &pulled.bytes)?;
     let digest = Digest::of(&pulled.bytes);
@@ -138,7 +122,7 @@ fn pull(
         "reference": pulled.reference.to_string(), "digest": digest.to_string(), "name": plugin.name(), "version": plugin.version(),
         "size_bytes": plugin.size_bytes(), "file": pulled.path, "signature_verified": verified,
     });
-    printer.result(&pulled.reference.to_string(), &text, &result);
+    printer.result(&pulled.reference.to_string(), &visible(&text), &result);
     Ok(())
 }
 

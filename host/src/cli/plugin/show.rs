@@ -1,4 +1,4 @@
-//! What the kit has to say, as text. Colours are taken off by the printer where there is no terminal.
+//! What the kit has to say, as text. What a plugin says of itself, and of rows, is made visible first: it is a stranger's. Colours are taken off by the printer where there is no terminal.
 
 use bytesize::ByteSize;
 use owo_colors::OwoColorize;
@@ -7,6 +7,7 @@ use crate::cli::show::count;
 use crate::kit::{
     BenchReport, Built, CaseReport, Change, Created, DiffLine, Event, Measured, Shown, Verdict,
 };
+use crate::quote::visible;
 use crate::transform::Plugin;
 
 /// Rows before and after that are shown.
@@ -35,7 +36,7 @@ pub(super) fn built(built: &Built) -> String {
 
 pub(super) fn plugin(plugin: &Plugin) -> String {
     let imports = plugin.imports();
-    format!(
+    let text = format!(
         "{} {}: {}\ncontract {}, {} bytes, sha256 {}\nimports: {}\nconfiguration:\n{:#}\n",
         plugin.name(),
         plugin.version(),
@@ -49,7 +50,8 @@ pub(super) fn plugin(plugin: &Plugin) -> String {
             imports.join(", ")
         },
         plugin.config_schema()
-    )
+    );
+    visible(&text).into_owned()
 }
 
 /// A test's verdict, and what a person needs to see of its rows.
@@ -67,8 +69,10 @@ pub(super) fn case(report: &CaseReport) -> String {
             "{name}{ledger}: nothing is expected, so nothing is compared\n{}",
             rows(report)
         ),
-        Verdict::Unsteady(reason) => format!("{} {name}{ledger}: {reason}\n", "failed".red()),
-        Verdict::Failed(reason) => format!("{} {name}: {reason}\n", "failed".red()),
+        Verdict::Unsteady(reason) => {
+            format!("{} {name}{ledger}: {}\n", "failed".red(), visible(reason))
+        }
+        Verdict::Failed(reason) => format!("{} {name}: {}\n", "failed".red(), visible(reason)),
         Verdict::Differs { rows, rejected } => {
             let mut text = format!("{} {name}{ledger}\n", "failed".red());
             if !rows.is_empty() {
@@ -96,12 +100,15 @@ fn ledger(report: &CaseReport) -> String {
 }
 
 fn diff(lines: &[DiffLine]) -> String {
-    let line = |line: &DiffLine| match line.change {
-        Change::Same => format!("    {}\n", line.text),
-        Change::Missing => format!("  {}\n", format!("- {}", line.text).red()),
-        Change::Surplus => format!("  {}\n", format!("+ {}", line.text).green()),
-        Change::Cell => format!("      {}\n", line.text.bold()),
-        Change::Gap => format!("    ({})\n", line.text),
+    let line = |line: &DiffLine| {
+        let text = visible(&line.text);
+        match line.change {
+            Change::Same => format!("    {text}\n"),
+            Change::Missing => format!("  {}\n", format!("- {text}").red()),
+            Change::Surplus => format!("  {}\n", format!("+ {text}").green()),
+            Change::Cell => format!("      {}\n", text.bold()),
+            Change::Gap => format!("    ({text})\n"),
+        }
     };
     lines.iter().map(line).collect()
 }
@@ -109,9 +116,15 @@ fn diff(lines: &[DiffLine]) -> String {
 /// Rows before and after.
 fn rows(report: &CaseReport) -> String {
     let all = Shown::of(report);
-    let row = |row: &Shown| match &row.after {
-        Ok(after) => format!("  {}\n  → {after}\n", row.before),
-        Err(why) => format!("  {}\n  → {}\n", row.before, format!("({why})").yellow()),
+    let row = |row: &Shown| {
+        let before = visible(&row.before);
+        match &row.after {
+            Ok(after) => format!("  {before}\n  → {}\n", visible(after)),
+            Err(why) => {
+                let why = format!("({})", visible(why));
+                format!("  {before}\n  → {}\n", why.yellow())
+            }
+        }
     };
     let mut text: String = all.iter().take(ROWS).map(row).collect();
     if all.len() > ROWS {
@@ -134,7 +147,8 @@ pub(super) fn event(event: &Event) -> String {
             } else {
                 ""
             };
-            format!("{}: {error}{kept}", "error".red())
+            let error = error.to_string();
+            format!("{}: {}{kept}", "error".red(), visible(&error))
         }
     }
 }
@@ -148,7 +162,8 @@ pub(super) fn bench(report: &BenchReport) -> String {
         let ratio = report.plugin.seconds_per_row() / passthrough.seconds_per_row();
         text += &format!(
             "{:.2} times the time of {} for a row\n",
-            ratio, passthrough.name
+            ratio,
+            visible(&passthrough.name)
         );
     }
     text
@@ -158,7 +173,7 @@ fn measured(measured: &Measured) -> String {
     let inside = measured.seconds_inside / measured.seconds * 100.0;
     format!(
         "{}: {:.0} rows/s, {}/s; {:.0}% of the time inside of the sandbox, {:.0}% outside; peak memory {}\n",
-        measured.name.bold(),
+        visible(&measured.name).bold(),
         measured.rows_per_second(),
         ByteSize(measured.bytes_per_second() as u64),
         inside.min(100.0),

@@ -8,12 +8,13 @@ mod python;
 mod rust;
 mod tools;
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::project::{Language, Project};
+use super::project::{Case, Language, Project};
 use crate::files::write_whole;
 use crate::transform::{Plugin, Runtime, TransformError};
 
@@ -182,29 +183,94 @@ fn encode(name: &str, module: &[u8], hint: &'static str) -> Result<Vec<u8>, Buil
 /// Builds a plugin unless its component is newer than all of its source, and loads it. Of a crate cargo knows that better: its dependencies lie elsewhere.
 pub fn build_if_stale(runtime: &Runtime, project: &Project) -> Result<Arc<Plugin>, BuildError> {
     let made = std::fs::metadata(&project.component).and_then(|file| file.modified());
-    let is_current =
-        made.is_ok_and(|made| newest(&project.folder).is_ok_and(|newest| newest < Some(made)));
+    let is_current = made.is_ok_and(|made| newest(project).is_ok_and(|newest| newest < Some(made)));
     if is_current && project.language != Language::Rust {
         return Ok(runtime.load(&project.component)?);
     }
     Ok(build(runtime, project, None)?.plugin)
 }
 
-/// When the source in a folder was last written to.
-fn newest(folder: &Path) -> io::Result<Option<SystemTime>> {
+/// When a project's source, or a package that it is built of, was last written to. Rows of tests and documents are no source.
+fn newest(project: &Project) -> io::Result<Option<SystemTime>> {
+    let rows: HashSet<PathBuf> = project.cases.iter().flat_map(Case::files).collect();
+    let is_source =
+        |path: &Path| !rows.contains(path) && path.extension().is_none_or(|end| end != "md");
+    Ok(newest_in(&project.folder, &is_source)?.max(newest_package(&project.folder)))
+}
+
+fn newest_in(folder: &Path, is_source: &dyn Fn(&Path) -> bool) -> io::Result<Option<SystemTime>> {
     let mut newest = None;
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        let name = entry.file_name();
-        if BUILT_FOLDERS.iter().any(|built| name == *built) {
+        let (name, path) = (entry.file_name(), entry.path());
+        if BUILT_FOLDERS.iter().any(|built| name == *built) || !is_source(&path) {
             continue;
         }
         let metadata = entry.metadata()?;
         let written = match metadata.is_dir() {
-            true => self::newest(&entry.path())?,
+            true => newest_in(&path, is_source)?,
             false => Some(metadata.modified()?),
         };
         newest = newest.max(written);
     }
     Ok(newest)
+}
+
+/// When pip or npm last installed something in a project: each writes to one place then.
+fn newest_package(folder: &Path) -> Option<SystemTime> {
+    let libraries = std::fs::read_dir(folder.join(".venv/lib"));
+    let libraries = libraries.into_iter().flatten().flatten();
+    let of_pip = libraries.map(|library| library.path().join("site-packages"));
+    let of_npm = folder.join("node_modules/.package-lock.json");
+    let places = of_pip.chain([of_npm]);
+    let written = |place: PathBuf| std::fs::metadata(place).and_then(|place| place.modified());
+    places.filter_map(|place| written(place).ok()).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use super::*;
+
+    #[test]
+    fn rows_and_documents_are_no_source_and_packages_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |hour: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(hour * 3600);
+        let touch = |name: &str, hour| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let file = File::options().append(true).create(true).open(path);
+            file.unwrap().set_modified(at(hour)).unwrap();
+        };
+        fs::write(
+            folder.path().join("tidemill-plugin.toml"),
+            "name = \"x\"\nlanguage = \"python\"\n[[test]]\nname = \"t\"\nrows = \"tests/rows.csv\"\nexpected = \"tests/e.jsonl\"\n\
+             tables = { zones = { file = \"zones.csv\" } }\n",
+        )
+        .unwrap();
+        touch("tidemill-plugin.toml", 1);
+        touch("src/plugin.py", 2);
+        for name in [
+            "tests/rows.csv",
+            "tests/e.jsonl",
+            "tests/e.rejected.jsonl",
+            "zones.csv",
+            "README.md",
+            "build/x.wasm",
+            ".venv/bin/python",
+        ] {
+            touch(name, 9);
+        }
+        let project = Project::open(folder.path()).unwrap();
+        assert_eq!(newest(&project).unwrap(), Some(at(2)));
+        touch("node_modules/.package-lock.json", 3);
+        assert_eq!(newest(&project).unwrap(), Some(at(3)));
+        let packages = folder.path().join(".venv/lib/python3.12/site-packages");
+        fs::create_dir_all(&packages).unwrap();
+        File::open(&packages).unwrap().set_modified(at(4)).unwrap();
+        assert_eq!(newest(&project).unwrap(), Some(at(4)));
+        touch("src/plugin.py", 5);
+        assert_eq!(newest(&project).unwrap(), Some(at(5)));
+    }
 }

@@ -7,7 +7,9 @@ use arrow_array::types::{
     Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_schema::{DataType, Field};
-use tidemill_sdk::{Batch, Binding, ColumnData, ConfigSchema, Error, Output, Table, Transform};
+use tidemill_sdk::{
+    Batch, Binding, ColumnData, ConfigSchema, Error, Output, Table, Transform, build,
+};
 
 use method::{Hasher, Values};
 
@@ -100,14 +102,20 @@ impl Rule {
         )))
     }
 
+    /// Whether values, or where there are none, are needed to mask them. A column that isn't read need not even leave the source.
+    fn reads(&self, field: &Field) -> bool {
+        match self {
+            Self::Redact { text, .. } => text.is_some() && field.is_nullable(),
+            _ => true,
+        }
+    }
+
+    /// The masked column out of the one that is read.
     fn apply(&self, hasher: &Hasher, batch: &Batch, column: usize) -> ColumnData {
         let masked: StringArray = match self {
             Self::Hash { length, .. } => hash(hasher, batch, column, *length),
-            Self::Redact {
-                text: Some(text), ..
-            } => method::redact(&batch.utf8(column), text),
-            Self::Redact { text: None, .. } => {
-                return ColumnData::all_null(batch.columns[column].data_type(), batch.rows);
+            Self::Redact { text, .. } => {
+                method::redact(&batch.utf8(column), text.as_deref().unwrap_or_default())
             }
             Self::Truncate { length, .. } => method::truncate(&batch.utf8(column), *length),
             Self::Reveal {
@@ -115,6 +123,16 @@ impl Rule {
             } => method::reveal(&batch.utf8(column), *first, *last, *mask),
         };
         masked.into()
+    }
+
+    /// The masked column of one that isn't read.
+    fn make(&self, data_type: &DataType, rows: usize) -> ColumnData {
+        match self {
+            Self::Redact {
+                text: Some(text), ..
+            } => build::utf8((0..rows).map(|_| Some(text.as_str()))).into(),
+            _ => ColumnData::all_null(data_type, rows),
+        }
     }
 }
 
@@ -139,11 +157,20 @@ fn hash(hasher: &Hasher, batch: &Batch, column: usize, length: usize) -> StringA
     }
 }
 
-/// The transform: a rule for each column that it reads.
+/// The transform: a rule for each column that it computes.
 #[derive(Debug)]
 pub struct Mask {
     hasher: Hasher,
-    rules: Vec<Rule>,
+    rules: Vec<(Rule, Source)>,
+}
+
+/// Where a rule's column is.
+#[derive(Debug)]
+enum Source {
+    /// Among those that are read.
+    Read(usize),
+    /// Nowhere: it is of this type.
+    Unread(DataType),
 }
 
 impl Transform for Mask {
@@ -164,35 +191,41 @@ impl Transform for Mask {
             ));
         }
         let mut binding = Binding::pass_all(table);
-        for rule in &config.columns {
+        let (mut masked, mut rules) = (Vec::new(), Vec::new());
+        for rule in config.columns {
             let position = table.position(rule.column())?;
-            if binding.reads.contains(&position) {
+            if masked.contains(&position) {
                 return Err(Error::Config(format!(
                     "`{}` is masked twice",
                     rule.column()
                 )));
             }
+            masked.push(position);
             if table.key.contains(&position) && !matches!(rule, Rule::Hash { .. }) {
                 return Err(Error::Config(format!(
                     "`{}` is a key column: only `hash` tells its rows apart afterwards",
                     rule.column()
                 )));
             }
-            binding.read(position);
-            binding.compute_in_place(position, rule.field(&table.fields[position])?);
+            let field = &table.fields[position];
+            binding.compute_in_place(position, rule.field(field)?);
+            let source = match rule.reads(field) {
+                true => Source::Read(binding.read(position)),
+                false => Source::Unread(field.data_type().clone()),
+            };
+            rules.push((rule, source));
         }
-        let mut rules = config.columns;
-        rules.sort_by_key(|rule| binding.place(rule.column()));
-        binding.reads.sort_unstable();
+        rules.sort_by_key(|(rule, _)| binding.place(rule.column()));
         let hasher = Hasher::new(&config.key);
         Ok((Self { hasher, rules }, binding))
     }
 
     fn process(&mut self, batch: &Batch) -> Result<Output, Error> {
-        let masked = self.rules.iter().enumerate();
-        Ok(Output::columns(masked.map(|(column, rule)| {
-            rule.apply(&self.hasher, batch, column)
-        })))
+        let masked = self.rules.iter().map(|(rule, source)| match source {
+            Source::Read(column) => rule.apply(&self.hasher, batch, *column),
+            Source::Unread(data_type) => rule.make(data_type, batch.rows),
+        });
+        Ok(Output::columns(masked))
     }
 }
 

@@ -113,14 +113,41 @@ fn redact_without_a_text_makes_any_column_null() {
     assert!(
         matches!(&binding.output[2], tidemill_sdk::Column::Computed(computed) if computed == &field)
     );
-    let given: ArrayRef = Arc::new(arrow_array::Date32Array::from(vec![1, 2]));
+    assert!(binding.reads.is_empty(), "nothing need be read for that");
     let output = mask
         .process(&Batch {
             rows: 2,
-            columns: vec![given.into()],
+            columns: Vec::new(),
         })
         .expect("it is masked");
+    assert_eq!(output.columns[0].data_type(), &DataType::Date32);
     assert_eq!(output.columns[0].null_count(), 2);
+}
+
+#[test]
+fn what_is_redacted_is_only_read_where_it_may_be_null() {
+    let mut table = table();
+    let note = |nullable| Arc::new(Field::new("note", DataType::Utf8, nullable));
+    for nullable in [false, true] {
+        table.fields.truncate(4);
+        table.fields.push(note(nullable));
+        let config = serde_json::json!({ "key": "k", "columns": [
+            { "column": "note", "method": "redact", "text": "***" }, { "column": "email", "method": "truncate", "length": 1 },
+        ] });
+        let config = serde_json::from_value(config).expect("a configuration");
+        let (mut mask, binding) = Mask::bind(&table, config).expect("it binds");
+        let notes = nullable.then(|| texts(&[Some("secret"), None]).into());
+        let columns = notes.into_iter().chain([texts(&[Some("ab"), None]).into()]);
+        let batch = Batch {
+            rows: 2,
+            columns: columns.collect(),
+        };
+        assert_eq!(binding.reads.len(), batch.columns.len());
+        let output = mask.process(&batch).expect("it is masked").batch(2);
+        assert_eq!(output.utf8(0), build::utf8([Some("a"), None]));
+        let second = if nullable { None } else { Some("***") };
+        assert_eq!(output.utf8(1), build::utf8([Some("***"), second]));
+    }
 }
 
 #[test]
@@ -129,13 +156,10 @@ fn columns_come_back_in_the_order_of_the_table() {
         { "column": "token", "method": "redact" }, { "column": "email", "method": "redact", "text": "x" },
     ] }))
     .expect("it binds");
-    assert_eq!(binding.reads, [1, 3]);
+    assert_eq!(binding.reads, [1]);
     let batch = Batch {
         rows: 1,
-        columns: vec![
-            texts(&[Some("a")]).into(),
-            BinaryArray::from_vec(vec![b"b"]).into(),
-        ],
+        columns: vec![texts(&[Some("a")]).into()],
     };
     let output = mask.process(&batch).expect("it is masked");
     assert_eq!(output.batch(1).utf8(0).value(0), "x");

@@ -115,7 +115,8 @@ impl Rule {
         let masked: StringArray = match self {
             Self::Hash { length, .. } => hash(hasher, batch, column, *length),
             Self::Redact { text, .. } => {
-                method::redact(&batch.utf8(column), text.as_deref().unwrap_or_default())
+                let nulls = batch.columns[column].nulls().cloned();
+                build::repeated(text.as_deref().unwrap_or_default(), batch.rows, nulls)
             }
             Self::Truncate { length, .. } => method::truncate(&batch.utf8(column), *length),
             Self::Reveal {
@@ -130,7 +131,7 @@ impl Rule {
         match self {
             Self::Redact {
                 text: Some(text), ..
-            } => build::utf8((0..rows).map(|_| Some(text.as_str()))).into(),
+            } => build::repeated(text, rows, None).into(),
             _ => ColumnData::all_null(data_type, rows),
         }
     }

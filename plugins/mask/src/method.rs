@@ -7,7 +7,7 @@ use arrow_array::{Array, GenericByteArray, PrimitiveArray, StringArray};
 use arrow_buffer::NullBuffer;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use tidemill_sdk::build::{self, TextBuilder};
+use tidemill_sdk::build::TextBuilder;
 
 /// HMAC-SHA-256 with the pipe's key.
 pub(crate) struct Hasher(Hmac<Sha256>);
@@ -88,11 +88,6 @@ impl Hasher {
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
-
-/// The same text for every value.
-pub(crate) fn redact(column: &StringArray, text: &str) -> StringArray {
-    build::utf8((0..column.len()).map(|row| column.is_valid(row).then_some(text)))
-}
 
 /// The first characters of each value.
 pub(crate) fn truncate(column: &StringArray, length: usize) -> StringArray {

@@ -135,6 +135,16 @@ pub fn utf8<S: AsRef<str>>(values: impl IntoIterator<Item = Option<S>>) -> Strin
     texts.finish()
 }
 
+/// The same text in each row that these nulls leave.
+pub fn repeated(text: &str, rows: usize, nulls: Option<NullBuffer>) -> StringArray {
+    let bytes = text.repeat(rows).into_bytes();
+    // Of a NULL nothing looks at the bytes.
+    offset(bytes.len());
+    let offsets = (0..=rows).map(|row| (row * text.len()) as i32);
+    // SAFETY: the last offset was seen to be one, and all are ends of whole texts.
+    unsafe { byte_array::<Utf8Type>(offsets.collect(), bytes, nulls) }
+}
+
 /// Bytes.
 pub fn binary<B: AsRef<[u8]>>(values: impl IntoIterator<Item = Option<B>>) -> BinaryArray {
     let values = values.into_iter();
@@ -233,6 +243,11 @@ mod tests {
         assert_eq!(boolean(flags), BooleanArray::from(flags.to_vec()));
         assert!(utf8([Some("a")]).nulls().is_none());
         utf8(texts).to_data().validate_full().expect("it is valid");
+        let nulls = utf8(texts).nulls().cloned();
+        let again = repeated("ë-", texts.len(), nulls);
+        again.to_data().validate_full().expect("it is valid");
+        assert_eq!(again, utf8(texts.map(|text| text.map(|_| "ë-"))));
+        assert_eq!(repeated("", 2, None), utf8([Some(""), Some("")]));
     }
 
     #[test]

@@ -14,6 +14,17 @@ impl Digest {
         Self(hex::encode(<Sha256 as sha2::Digest>::digest(bytes)))
     }
 
+    /// The digest of these parts, each told from the next.
+    pub fn of_parts(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
+        let mut hash = <Sha256 as sha2::Digest>::new();
+        for part in parts {
+            let part = part.as_ref();
+            sha2::Digest::update(&mut hash, (part.len() as u64).to_le_bytes());
+            sha2::Digest::update(&mut hash, part);
+        }
+        Self(hex::encode(sha2::Digest::finalize(hash)))
+    }
+
     /// Reads 64 hexadecimal digits, with `sha256:` before them or without; none if it is anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix("sha256:").unwrap_or(text);
@@ -55,6 +66,7 @@ mod tests {
             Digest::parse(&digest.hex().to_uppercase()),
             Some(digest.clone())
         );
+        assert_ne!(Digest::of_parts(["ab", "c"]), Digest::of_parts(["a", "bc"]));
         let cut = &digest.hex()[1..];
         for text in [
             "",

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 use super::design;
 use super::error::Error;
 use super::names;
-use super::references::{self, BoundReference};
+use super::references::{self, BoundReference, WholeConfig};
 use super::session::Session;
 use super::supply::Supplied;
 use crate::destination::{Fitter, Zones};
@@ -137,7 +137,7 @@ fn chain(
     mapping: &TableMapping,
     source: &SourceTable,
     supplied: Vec<Supplied>,
-    configs: Vec<serde_json::Value>,
+    configs: Vec<WholeConfig>,
 ) -> Result<(Chain, Vec<PinnedPlugin>), Error> {
     let runtime = &session.runtime;
     let mut steps = Vec::with_capacity(mapping.transforms.len());
@@ -162,12 +162,12 @@ fn chain(
         plugins.push(PinnedPlugin {
             plugin: transform.plugin.clone(),
             digest: plugin.digest().to_owned(),
-            config: Some(references::digest_of(&config)),
+            config: Some(config.digest),
             grants: granted.digest(),
         });
         steps.push(Step {
             plugin,
-            config,
+            config: config.config,
             limits: limits(transform),
             grants: granted,
             tolerance: tolerance(transform),

@@ -14,7 +14,7 @@ use super::session::Session;
 use super::{references, setup};
 use crate::destination::{Fitted, LiveTable, Misfit};
 use crate::journal::{FollowedRecord, Journal, PinnedPlugin, TableRecord};
-use crate::pipe::{Pipe, TableMapping};
+use crate::pipe::{Pipe, TableMapping, TransformUse};
 use crate::registry::Reference;
 use crate::schema::{OutOfRange, TableName, cell_text};
 use crate::source::{Source, TableRead};
@@ -395,22 +395,18 @@ pub(super) fn drift(
 
 /// The transforms whose configuration, or a reference table in it, is another one than in the last load.
 fn config_drift(pipe: &Pipe, mapping: &TableMapping, record: &TableRecord) -> Vec<String> {
-    let configs = match references::read(pipe, mapping) {
-        Ok((configs, _)) => configs,
-        Err(error) => return vec![format!("{}: {error}", mapping.source)],
+    let plugins = mapping.transforms.iter().zip(&record.plugins);
+    let tell = |(transform, then): (&TransformUse, &PinnedPlugin)| {
+        let changed = match references::digest_now(pipe, transform) {
+            Ok(now) => then.config.as_ref().is_some_and(|then| *then != now),
+            Err(error) => return Some(format!("{}: {error}", mapping.source)),
+        };
+        changed.then(|| {
+            format!(
+                "{}: the configuration of `{}`, or a table in it, has changed since the last load",
+                mapping.source, then.plugin
+            )
+        })
     };
-    let changed = configs
-        .iter()
-        .zip(&record.plugins)
-        .filter(|(config, then)| {
-            let now = references::digest_of(config);
-            then.config.as_ref().is_some_and(|then| *then != now)
-        });
-    let tell = |(_, pinned): (_, &PinnedPlugin)| {
-        format!(
-            "{}: the configuration of `{}`, or a table in it, has changed since the last load",
-            mapping.source, pinned.plugin
-        )
-    };
-    changed.map(tell).collect()
+    plugins.filter_map(tell).collect()
 }

@@ -75,11 +75,11 @@ impl ReferenceFile {
 }
 
 impl Reference {
-    /// Reads the file.
+    /// What the file holds, and its digest.
     ///
     /// # Errors
-    /// If it can't be read, is larger than 16 MiB, isn't the one that is meant, or is no rows with the columns that are stated.
-    pub fn read(&self) -> Result<ReadReference, RowsError> {
+    /// If it can't be read, is larger than 16 MiB, or isn't the one that is meant.
+    pub fn content(&self) -> Result<(Bytes, Digest), RowsError> {
         let wrong = |reason: String| RowsError::new(&self.file, None, reason);
         let size = std::fs::metadata(&self.file).map_or(0, |metadata| metadata.len());
         if size > LARGEST_FILE {
@@ -94,6 +94,16 @@ impl Reference {
                 "its content is {digest}, and what is meant is {meant}"
             )));
         }
+        Ok((bytes, digest))
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// Those of [`Reference::content`], and if it is no rows with the columns that are stated.
+    pub fn read(&self) -> Result<ReadReference, RowsError> {
+        let wrong = |reason: String| RowsError::new(&self.file, None, reason);
+        let (bytes, digest) = self.content()?;
         let mut rows = parse(&self.file, bytes.clone(), None)?;
         if let Some(stated) = &self.columns {
             let schema = with_stated(&rows.schema(), stated).map_err(wrong)?;

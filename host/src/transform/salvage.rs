@@ -119,24 +119,24 @@ fn reason(failure: &TransformError) -> String {
 /// What a search for rows at fault may take, all its calls together.
 pub(super) struct Search<'l> {
     limits: &'l Limits,
-    until: Instant,
+    /// None: the clock has no such time.
+    until: Option<Instant>,
     answered_bytes: usize,
 }
 
 impl<'l> Search<'l> {
     pub(super) fn begin(limits: &'l Limits) -> Self {
         let time = limits.batch_deadline.saturating_mul(DEADLINES);
-        let now = Instant::now();
         Self {
             limits,
-            until: now.checked_add(time).unwrap_or(now),
+            until: Instant::now().checked_add(time),
             answered_bytes: 0,
         }
     }
 
     /// Whether there is time for another call.
     pub(super) fn go_on(&self, site: &Site) -> Result<(), TransformError> {
-        match Instant::now() < self.until {
+        match self.until.is_none_or(|until| Instant::now() < until) {
             true => Ok(()),
             false => Err(TransformError::Limit {
                 site: Box::new(site.clone()),
@@ -172,43 +172,40 @@ impl<'l> Search<'l> {
 impl Parts {
     /// One answer out of all parts. Rows without one have nulls, whatever their column allows: they are taken out with the rejected rows.
     pub(super) fn join(self, computed: &[FieldRef], rows: usize) -> Result<Output, ArrowError> {
-        join(computed, self.0, rows)
-    }
-}
-
-fn join(computed: &[FieldRef], parts: Vec<Part>, rows: usize) -> Result<Output, ArrowError> {
-    let mut columns: Vec<Vec<ArrayRef>> = vec![Vec::with_capacity(parts.len()); computed.len()];
-    let (mut keep, mut rejected) = (BooleanBufferBuilder::new(rows), Vec::new());
-    let mut row = 0;
-    for part in parts {
-        match part {
-            Part::Condemned(reason) => {
-                for (field, column) in computed.iter().zip(&mut columns) {
-                    column.push(new_null_array(field.data_type(), 1));
+        let mut columns: Vec<Vec<ArrayRef>> =
+            vec![Vec::with_capacity(self.0.len()); computed.len()];
+        let (mut keep, mut rejected) = (BooleanBufferBuilder::new(rows), Vec::new());
+        let mut row = 0;
+        for part in self.0 {
+            match part {
+                Part::Condemned(reason) => {
+                    for (field, column) in computed.iter().zip(&mut columns) {
+                        column.push(new_null_array(field.data_type(), 1));
+                    }
+                    keep.append(false);
+                    rejected.push((row, reason));
+                    row += 1;
                 }
-                keep.append(false);
-                rejected.push((row, reason));
-                row += 1;
-            }
-            Part::Answered(count, output) => {
-                for (answered, column) in output.columns.into_iter().zip(&mut columns) {
-                    column.push(answered);
+                Part::Answered(count, output) => {
+                    for (answered, column) in output.columns.into_iter().zip(&mut columns) {
+                        column.push(answered);
+                    }
+                    match output.keep {
+                        Some(kept) => keep.append_buffer(&kept),
+                        None => keep.append_n(count, true),
+                    }
+                    rejected.extend(output.rejected.into_iter().map(|(r, why)| (row + r, why)));
+                    row += count;
                 }
-                match output.keep {
-                    Some(kept) => keep.append_buffer(&kept),
-                    None => keep.append_n(count, true),
-                }
-                rejected.extend(output.rejected.into_iter().map(|(r, why)| (row + r, why)));
-                row += count;
             }
         }
+        let columns = columns.iter().map(|parts| joined(parts));
+        Ok(Output {
+            columns: columns.collect::<Result<_, _>>()?,
+            keep: Some(keep.finish()).filter(|kept: &BooleanBuffer| kept.count_set_bits() < rows),
+            rejected,
+        })
     }
-    let columns = columns.iter().map(|parts| joined(parts));
-    Ok(Output {
-        columns: columns.collect::<Result<_, _>>()?,
-        keep: Some(keep.finish()).filter(|kept: &BooleanBuffer| kept.count_set_bits() < rows),
-        rejected,
-    })
 }
 
 fn joined(parts: &[ArrayRef]) -> Result<ArrayRef, ArrowError> {

@@ -16,7 +16,6 @@ use jiff::Timestamp;
 use rand_xoshiro::Xoshiro256StarStar;
 use rand_xoshiro::rand_core::{Rng, SeedableRng, TryRng};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
@@ -29,6 +28,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::guest::Guest;
 use super::limits::Limits;
 use super::lock;
+use crate::digest::Digest;
 use crate::schema::Grant;
 
 /// What a guest may write to its standard output and error in a call before the rest is dropped, in bytes.
@@ -70,15 +70,7 @@ impl Grants {
         parts.extend(files.map(|path| [b"folder ", path.as_os_str().as_bytes()].concat()));
         let network = self.network.iter().flatten();
         parts.extend(network.map(|address| format!("address {address}").into_bytes()));
-        if parts.is_empty() {
-            return None;
-        }
-        let mut hash = Sha256::new();
-        for part in parts {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        }
-        Some(hex::encode(hash.finalize()))
+        (!parts.is_empty()).then(|| Digest::of_parts(parts).hex().to_owned())
     }
 }
 

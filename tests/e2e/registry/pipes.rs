@@ -1,6 +1,7 @@
 //! Pipes whose plugins come from a registry, or are files that the policy wants a signature for.
 
 use std::fs;
+use std::path::PathBuf;
 
 use super::machine::{Machine, change, plugin_file};
 use crate::shop;
@@ -14,6 +15,14 @@ fn filtered(machine: &Machine, world: World, plugin: &str) -> World {
             .settings(shop::SMALL_CHUNKS)
             .table("orders", &filter(plugin)),
     )
+}
+
+/// The same with a file of the pipe's own, and the file.
+fn of_own_file(machine: &Machine, world: World) -> (World, PathBuf) {
+    let world = filtered(machine, world, "./own.wasm");
+    let own = world.folder().join("own.wasm");
+    fs::copy(plugin_file("filter"), &own).unwrap();
+    (world, own)
 }
 
 fn filter(plugin: &str) -> String {
@@ -108,13 +117,7 @@ fn a_pipe_that_follows_needs_neither_registry_nor_store() {
 #[test]
 fn a_pipe_s_copy_of_a_file_that_was_changed_is_told() {
     let machine = Machine::new();
-    let world = filtered(
-        &machine,
-        World::new(Flavor::MySql).with_sentinel(""),
-        "./own.wasm",
-    );
-    let own = world.folder().join("own.wasm");
-    fs::copy(plugin_file("filter"), &own).unwrap();
+    let (world, own) = of_own_file(&machine, World::new(Flavor::MySql).with_sentinel(""));
     let mut pipe = Following::start(&world);
     pipe.pause(&world);
     // The file that the pipe names is nobody's concern by now.
@@ -156,9 +159,7 @@ fn a_reference_that_a_pipe_can_t_use_is_told_with_its_line() {
 fn the_policy_holds_for_files_and_names_too() {
     let machine = Machine::new();
     machine.keys("release");
-    let world = filtered(&machine, World::new(Flavor::MySql), "./own.wasm");
-    let own = world.folder().join("own.wasm");
-    fs::copy(plugin_file("filter"), &own).unwrap();
+    let (world, own) = of_own_file(&machine, World::new(Flavor::MySql));
     machine.policy("paths = false");
     world.tidemill(&["check"]).fails(
         5,
@@ -225,13 +226,7 @@ fn a_policy_that_grew_stricter_holds_for_a_pipe_that_goes_on() {
 fn a_file_that_is_signed_later_is_believed_by_a_pipe_that_goes_on() {
     let machine = Machine::new();
     machine.keys("release");
-    let world = filtered(
-        &machine,
-        World::new(Flavor::MySql).with_sentinel(""),
-        "./own.wasm",
-    );
-    let own = world.folder().join("own.wasm");
-    fs::copy(plugin_file("filter"), &own).unwrap();
+    let (world, own) = of_own_file(&machine, World::new(Flavor::MySql).with_sentinel(""));
     let mut pipe = Following::start(&world);
     pipe.pause(&world);
     machine.policy("require_signature = true\nkeys = [\"release.pub\"]");

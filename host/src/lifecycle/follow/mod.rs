@@ -24,7 +24,6 @@ use tokio::sync::mpsc;
 use self::reading::{ReadEnd, Reading};
 use self::sink::Sink;
 use self::writing::{WriteEnd, Writing};
-use super::binding::BoundTable;
 use super::error::Error;
 use super::pinned::Pinned;
 use super::retry;
@@ -87,6 +86,11 @@ async fn follow_once(
         sinks: sinks(&shared.session, shared.journal.followed(stream)?).await?,
         reread: false,
     };
+    let sinks = writing.sinks.iter().enumerate();
+    let changed = sinks.filter_map(|(i, sink)| Some((i, changed_grants(sink)?)));
+    for (sink, reason) in changed.collect::<Vec<_>>() {
+        writing.end(sink, FollowState::NeedsResync, reason);
+    }
     let followed: Vec<FollowedRecord> = writing
         .sinks
         .iter()
@@ -132,28 +136,20 @@ async fn follow_once(
 async fn sinks(session: &Session, followed: Vec<FollowedRecord>) -> Result<Vec<Sink>, Error> {
     let mut sinks = Vec::with_capacity(followed.len());
     let mut zones = Zones::default();
-    for mut record in followed {
+    for record in followed {
         let pinned = Pinned::open(&session.pipe.state, &record.resync)?;
         let bound = pinned
             .bind(session, record.schema.clone(), &record.plugins, &mut zones)
             .await?;
-        let changed = changed_grants(&record, &bound);
-        if let Some(reason) = &changed {
-            record.state = FollowState::NeedsResync;
-            record.reason = Some(reason.clone());
-        }
-        let mut sink = Sink::new(record, bound);
-        sink.changed = changed.is_some();
-        sinks.push(sink);
+        sinks.push(Sink::new(record, bound));
     }
     Ok(sinks)
 }
 
 /// Why changes would not go through the transforms of the load: a variable that a plugin is given has another value now, or a folder another place.
-fn changed_grants(record: &FollowedRecord, bound: &BoundTable) -> Option<String> {
-    let follows = record.state == FollowState::Following;
-    let mut plugins = bound.plugins.iter().zip(&record.plugins);
-    let (_, then) = plugins.find(|(now, then)| follows && now.grants != then.grants)?;
+fn changed_grants(sink: &Sink) -> Option<String> {
+    let mut plugins = sink.bound.plugins.iter().zip(&sink.record.plugins);
+    let (_, then) = plugins.find(|(now, then)| now.grants != then.grants)?;
     Some(format!(
         "what `{}` is granted is not what it was when the table was loaded",
         then.plugin

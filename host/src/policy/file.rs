@@ -15,6 +15,14 @@ use crate::pipe::SourceText;
 #[serde(deny_unknown_fields, default)]
 struct PolicyFile {
     plugins: PluginsFile,
+    service: ServiceFile,
+}
+
+/// `[service]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ServiceFile {
+    embedded: bool,
 }
 
 /// `[plugins]`.
@@ -73,6 +81,7 @@ impl Check {
             allow: plugins.allow,
             max_size: self.size(plugins.max_size.as_deref())?,
             compile_time: self.compile_time(plugins.compile_time.as_deref())?,
+            embedded: file.service.embedded,
         };
         if policy.require_signature && policy.keys.is_empty() && policy.digests.is_empty() {
             return self.invalid(

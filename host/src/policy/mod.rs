@@ -13,6 +13,9 @@
 //! allow = ["environment"]                     # what a pipe may grant: environment, files, network; default: nothing
 //! max_size = "64MiB"                          # largest plugin
 //! compile_time = "2m"                         # longest compilation of a plugin
+//!
+//! [service]
+//! embedded = false                            # whether tenants may have ClickHouse servers started on this machine; default: false
 //! ```
 //!
 //! Who signs what is the registry's matter; whether a signature counts is decided here, by the keys.
@@ -57,6 +60,7 @@ pub struct Policy {
     allow: Vec<Grant>,
     max_size: u64,
     compile_time: Duration,
+    embedded: bool,
 }
 
 impl Default for Policy {
@@ -72,6 +76,7 @@ impl Default for Policy {
             allow: Vec::new(),
             max_size: MAX_SIZE,
             compile_time: COMPILE_TIME,
+            embedded: false,
         }
     }
 }
@@ -202,6 +207,11 @@ impl Policy {
     /// Longest compilation of a plugin.
     pub fn compile_time(&self) -> Duration {
         self.compile_time
+    }
+
+    /// Whether a service starts ClickHouse servers for its tenants.
+    pub fn allows_embedded(&self) -> bool {
+        self.embedded
     }
 
     /// The file to change.

@@ -8,7 +8,9 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use url::Url;
 
+use super::drafts::Drafts;
 use super::events::Events;
 use super::store::{Store, StoreError};
 use super::supervisor::Supervisor;
@@ -34,6 +36,8 @@ pub struct Settings {
     pub key_file: Option<PathBuf>,
     /// Whether loads and resyncs are finished before the process ends.
     pub drain: bool,
+    /// Where browsers find the service, if a proxy is in front of it.
+    pub public_url: Option<Url>,
 }
 
 /// Why the service can't run.
@@ -99,6 +103,11 @@ pub fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr)) -> Result<(), 
         supervisor: Supervisor::new(),
         environment,
         work: work.handle().clone(),
+        drafts: Drafts::default(),
+        https: settings
+            .public_url
+            .as_ref()
+            .is_some_and(|url| url.scheme() == "https"),
     });
     let answers = Builder::new_multi_thread()
         .worker_threads(API_THREADS)

@@ -16,6 +16,8 @@
 //!
 //! [service]
 //! embedded = false                            # whether tenants may have ClickHouse servers started on this machine; default: false
+//! reach = ["10.1.0.0/16", "127.0.0.1:3306", "db.internal"]    # networks, addresses and names that tenants' pipes may connect to
+//!                                             # beside the internet, each with a port or without; default: none
 //! ```
 //!
 //! Who signs what is the registry's matter; whether a signature counts is decided here, by the keys.
@@ -23,6 +25,7 @@
 mod error;
 mod file;
 mod key;
+mod reach;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -30,6 +33,7 @@ use std::time::Duration;
 
 pub use error::PolicyError;
 pub use key::PublicKey;
+pub use reach::{OutOfReach, Reach, ReachError};
 
 use crate::digest::Digest;
 use crate::schema::Grant;
@@ -61,6 +65,7 @@ pub struct Policy {
     max_size: u64,
     compile_time: Duration,
     embedded: bool,
+    reach: Vec<reach::Rule>,
 }
 
 impl Default for Policy {
@@ -77,6 +82,7 @@ impl Default for Policy {
             max_size: MAX_SIZE,
             compile_time: COMPILE_TIME,
             embedded: false,
+            reach: Vec::new(),
         }
     }
 }
@@ -212,6 +218,11 @@ impl Policy {
     /// Whether a service starts ClickHouse servers for its tenants.
     pub fn allows_embedded(&self) -> bool {
         self.embedded
+    }
+
+    /// Which addresses tenants' pipes may connect to.
+    pub fn reach(&self) -> Reach {
+        Reach::bounded(self.reach.clone(), self.place())
     }
 
     /// The file to change.

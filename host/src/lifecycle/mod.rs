@@ -52,7 +52,7 @@ pub use environment::Environment;
 pub use error::{Error, ErrorClass};
 pub use inspect::Sample;
 pub use order::Told;
-pub use status::{history, status};
+pub use status::{history, latest, status};
 
 use crate::pipe::template::TemplateTable;
 use crate::pipe::{Pipe, SourceSettings};

@@ -119,6 +119,17 @@ impl Service {
         lifecycle::history(&pipe).map_err(|error| self.problem(&id, error))
     }
 
+    /// The latest loads and resyncs of a pipe, the last first.
+    pub(super) fn latest(
+        &self,
+        caller: &Caller,
+        name: &str,
+        most: usize,
+    ) -> Result<Vec<ResyncSummary>, Problem> {
+        let (id, pipe) = self.pipe_of(caller, name)?;
+        lifecycle::latest(&pipe, most).map_err(|error| self.problem(&id, error))
+    }
+
     /// The tables of a source.
     pub(super) async fn source_tables(
         &self,

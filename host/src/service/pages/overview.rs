@@ -61,8 +61,7 @@ pub(super) async fn page(
     let (frame, page) = Head::new(&service, &caller, &name, "overview", &query)?;
     let (id, pipe) = service.pipe_of(&caller, &name)?;
     let status = service.status_of(&id)?;
-    let mut history = service.history(&caller, &name)?;
-    history.truncate(HISTORY);
+    let history = service.latest(&caller, &name, HISTORY)?;
     let followed = status.cdc.iter().flat_map(|cdc| &cdc.report.tables);
     let stuck = followed.filter(|table| table.state != FollowState::Following);
     let stuck = stuck.cloned().collect();

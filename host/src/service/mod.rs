@@ -17,6 +17,7 @@ mod pipes;
 mod plugins;
 mod problem;
 mod serve;
+mod shares;
 pub mod store;
 mod supervisor;
 mod vault;
@@ -32,6 +33,7 @@ use crate::lifecycle::{Environment, Error};
 use crate::pipe::{Access, Pipe, Secrets, Tenancy};
 use events::Events;
 use secrecy::SecretString;
+use shares::Shares;
 use store::Store;
 use supervisor::{PipeId, Supervisor};
 use vault::Vault;
@@ -44,6 +46,7 @@ struct Service {
     events: Events,
     supervisor: Supervisor,
     environment: Environment,
+    shares: Shares,
     /// Where pipes run.
     work: Handle,
 }
@@ -78,6 +81,7 @@ impl Service {
                 id: id.clone(),
             }),
             embedded: self.environment.policy().allows_embedded(),
+            reach: self.environment.policy().reach(),
         }
     }
 
@@ -87,8 +91,8 @@ impl Service {
     }
 
     /// What a tenant's pipes share.
-    fn environment_of(&self, _tenant: &str) -> Environment {
-        self.environment.for_tenant()
+    fn environment_of(&self, tenant: &str) -> Environment {
+        self.shares.of(tenant)
     }
 }
 

@@ -16,5 +16,6 @@ mod quote;
 pub mod registry;
 pub mod rows;
 pub mod schema;
+pub mod service;
 pub mod source;
 pub mod transform;

@@ -8,20 +8,26 @@
     reason = "the tests and the benchmark each use a part"
 )]
 
+pub mod browser;
 pub mod clickhouse;
 pub mod dice;
 pub mod follow;
 pub mod mysql;
 pub mod oracle;
 pub mod proxy;
+pub mod schemathesis;
 pub mod servers;
+pub mod service;
 pub mod world;
 
+pub use browser::{Browser, By};
 pub use clickhouse::ClickHouse;
 pub use dice::Dice;
 pub use follow::Following;
 pub use mysql::{Flavor, MySql};
 pub use proxy::Proxy;
+pub use schemathesis::Schemathesis;
+pub use service::{Client, Reply, Service};
 pub use world::World;
 
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::root;
 
-/// What a server's environment file says of it.
+/// What the environment file of a server, or of tools, says of it.
 #[derive(Clone, Debug)]
 pub struct Server(HashMap<String, String>);
 
@@ -37,15 +37,26 @@ pub fn start(script: &str, name: &str) -> Server {
 
 /// The same for a server with options of its own.
 pub fn start_with(script: &str, name: &str, options: &str) -> Server {
-    let output = Command::new(root().join("tests/provision").join(script))
+    run(command(script)
         .args(["start", name])
         .env("TIDEMILL_BIN", super::tidemill())
-        .env("SERVER_OPTIONS", options)
-        .output()
-        .expect("the script can be run");
+        .env("SERVER_OPTIONS", options))
+}
+
+/// Fetches tools of `tests/provision`, unless they are there; what the script says of them.
+pub fn provision(script: &str) -> Server {
+    run(&mut command(script))
+}
+
+fn command(script: &str) -> Command {
+    Command::new(root().join("tests/provision").join(script))
+}
+
+fn run(command: &mut Command) -> Server {
+    let output = command.output().expect("the script can be run");
     assert!(
         output.status.success(),
-        "{script} start {name}: {}",
+        "{command:?}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
     let text = String::from_utf8(output.stdout).expect("UTF-8");
@@ -68,9 +79,7 @@ pub fn remove(script: &str, name: &str) {
 }
 
 fn end(command: &str, script: &str, name: &str) {
-    let status = Command::new(root().join("tests/provision").join(script))
-        .args([command, name])
-        .status();
+    let status = self::command(script).args([command, name]).status();
     assert!(
         status.expect("the script can be run").success(),
         "{script} {command} {name}"

@@ -7,6 +7,7 @@ use clap_complete::Shell;
 
 use super::plugin::PluginCommand;
 use crate::schema::TableName;
+use crate::service::store::Role;
 
 /// Rebuilds MySQL tables in ClickHouse through sandboxed WebAssembly plugins, without an outage.
 #[derive(Debug, Parser)]
@@ -147,6 +148,15 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: PluginCommand,
     },
+    /// Run many pipes of many tenants, with an API and web pages
+    Serve(ServeArguments),
+    /// Make and change the tenants of a service, on its machine
+    Tenant {
+        #[command(flatten)]
+        data: DataFolder,
+        #[command(subcommand)]
+        command: TenantCommand,
+    },
     /// Run a ClickHouse server out of libchdb.so, until standard input ends
     Clickhouse(ServerArguments),
     /// Compile a plugin from standard input to standard output, in so many seconds: what `tidemill` runs to load a plugin
@@ -209,6 +219,102 @@ pub(super) struct InitArguments {
     pub(super) force: bool,
 }
 
+/// Where a service keeps what it knows.
+#[derive(Debug, clap::Args)]
+pub(super) struct DataFolder {
+    /// The service's data folder
+    #[arg(long, env = "TIDEMILL_DATA", value_name = "FOLDER")]
+    pub(super) data: PathBuf,
+}
+
+/// The service that `tidemill serve` runs.
+#[derive(Debug, clap::Args)]
+pub(super) struct ServeArguments {
+    #[command(flatten)]
+    pub(super) data: DataFolder,
+    /// Where requests come in; a proxy in front of it speaks TLS
+    #[arg(
+        long,
+        env = "TIDEMILL_LISTEN",
+        default_value = "127.0.0.1:8420",
+        value_name = "ADDRESS:PORT"
+    )]
+    pub(super) listen: std::net::SocketAddr,
+    /// The file of the key that secrets are encrypted with, 64 hexadecimal digits; default: TIDEMILL_KEY of the environment
+    #[arg(long, env = "TIDEMILL_KEY_FILE", value_name = "FILE")]
+    pub(super) key_file: Option<PathBuf>,
+    /// Finish loads and resyncs before the process ends; a second SIGTERM stops them at their next batch boundary
+    #[arg(long)]
+    pub(super) drain: bool,
+}
+
+/// What the operator does with tenants.
+#[derive(Debug, Subcommand)]
+pub(super) enum TenantCommand {
+    /// Make a tenant, and its first token
+    Create {
+        /// Its name: 1 to 63 small letters, digits and `-`
+        name: String,
+        #[command(flatten)]
+        quotas: QuotaArguments,
+    },
+    /// Show all tenants
+    List,
+    /// Change what a tenant may use
+    Set {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        quotas: QuotaArguments,
+    },
+    /// Make a token of a tenant
+    Token {
+        /// The tenant's name
+        name: String,
+        /// What its bearer may do
+        #[arg(long, value_enum, default_value = "admin")]
+        role: Role,
+        /// What it is for
+        #[arg(
+            long = "for",
+            default_value = "made by the operator",
+            value_name = "TEXT"
+        )]
+        purpose: String,
+    },
+    /// Remove a tenant with its pipes' settings and journals; tables of destinations stay. The service must not run
+    Remove {
+        /// Its name
+        name: String,
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// What a tenant may use.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct QuotaArguments {
+    /// Pipes
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) pipes: Option<u32>,
+    /// Chunks that are loaded at the same time, over all pipes
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) parallel_chunks: Option<u32>,
+    /// Memory of plugins at one time, such as 4GiB
+    #[arg(long, value_name = "SIZE")]
+    pub(super) plugin_memory: Option<bytesize::ByteSize>,
+    /// CPU time of plugins a minute, in milliseconds; 0: as much as there is
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub(super) plugin_cpu: Option<u64>,
+    /// Size of all uploads together, such as 1GiB
+    #[arg(long, value_name = "SIZE")]
+    pub(super) uploads: Option<bytesize::ByteSize>,
+    /// Rows that are loaded a second, over all pipes; 0: as many as there are
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) rows_per_second: Option<u64>,
+}
+
 /// The server that `tidemill clickhouse` runs.
 #[derive(Debug, clap::Args)]
 pub(super) struct ServerArguments {
@@ -250,6 +356,8 @@ impl Command {
             Self::CompilePlugin { .. } => "compile-plugin",
             Self::Types { .. } => "types",
             Self::Plugin { command } => command.name(),
+            Self::Serve(_) => "serve",
+            Self::Tenant { .. } => "tenant",
             Self::Clickhouse(_) => "clickhouse",
             Self::Completions { .. } => "completions",
             Self::Man { .. } => "man",

@@ -13,7 +13,7 @@ use super::progress::Display;
 use super::{ask, init, show};
 use crate::destination::embedded::{ServerSettings, run_server};
 use crate::lifecycle::report::{Finding, Outcome, Phase, Severity, Status};
-use crate::lifecycle::{self, Error, Stop};
+use crate::lifecycle::{self, Environment, Error, Stop};
 use crate::pipe::Pipe;
 use crate::schema::type_page;
 
@@ -50,10 +50,15 @@ pub(super) async fn run(
         return init::run(arguments, file, printer).await;
     }
     let pipe = Pipe::load(file)?;
-    let progress = Arc::new(Display::new(*printer));
+    let environment = || Environment::of_pipe(&pipe);
+    let perform = async |command| {
+        let (environment, progress) = (environment()?, Arc::new(Display::new(*printer)));
+        let work = |stop| lifecycle::perform(&pipe, &environment, command, progress, stop);
+        outcome(printer, watched(printer, work).await?)
+    };
     match command {
         Command::Check => {
-            let report = lifecycle::check(&pipe).await?;
+            let report = lifecycle::check(&pipe, &environment()?).await?;
             printer.result(
                 &show::count(report.findings.len(), "finding"),
                 &show::check(&report),
@@ -62,7 +67,7 @@ pub(super) async fn run(
             return Ok(found(&report.findings));
         }
         Command::Plan { tables } => {
-            let plan = lifecycle::plan(&pipe, tables).await?;
+            let plan = lifecycle::plan(&pipe, &environment()?, tables).await?;
             printer.result(
                 &show::count(plan.tables.len(), "table"),
                 &show::plan(&plan),
@@ -71,7 +76,7 @@ pub(super) async fn run(
             return Ok(found(&plan.findings));
         }
         Command::Preview { table, rows } => {
-            let preview = lifecycle::preview(&pipe, table, *rows).await?;
+            let preview = lifecycle::preview(&pipe, &environment()?, table, *rows).await?;
             printer.result(
                 &show::count(preview.rows.len(), "row"),
                 &show::preview(&preview),
@@ -79,20 +84,19 @@ pub(super) async fn run(
             );
         }
         Command::Run => {
-            let run = |stop| lifecycle::run(&pipe, progress, stop);
-            return outcome(printer, watched(printer, run).await?);
+            return perform(lifecycle::Command::Run).await;
         }
         Command::Resync { tables, live, yes } => {
             let question = question(&pipe, tables);
             if !ask::confirm(&question, *yes)? {
                 return Ok(Exit::Ok);
             }
-            let resync = |stop| lifecycle::resync(&pipe, tables, *live, progress, stop);
-            return outcome(printer, watched(printer, resync).await?);
+            let (tables, live) = (tables.clone(), *live);
+            return perform(lifecycle::Command::Resync { tables, live }).await;
         }
         Command::AddTable { table } => {
-            let add = |stop| lifecycle::add_table(&pipe, table, progress, stop);
-            return outcome(printer, watched(printer, add).await?);
+            let table = table.clone();
+            return perform(lifecycle::Command::AddTable { table }).await;
         }
         Command::RemoveTable { table, yes } => {
             let question =
@@ -102,16 +106,14 @@ pub(super) async fn run(
             }
         }
         Command::Resume => {
-            let resume = |stop| lifecycle::resume(&pipe, progress, stop);
-            return outcome(printer, watched(printer, resume).await?);
+            return perform(lifecycle::Command::Resume).await;
         }
         Command::Approve { yes } => {
             printer_status_unless(printer, *yes, &lifecycle::status(&pipe)?);
             if !ask::confirm("Swap the tables that wait for approval?", *yes)? {
                 return Ok(Exit::Ok);
             }
-            let approve = |stop| lifecycle::approve(&pipe, progress, stop);
-            return outcome(printer, watched(printer, approve).await?);
+            return perform(lifecycle::Command::Approve).await;
         }
         Command::Status => status(printer, &lifecycle::status(&pipe)?),
         Command::Tables => {
@@ -156,6 +158,8 @@ pub(super) async fn run(
         | Command::Types { .. }
         | Command::CompilePlugin { .. }
         | Command::Clickhouse(_)
+        | Command::Serve(_)
+        | Command::Tenant { .. }
         | Command::Completions { .. } => {}
     }
     Ok(Exit::Ok)
@@ -251,7 +255,7 @@ fn outcome(printer: &Printer, outcome: Outcome) -> Result<Exit, Failure> {
 fn status(printer: &Printer, status: &Status) {
     let phase = match (&status.resync, &status.cdc) {
         (None, _) => "never loaded".to_owned(),
-        (Some(resync), Some(cdc)) if resync.phase == Phase::Running => cdc.phase.to_owned(),
+        (Some(resync), Some(cdc)) if resync.phase == Phase::Running => cdc.phase.clone(),
         (Some(resync), _) => resync.phase.to_string(),
     };
     printer.result(&phase, &show::status(status), status);

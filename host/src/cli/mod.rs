@@ -11,6 +11,7 @@ mod init;
 mod plugin;
 mod printer;
 mod progress;
+mod serve;
 mod show;
 
 use std::process::ExitCode;
@@ -51,6 +52,8 @@ fn run(arguments: &Arguments, printer: &Printer) -> Result<exit::Exit, Failure> 
         Command::Clickhouse(server) => commands::clickhouse(server),
         Command::CompilePlugin { seconds } => std::process::exit(compile_standard_input(*seconds)),
         Command::Plugin { command } => plugin::run(command, &arguments.pipe, printer),
+        Command::Serve(settings) => serve::serve(settings, printer),
+        Command::Tenant { data, command } => serve::tenant(&data.data, command, printer),
         Command::Types { markdown } => {
             commands::types(*markdown, printer);
             Ok(exit::Exit::Ok)

@@ -1,6 +1,7 @@
 //! The table of rejected rows beside each destination table, `<table>_rejected`: made with the first row that is rejected, and kept by
 //! all resyncs, whose ids tell the rows apart.
 
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 use arrow::array::builder::StringBuilder;
@@ -72,6 +73,25 @@ impl Destination {
             text(resync)
         );
         self.execute("forget rejected rows", &sql).await
+    }
+
+    /// The latest rejected rows of a source table, as JSON objects of the table's columns. None where no row was ever rejected.
+    pub async fn rejected<T: DeserializeOwned>(
+        &self,
+        table: &str,
+        source: &str,
+        limit: usize,
+    ) -> Result<Vec<T>, DestinationError> {
+        let name = rejected_name(table);
+        if self.uuids(&[&name]).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "SELECT * FROM {} WHERE source = {} ORDER BY rejected_at DESC, chunk, key LIMIT {limit}",
+            self.table(&name),
+            text(source)
+        );
+        self.rows("read rejected rows", &sql).await
     }
 
     /// How many rows a resync has rejected.

@@ -8,7 +8,7 @@ use super::ChangeCounts;
 use crate::schema::{Chunk, Ledger, Position, TableName};
 
 /// Where a resync is on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Schemas, plugins and bindings are looked at; the `_resync` tables are created.
@@ -58,7 +58,7 @@ impl std::fmt::Display for Phase {
 }
 
 /// What a resync was started as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The pipe's first load.

@@ -53,7 +53,7 @@ pub struct StreamRecord {
 }
 
 /// What a followed table is at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FollowState {
     /// Its changes are applied.
@@ -75,7 +75,7 @@ impl std::fmt::Display for FollowState {
 }
 
 /// What has become of a table's changes since its load.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ChangeCounts {
     /// Rows that were inserted at the source.
     pub inserts: u64,

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::environment::Environment;
 use super::error::Error;
-use super::order::{self, Ordered};
+use super::order::{self, Ordered, Told};
 use super::report::{Outcome, Progress, Silent, Status};
 use super::session::Outlet;
 use super::status::status;
@@ -26,11 +27,160 @@ impl Stop {
     pub fn ask(&self) {
         self.0.ask();
     }
+
+    /// Whether it was asked for.
+    pub fn is_asked(&self) -> bool {
+        self.0.is_asked()
+    }
+
+    /// Waits so long, or until it is asked for: whether it was.
+    pub async fn within(&self, pause: std::time::Duration) -> bool {
+        self.0.within(pause).await
+    }
+
+    /// Lets the worker look for orders now.
+    pub fn nudge(&self) {
+        self.0.nudge();
+    }
 }
 
-/// Loads a pipe that was never loaded, goes on with what a crash interrupted, and follows the binlog until `stop` says otherwise.
-pub async fn run(pipe: &Pipe, progress: Arc<dyn Progress>, stop: Stop) -> Result<Outcome, Error> {
+/// What a pipe is to do.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Load what was never loaded, go on with what a crash interrupted, and follow the binlog.
+    Run,
+    /// Rebuild these tables (all, if there are none) and swap them in.
+    Resync {
+        /// The source tables.
+        tables: Vec<TableName>,
+        /// Whether the originals are kept current until their swap.
+        live: bool,
+    },
+    /// Load a table that is new in the pipe file; it follows from then on.
+    AddTable {
+        /// The source table.
+        table: TableName,
+    },
+    /// Go on with what is paused, has failed, or was interrupted, and with following.
+    Resume,
+    /// Approve the swap of tables that the gate holds, and go on.
+    Approve,
+}
+
+impl Command {
+    /// What the process at work is told. One that is at work runs.
+    fn order(&self) -> Option<Order> {
+        match self {
+            Self::Run => None,
+            Self::Resync { tables, live } => Some(Order::Resync {
+                tables: tables.clone(),
+                live: *live,
+            }),
+            Self::AddTable { table } => Some(Order::AddTable {
+                table: table.clone(),
+            }),
+            Self::Resume => Some(Order::Resume),
+            Self::Approve => Some(Order::Approve),
+        }
+    }
+
+    /// What is begun where no process is at work, and whether the binlog is followed afterwards.
+    fn job(
+        &self,
+        pipe: &Pipe,
+        held: &Held,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<(Option<Job>, bool), Error> {
+        match self {
+            Self::Run => Ok((job_of_run(pipe, held, progress)?, true)),
+            Self::Resync { tables, live } => {
+                let (kind, tables, live) = (Kind::Resync, tables.clone(), *live);
+                Ok((Some(Job::Start { kind, tables, live }), false))
+            }
+            Self::AddTable { table } => Ok((Some(worker::add(&held.1, table.clone())?), false)),
+            Self::Resume => Ok((job_of_resume(pipe, held)?, true)),
+            Self::Approve => {
+                let work = Work::take_up(pipe, held.clone(), Arc::new(Silent))?;
+                match work.filter(|work| !work.resync().phase.is_over()) {
+                    None => Err(nothing_under_way(pipe)),
+                    Some(work) => {
+                        approve_waiting(&work)?;
+                        Ok((Some(Job::GoOn), false))
+                    }
+                }
+            }
+        }
+    }
+
+    fn check(&self, pipe: &Pipe) -> Result<(), Error> {
+        match self {
+            Self::AddTable { table } if pipe.table(table).is_none() => {
+                Err(setup::unknown_table(pipe, table))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Does it to the end, in this process or, where there is one, in the process that is at work on the pipe. `stop` ends the work of this one.
+pub async fn perform(
+    pipe: &Pipe,
+    environment: &Environment,
+    command: Command,
+    progress: Arc<dyn Progress>,
+    stop: Stop,
+) -> Result<Outcome, Error> {
+    command.check(pipe)?;
+    if let Some(order) = command.order().filter(|_| PipeLock::is_held(&pipe.state)) {
+        match order::order(pipe, &order, &progress).await? {
+            Ordered::Outcome(outcome) => return Ok(*outcome),
+            Ordered::Done => return Ok(Outcome::Stopped(Box::default())),
+            Ordered::NobodyThere => {}
+        }
+    }
     let held = Work::lock(pipe)?;
+    let (job, follow) = command.job(pipe, &held, &progress)?;
+    Worker::new(pipe, environment, held, progress, stop.0)
+        .await?
+        .run(job, follow)
+        .await
+}
+
+/// Does it in this process, which has the pipe from then on: it follows the binlog, where the pipe does, until `stop`.
+pub async fn keep(
+    pipe: &Pipe,
+    environment: &Environment,
+    command: Command,
+    progress: Arc<dyn Progress>,
+    stop: Stop,
+) -> Result<Outcome, Error> {
+    command.check(pipe)?;
+    let held = Work::lock(pipe)?;
+    let (job, _) = command.job(pipe, &held, &progress)?;
+    Worker::new(pipe, environment, held, progress, stop.0)
+        .await?
+        .run(job, true)
+        .await
+}
+
+/// Has the process that is at work on the pipe do it, and doesn't wait for the end: the id of the resync that it began.
+pub async fn tell(pipe: &Pipe, command: &Command) -> Result<Told, Error> {
+    command.check(pipe)?;
+    let Some(order) = command.order() else {
+        return Ok(Told::NobodyThere);
+    };
+    if !PipeLock::is_held(&pipe.state) {
+        return Ok(Told::NobodyThere);
+    }
+    order::tell(pipe, &order).await
+}
+
+/// What `run` begins with.
+fn job_of_run(
+    pipe: &Pipe,
+    held: &Held,
+    progress: &Arc<dyn Progress>,
+) -> Result<Option<Job>, Error> {
     let follows = pipe.cdc.follows();
     let stream = held.1.stream(MAIN)?;
     if stream.as_ref().is_some_and(|stream| stream.paused) {
@@ -82,54 +232,29 @@ pub async fn run(pipe: &Pipe, progress: Arc<dyn Progress>, stop: Stop) -> Result
             suggestion: "`tidemill status` says why; a resync loads them afresh".to_owned(),
         });
     }
-    Worker::new(pipe, held, progress, stop.0)
-        .await?
-        .run(job, true)
-        .await
+    Ok(job)
+}
+
+/// What `resume` begins with.
+fn job_of_resume(pipe: &Pipe, held: &Held) -> Result<Option<Job>, Error> {
+    let stream = held.1.stream(MAIN)?;
+    if let Some(mut stream) = stream.clone().filter(|stream| stream.paused) {
+        stream.paused = false;
+        held.1.write_stream(MAIN, &stream, &[], "resumed")?;
+    }
+    let last = held.1.last_resync()?;
+    let is_open = last.is_some_and(|last| !last.phase.is_over());
+    match (is_open, stream) {
+        (true, _) => Ok(Some(Job::GoOn)),
+        (false, Some(_)) if pipe.cdc.follows() => Ok(None),
+        (false, _) => Err(nothing_under_way(pipe)),
+    }
 }
 
 /// Whether a resync waits for approval.
 fn waits(journal: &Journal, id: &str) -> Result<bool, Error> {
     let waits = |table: &TableRecord| table.state == TableState::NeedsApproval && !table.approved;
     Ok(journal.tables(id)?.iter().any(waits))
-}
-
-/// Rebuilds these tables (all, if there are none) and swaps them in. Where a process is at work on the pipe, that one does it.
-pub async fn resync(
-    pipe: &Pipe,
-    tables: &[TableName],
-    live: bool,
-    progress: Arc<dyn Progress>,
-    stop: Stop,
-) -> Result<Outcome, Error> {
-    let order = Order::Resync {
-        tables: tables.to_vec(),
-        live,
-    };
-    let job = Job::Start {
-        kind: Kind::Resync,
-        tables: tables.to_vec(),
-        live,
-    };
-    let start = |_: &Held| Ok((Some(job), false));
-    ordered_or_done(pipe, order, progress, stop, start).await
-}
-
-/// Loads a table that is new in the pipe file; it follows from then on.
-pub async fn add_table(
-    pipe: &Pipe,
-    table: &TableName,
-    progress: Arc<dyn Progress>,
-    stop: Stop,
-) -> Result<Outcome, Error> {
-    if pipe.table(table).is_none() {
-        return Err(setup::unknown_table(pipe, table));
-    }
-    let order = Order::AddTable {
-        table: table.clone(),
-    };
-    let start = |held: &Held| Ok((Some(worker::add(&held.1, table.clone())?), false));
-    ordered_or_done(pipe, order, progress, stop, start).await
 }
 
 /// Follows a table no longer. Its destination table stays.
@@ -144,48 +269,6 @@ pub async fn remove_table(pipe: &Pipe, table: &TableName) -> Result<Status, Erro
     worker::remove(&held.1, table)?;
     drop(held);
     status(pipe)
-}
-
-/// Goes on with what is paused, has failed, or was interrupted, and with following.
-pub async fn resume(
-    pipe: &Pipe,
-    progress: Arc<dyn Progress>,
-    stop: Stop,
-) -> Result<Outcome, Error> {
-    let start = |held: &Held| {
-        let stream = held.1.stream(MAIN)?;
-        if let Some(mut stream) = stream.clone().filter(|stream| stream.paused) {
-            stream.paused = false;
-            held.1.write_stream(MAIN, &stream, &[], "resumed")?;
-        }
-        let last = held.1.last_resync()?;
-        let is_open = last.is_some_and(|last| !last.phase.is_over());
-        match (is_open, stream) {
-            (true, _) => Ok((Some(Job::GoOn), true)),
-            (false, Some(_)) if pipe.cdc.follows() => Ok((None, true)),
-            (false, _) => Err(nothing_under_way(pipe)),
-        }
-    };
-    ordered_or_done(pipe, Order::Resume, progress, stop, start).await
-}
-
-/// Approves the swap of tables that the gate holds, and goes on.
-pub async fn approve(
-    pipe: &Pipe,
-    progress: Arc<dyn Progress>,
-    stop: Stop,
-) -> Result<Outcome, Error> {
-    let start = |held: &Held| {
-        let work = Work::take_up(pipe, held.clone(), Arc::new(Silent))?;
-        match work.filter(|work| !work.resync().phase.is_over()) {
-            None => Err(nothing_under_way(pipe)),
-            Some(work) => {
-                approve_waiting(&work)?;
-                Ok((Some(Job::GoOn), false))
-            }
-        }
-    };
-    ordered_or_done(pipe, Order::Approve, progress, stop, start).await
 }
 
 pub(super) fn approve_waiting(work: &Work) -> Result<(), Error> {
@@ -210,29 +293,6 @@ async fn done_by_another(pipe: &Pipe, order: &Order) -> Result<bool, Error> {
             order::order(pipe, order, &progress).await?,
             Ordered::NobodyThere
         ))
-}
-
-/// Lets the process at work do it, or does it in this one where there is none: `start` says what, and whether to follow afterwards.
-async fn ordered_or_done(
-    pipe: &Pipe,
-    order: Order,
-    progress: Arc<dyn Progress>,
-    stop: Stop,
-    start: impl FnOnce(&Held) -> Result<(Option<Job>, bool), Error>,
-) -> Result<Outcome, Error> {
-    if PipeLock::is_held(&pipe.state) {
-        match order::order(pipe, &order, &progress).await? {
-            Ordered::Outcome(outcome) => return Ok(*outcome),
-            Ordered::Done => return Ok(Outcome::Stopped(Box::default())),
-            Ordered::NobodyThere => {}
-        }
-    }
-    let held = Work::lock(pipe)?;
-    let (job, follow) = start(&held)?;
-    Worker::new(pipe, held, progress, stop.0)
-        .await?
-        .run(job, follow)
-        .await
 }
 
 /// Asks the process at work on the pipe to stop at the next batch boundary; what nobody works on is paused at once.

@@ -216,6 +216,15 @@ impl Error {
         }
     }
 
+    /// Whether it may pass by itself: a server that can't be reached, a connection that was lost.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Source { cause, .. } => cause.is_transient(),
+            Self::Destination(cause) => cause.is_transient(),
+            _ => false,
+        }
+    }
+
     /// A name for scripts.
     pub fn code(&self) -> &'static str {
         match self {

@@ -17,6 +17,7 @@ mod catch_up;
 mod control;
 mod design;
 mod drive;
+mod environment;
 mod error;
 mod follow;
 mod inspect;
@@ -46,39 +47,48 @@ mod work;
 mod worker;
 mod writing;
 
-pub use control::{
-    Stop, abort, add_table, approve, pause, remove_table, resume, resync, rollback, run,
-};
+pub use control::{Command, Stop, abort, keep, pause, perform, remove_table, rollback, tell};
+pub use environment::Environment;
 pub use error::{Error, ErrorClass};
 pub use inspect::Sample;
+pub use order::Told;
 pub use status::{history, status};
 
 use crate::pipe::template::TemplateTable;
 use crate::pipe::{Pipe, SourceSettings};
 use crate::schema::TableName;
 use crate::source::Source;
-use report::{CheckReport, Plan, Preview};
+use report::{CheckReport, Plan, Preview, Rejected};
 use session::{Outlet, Session};
 
 /// Checks a pipe against its servers and plugins. Nothing is changed.
-pub async fn check(pipe: &Pipe) -> Result<CheckReport, Error> {
-    let session = Session::open(pipe).await?;
+pub async fn check(pipe: &Pipe, environment: &Environment) -> Result<CheckReport, Error> {
+    let session = Session::open(pipe, environment).await?;
     let report = inspect::check(&session).await;
     session.close().await?;
     report
 }
 
 /// Says what a resync of these tables (all, if there are none) would do. Nothing is changed.
-pub async fn plan(pipe: &Pipe, tables: &[TableName]) -> Result<Plan, Error> {
-    let session = Session::open(pipe).await?;
+pub async fn plan(
+    pipe: &Pipe,
+    environment: &Environment,
+    tables: &[TableName],
+) -> Result<Plan, Error> {
+    let session = Session::open(pipe, environment).await?;
     let plan = inspect::plan(&session, tables).await;
     session.close().await?;
     plan
 }
 
 /// Shows the first rows of a table before and after its transforms. Nothing is changed.
-pub async fn preview(pipe: &Pipe, table: &TableName, rows: usize) -> Result<Preview, Error> {
-    let session = Session::open(pipe).await?;
+pub async fn preview(
+    pipe: &Pipe,
+    environment: &Environment,
+    table: &TableName,
+    rows: usize,
+) -> Result<Preview, Error> {
+    let session = Session::open(pipe, environment).await?;
     let preview = inspect::preview(&session, table, rows).await;
     session.close().await?;
     preview
@@ -134,6 +144,22 @@ pub async fn query(pipe: &Pipe, sql: &str) -> Result<String, Error> {
     let answer = outlet.destination.query_text(sql).await;
     outlet.close().await?;
     Ok(answer?)
+}
+
+/// The latest rows of a table that were rejected.
+pub async fn rejected(
+    pipe: &Pipe,
+    table: &TableName,
+    limit: usize,
+) -> Result<Vec<Rejected>, Error> {
+    let Some(mapping) = pipe.table(table) else {
+        return Err(setup::unknown_table(pipe, table));
+    };
+    let outlet = Outlet::open(pipe).await?;
+    let (name, source) = (&mapping.destination, table.to_string());
+    let rows = outlet.destination.rejected(name, &source, limit).await;
+    outlet.close().await?;
+    Ok(rows?)
 }
 
 /// A first load replaces nothing: a table that is there already is a resync's matter.

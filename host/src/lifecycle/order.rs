@@ -22,14 +22,41 @@ pub(super) enum Ordered {
     NobodyThere,
 }
 
+/// What the process at work answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It is done.
+    Done,
+    /// It has begun a resync.
+    Begun {
+        /// The resync's id.
+        resync: String,
+    },
+    /// There is no such process, or it has ended without an answer.
+    NobodyThere,
+}
+
 /// Leaves an order, and waits until it is answered, and what it began has ended.
 pub(super) async fn order(
     pipe: &Pipe,
     order: &Order,
     progress: &Arc<dyn Progress>,
 ) -> Result<Ordered, Error> {
+    match tell(pipe, order).await? {
+        Told::NobodyThere => Ok(Ordered::NobodyThere),
+        Told::Done => Ok(Ordered::Done),
+        Told::Begun { resync } => {
+            let journal = Journal::open(&pipe.state)?;
+            let outcome = watch(pipe, &journal, &resync, progress).await?;
+            Ok(Ordered::Outcome(Box::new(outcome)))
+        }
+    }
+}
+
+/// Leaves an order, and waits until it is answered.
+pub(super) async fn tell(pipe: &Pipe, order: &Order) -> Result<Told, Error> {
     let Some(journal) = Journal::open_existing(&pipe.state)? else {
-        return Ok(Ordered::NobodyThere);
+        return Ok(Told::NobodyThere);
     };
     let mut number = journal.order(order)?;
     let answer = loop {
@@ -41,17 +68,14 @@ pub(super) async fn order(
             OrderState::Forgotten => number = journal.order(order)?,
         }
         if !is_held {
-            return Ok(Ordered::NobodyThere);
+            return Ok(Told::NobodyThere);
         }
         tokio::time::sleep(LOOK).await;
     };
     match answer {
-        OrderAnswer::Done => Ok(Ordered::Done),
+        OrderAnswer::Done => Ok(Told::Done),
         OrderAnswer::Refused { reason, suggestion } => Err(Error::Nothing { reason, suggestion }),
-        OrderAnswer::Begun { resync } => {
-            let outcome = watch(pipe, &journal, &resync, progress).await?;
-            Ok(Ordered::Outcome(Box::new(outcome)))
-        }
+        OrderAnswer::Begun { resync } => Ok(Told::Begun { resync }),
     }
 }
 

@@ -132,14 +132,15 @@ pub(super) fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
 
 impl Pinned {
     /// What the load of this id was made with.
-    pub(super) fn open(state: &Path, resync: &str) -> Result<Self, Error> {
+    pub(super) fn open(pipe: &Pipe, resync: &str) -> Result<Self, Error> {
+        let state = &pipe.state;
         let file = folder(state).join(format!("{resync}.toml"));
         let text = std::fs::read_to_string(&file).map_err(|cause| JournalError::Folder {
             folder: file.clone(),
             cause,
         })?;
         Ok(Self {
-            pipe: Pipe::parse(&file, text)?,
+            pipe: Pipe::parse_as(&file, text, pipe.access().clone())?,
             state: state.to_owned(),
         })
     }

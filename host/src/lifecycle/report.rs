@@ -11,7 +11,7 @@ pub use crate::schema::finding::{Finding, Severity};
 use crate::schema::{Ledger, Position};
 
 /// The answer of `check`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CheckReport {
     /// The pipe.
     pub pipe: String,
@@ -26,7 +26,7 @@ pub struct CheckReport {
 }
 
 /// The answer of `plan`: what a resync would do. Nothing was changed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Plan {
     /// The pipe.
     pub pipe: String,
@@ -39,7 +39,7 @@ pub struct Plan {
 }
 
 /// What a resync would do with one table.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TablePlan {
     /// The source table.
     pub source: String,
@@ -74,7 +74,7 @@ pub struct TablePlan {
 }
 
 /// A column and its types on both sides.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ColumnPlan {
     /// The column's name.
     pub name: String,
@@ -87,7 +87,7 @@ pub struct ColumnPlan {
 }
 
 /// A transform's binding to a table.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TransformPlan {
     /// The plugin's name.
     pub plugin: String,
@@ -108,7 +108,7 @@ pub struct TransformPlan {
 }
 
 /// A difference between the original's columns and the new ones.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case", tag = "change")]
 pub enum SchemaChange {
     /// A column that the original doesn't have.
@@ -144,7 +144,7 @@ pub enum SchemaChange {
 }
 
 /// Rows of a table before and after its transforms.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Preview {
     /// The source table.
     pub source: String,
@@ -157,7 +157,7 @@ pub struct Preview {
 }
 
 /// A row before and after its transforms; values as text, none for NULL.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PreviewRow {
     /// The source's values.
     pub before: Vec<Option<String>>,
@@ -166,7 +166,7 @@ pub struct PreviewRow {
 }
 
 /// What became of a row in a preview.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PreviewAfter {
     /// The values, as the transforms left them.
@@ -179,8 +179,29 @@ pub enum PreviewAfter {
     Stops(String),
 }
 
+/// A row that was rejected: it is in `<table>_rejected` of the destination.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Rejected {
+    /// The resync that rejected it, or that had loaded the table that it was a change of.
+    pub resync: String,
+    /// Where it was met: a chunk, or a place in the binlog.
+    pub chunk: String,
+    /// Its key.
+    pub key: String,
+    /// The column whose type couldn't hold its value; empty if a plugin rejected it.
+    pub column: String,
+    /// Why.
+    pub reason: String,
+    /// The plugin that rejected it; empty if it was a column's type.
+    pub plugin: String,
+    /// The row as JSON, as far as the pipe keeps it.
+    pub row: String,
+    /// When.
+    pub rejected_at: String,
+}
+
 /// Initial Load Stats of a table.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TableStatistics {
     /// The source table.
     pub source: String,
@@ -213,7 +234,7 @@ pub struct TableStatistics {
 }
 
 /// What a pipe that follows the binlog is at.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FollowReport {
     /// Behind the last change that the destination has acknowledged.
     pub position: Option<Position>,
@@ -233,7 +254,7 @@ pub struct FollowReport {
 }
 
 /// Whether a load is held to spare the source.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BrakeReport {
     /// Whether it is.
     pub held: bool,
@@ -242,7 +263,7 @@ pub struct BrakeReport {
 }
 
 /// A table that follows the binlog.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FollowedTable {
     /// The source table.
     pub source: String,
@@ -273,7 +294,7 @@ impl From<&FollowedRecord> for FollowedTable {
 }
 
 /// A resync, as `status` and `history` show it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ResyncSummary {
     /// Its id.
     pub id: String,
@@ -300,11 +321,12 @@ pub struct ResyncSummary {
 }
 
 /// The answer of `status`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Status {
     /// The pipe.
     pub pipe: String,
     /// The pipe's file.
+    #[schema(value_type = String)]
     pub file: PathBuf,
     /// Whether a process is at work on it now.
     pub active: bool,
@@ -321,10 +343,10 @@ pub struct Status {
 }
 
 /// What a pipe is at in the binlog.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FollowStatus {
     /// `running`, `paused`, `failed`, or `stopped` where no process is at work on it.
-    pub phase: &'static str,
+    pub phase: String,
     /// Why it stopped, if an error stopped it.
     pub error: Option<String>,
     /// The rest.
@@ -333,7 +355,7 @@ pub struct FollowStatus {
 }
 
 /// How a run of the lifecycle ended.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum Outcome {
     /// All swapped.

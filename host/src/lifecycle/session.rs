@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::environment::Environment;
 use super::error::Error;
 use super::pinned;
 use super::retry;
@@ -12,7 +13,7 @@ use crate::destination::embedded::Embedded;
 use crate::destination::{Destination, DestinationError};
 use crate::pipe::{DestinationServer, Pipe};
 use crate::source::Source;
-use crate::transform::{Compiler, Runtime, RuntimeSettings, default_cache_dir};
+use crate::transform::Runtime;
 
 /// The destination, and the embedded server behind it if there is one.
 #[derive(Debug)]
@@ -87,20 +88,6 @@ impl Outlet {
     }
 }
 
-/// The plugin instances that a pipe may have at one time: those of the chunks in parallel, as many that are still warm, and those of the
-/// tables that follow.
-fn instances(pipe: &Pipe) -> u32 {
-    let steps = pipe.tables.iter().map(|table| table.transforms.len()).max();
-    let loading = 2 * pipe.snapshot.parallel_chunks * steps.unwrap_or(0);
-    // A table that follows has a chain of its own, and one more while it is resynced.
-    let following: usize = pipe
-        .tables
-        .iter()
-        .map(|table| 2 * table.transforms.len())
-        .sum();
-    u32::try_from(loading + following).unwrap_or(u32::MAX)
-}
-
 /// All that a load needs.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -117,24 +104,15 @@ pub(super) struct Session {
 
 impl Session {
     /// Opens both ends. An address or a password that is wrong is told at once; only a lost connection is tried again.
-    pub(super) async fn open(pipe: &Pipe) -> Result<Self, Error> {
-        let supply = Supply::open()?;
+    pub(super) async fn open(pipe: &Pipe, environment: &Environment) -> Result<Self, Error> {
         let source = Source::connect(&pipe.source).await?;
-        let defaults = RuntimeSettings::default();
-        let runtime = Runtime::new(RuntimeSettings {
-            cache_dir: default_cache_dir(),
-            max_instances: defaults.max_instances.max(instances(pipe)),
-            compiler: Compiler::own(),
-            compile_deadline: supply.compile_time(),
-            ..defaults
-        })?;
         let outlet = Outlet::open(pipe).await?;
         Ok(Self {
             pipe: pipe.clone(),
             source,
             destination: outlet.destination.clone(),
-            runtime,
-            supply: Arc::new(supply),
+            runtime: environment.runtime.clone(),
+            supply: environment.supply.clone(),
             tuning: Arc::new(Tuning::new(pipe)),
             outlet: Arc::new(outlet),
         })

@@ -72,7 +72,7 @@ fn follow_status(
         _ => "stopped",
     };
     Ok(Some(FollowStatus {
-        phase,
+        phase: phase.to_owned(),
         error: stream.error,
         report,
     }))

@@ -15,6 +15,7 @@ pub(super) struct StopSignal {
     asked: AtomicBool,
     since: Mutex<Option<Instant>>,
     notify: Notify,
+    nudged: Notify,
 }
 
 impl StopSignal {
@@ -24,6 +25,17 @@ impl StopSignal {
         since.get_or_insert_with(Instant::now);
         self.asked.store(true, Ordering::Release);
         self.notify.notify_waiters();
+        self.nudge();
+    }
+
+    /// Wakes who waits in [`StopSignal::nudged_within`].
+    pub(super) fn nudge(&self) {
+        self.nudged.notify_one();
+    }
+
+    /// Waits so long, or until somebody says that there is something to look for.
+    pub(super) async fn nudged_within(&self, pause: Duration) {
+        let _ = tokio::time::timeout(pause, self.nudged.notified()).await;
     }
 
     /// Whether a stop was asked for.

@@ -40,11 +40,13 @@ impl From<Fetched> for Supplied {
 }
 
 impl Supply {
-    /// Reads the operator's policy.
-    pub(super) fn open() -> Result<Self, Error> {
-        Ok(Self {
-            policy: Policy::load()?,
-        })
+    pub(super) fn new(policy: Policy) -> Self {
+        Self { policy }
+    }
+
+    /// What the operator allows.
+    pub(super) fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// How long a plugin may take to be compiled.

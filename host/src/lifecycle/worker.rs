@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
+use super::environment::Environment;
 use super::error::Error;
 use super::follow::live::{self, Live};
 use super::main_stream::MainStream;
@@ -19,9 +20,6 @@ use super::{binding, drive, refuse_existing, rollback, setup};
 use crate::journal::{FollowedRecord, Journal, Kind, MAIN, Order, OrderAnswer};
 use crate::pipe::{Cdc, Pipe};
 use crate::schema::TableName;
-
-/// How often orders and the pipe file are looked for.
-const LOOK: Duration = Duration::from_millis(300);
 
 /// What is wanted of a process.
 pub(super) enum Job {
@@ -46,17 +44,20 @@ pub(super) struct Worker {
     stop: Arc<StopSignal>,
     job: Option<JoinHandle<Result<Outcome, Error>>>,
     file_changed: Option<SystemTime>,
+    /// How often orders and the pipe file are looked for.
+    look: Duration,
 }
 
 impl Worker {
     /// Opens both ends. `stop` ends the work at the next boundary.
     pub(super) async fn new(
         pipe: &Pipe,
+        environment: &Environment,
         held: Held,
         progress: Arc<dyn Progress>,
         stop: Arc<StopSignal>,
     ) -> Result<Self, Error> {
-        let session = Arc::new(Session::open(pipe).await?);
+        let session = Arc::new(Session::open(pipe, environment).await?);
         let live = Arc::new(Live::new(progress.clone()));
         let (main, failed) = MainStream::new(session.clone(), held.1.clone(), live);
         held.1.forget_orders()?;
@@ -70,6 +71,7 @@ impl Worker {
             stop,
             job: None,
             file_changed: changed(pipe.path()),
+            look: environment.look,
         })
     }
 
@@ -108,8 +110,7 @@ impl Worker {
             }
             begun => begun?,
         }
-        let mut ticks = tokio::time::interval(LOOK);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let stop = self.stop.clone();
         loop {
             tokio::select! {
                 done = finished(&mut self.job) => {
@@ -122,7 +123,7 @@ impl Worker {
                         return Err(error);
                     }
                 }
-                _ = ticks.tick() => {
+                () = stop.nudged_within(self.look) => {
                     if self.stop.is_asked() {
                         return self.end(false).await;
                     }
@@ -314,7 +315,7 @@ impl Worker {
             return;
         }
         self.file_changed = now;
-        match Pipe::load(self.pipe.path()) {
+        match self.pipe.reload() {
             Ok(pipe) => {
                 if self.session.tuning.take_up(&pipe) {
                     self.progress
@@ -391,7 +392,7 @@ impl Worker {
 
     /// Reads the pipe file anew: a resync goes by what it says now. Where both ends are is another matter: they stay.
     fn reload(&mut self) -> Result<(), Error> {
-        let pipe = Pipe::load(self.pipe.path())?;
+        let pipe = self.pipe.reload()?;
         if pipe.state != self.pipe.state || pipe.name != self.pipe.name {
             return Err(Error::Nothing {
                 reason: "the pipe file names another pipe now".to_owned(),

@@ -212,7 +212,9 @@ pub(super) struct VerifyFile {
 }
 
 /// How far a copy is verified before the swap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum VerifyMode {
     /// The ledger adds up and the rows by key, as ClickHouse counts them, equal it.

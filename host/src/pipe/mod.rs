@@ -4,6 +4,7 @@
 //! checked. What only a server or a plugin can tell (a missing table, a configuration that its schema refuses) is reported
 //! later, with the line that [`Pipe::locate`] finds. The module knows no server.
 
+mod access;
 mod columns;
 mod error;
 mod file;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+pub use access::{Access, DESTINATION_PASSWORD, FILES, SOURCE_PASSWORD, Secrets, Tenancy};
 pub use error::{Location, PipeError};
 pub use file::{OnDrop, OnTableError, OnTruncate, TlsMode, VerifyMode};
 pub use following::{ApplySettings, BrakeSettings, Cdc};
@@ -63,6 +65,7 @@ pub struct Pipe {
     /// The table mappings, in the file's order; at least one.
     pub tables: Vec<TableMapping>,
     text: locate::SourceText,
+    access: Access,
 }
 
 /// How to reach the source.
@@ -127,6 +130,15 @@ pub enum DestinationServer {
     },
     /// One that listens at this HTTP or HTTPS address.
     Url(Url),
+}
+
+impl std::fmt::Display for DestinationServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Embedded { .. } => f.write_str("embedded"),
+            Self::Url(url) => write!(f, "{url}"),
+        }
+    }
 }
 
 /// How the tables are read and loaded.
@@ -312,15 +324,50 @@ impl Pipe {
     /// Reads and checks a pipe file. Nothing but the file, the environment variables and secret files that it names, and the machine's
     /// name is looked at.
     pub fn load(path: &Path) -> Result<Self, PipeError> {
-        validate::pipe(locate::SourceText::read(path)?)
+        validate::pipe(locate::SourceText::read(path)?, Access::Own)
+    }
+
+    /// [`Pipe::load`] for a pipe that may not be the user's own.
+    pub fn load_as(path: &Path, access: Access) -> Result<Self, PipeError> {
+        validate::pipe(locate::SourceText::read(path)?, access)
+    }
+
+    /// Reads the pipe's file again.
+    pub fn reload(&self) -> Result<Self, PipeError> {
+        Self::load_as(self.path(), self.access.clone())
     }
 
     /// Checks the text of a pipe file that stands, or would stand, at this path.
     pub fn parse(path: &Path, text: String) -> Result<Self, PipeError> {
-        validate::pipe(locate::SourceText {
-            path: path.to_owned(),
-            text,
-        })
+        Self::parse_as(path, text, Access::Own)
+    }
+
+    /// [`Pipe::parse`] for a pipe that may not be the user's own.
+    pub fn parse_as(path: &Path, text: String, access: Access) -> Result<Self, PipeError> {
+        let path = path.to_owned();
+        validate::pipe(locate::SourceText { path, text }, access)
+    }
+
+    /// The settings of a source alone, of which a pipe is to be made: a `[source]` section.
+    pub fn source_of(section: toml::Table, access: Access) -> Result<SourceSettings, PipeError> {
+        let whole = |name: &str, value: toml::Value| (name.to_owned(), value);
+        let destination = [
+            whole("url", "http://localhost".into()),
+            whole("database", "none".into()),
+        ];
+        let table = toml::Table::from_iter([whole("source", "none.none".into())]);
+        let file = toml::Table::from_iter([
+            whole("name", "new".into()),
+            whole("source", section.into()),
+            whole("destination", toml::Table::from_iter(destination).into()),
+            whole("table", vec![table].into()),
+        ]);
+        Ok(Self::parse_as(Path::new("source"), file.to_string(), access)?.source)
+    }
+
+    /// Whose it is.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// The pipe file's text without the secrets of its source and its destination, to be kept as what a load was made with:

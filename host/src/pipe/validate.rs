@@ -13,8 +13,8 @@ use super::file::{
 };
 use super::locate::SourceText;
 use super::{
-    DestinationServer, DestinationSettings, Pipe, SnapshotSettings, SourceAddress, SourceSettings,
-    SwapSettings, TableMapping,
+    Access, DestinationServer, DestinationSettings, Pipe, SnapshotSettings, SourceAddress,
+    SourceSettings, SwapSettings, TableMapping,
 };
 use crate::schema::{old_name, rejected_name, shadow_name};
 
@@ -24,7 +24,7 @@ mod transforms;
 pub(super) const LARGEST_BLOCK_BYTES: u64 = 256 << 20;
 const LARGEST_BATCH_ROWS: usize = 65_536;
 
-pub(super) fn pipe(text: SourceText) -> Result<Pipe, PipeError> {
+pub(super) fn pipe(text: SourceText, access: Access) -> Result<Pipe, PipeError> {
     let file: PipeFile = toml::from_str(&text.text).map_err(|error| PipeError::Invalid {
         location: match error.span() {
             Some(span) => text.at_offset(span.start, None),
@@ -35,12 +35,10 @@ pub(super) fn pipe(text: SourceText) -> Result<Pipe, PipeError> {
     let check = Check {
         folder: folder_of(&text.path),
         text: &text,
+        access: &access,
     };
     check.name(&file.name)?;
-    let state = match &file.state {
-        Some(state) => check.path(state),
-        None => check.folder.join(".tidemill").join(&file.name),
-    };
+    let state = check.state(&file)?;
     let tables = check.tables(&file.tables, &file.values, &file.apply)?;
     Ok(Pipe {
         source: check.source(file.source)?,
@@ -57,6 +55,7 @@ pub(super) fn pipe(text: SourceText) -> Result<Pipe, PipeError> {
         name: file.name,
         folder: check.folder.clone(),
         text,
+        access,
     })
 }
 
@@ -72,6 +71,7 @@ fn folder_of(path: &Path) -> PathBuf {
 pub(super) struct Check<'a> {
     text: &'a SourceText,
     folder: PathBuf,
+    access: &'a Access,
 }
 
 impl Check<'_> {
@@ -98,9 +98,33 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// Turns a refusal into an error at a key.
+    pub(super) fn allowed<T>(&self, key: &str, allowed: Result<T, String>) -> Result<T, PipeError> {
+        allowed.or_else(|reason| self.invalid(key, reason))
+    }
+
+    /// The state folder. That of a service's pipe is beside its file, whatever the pipe is called by then.
+    fn state(&self, file: &PipeFile) -> Result<PathBuf, PipeError> {
+        let own = "leave it out: the service has a place for it";
+        match (&file.state, self.access) {
+            (Some(state), access) => {
+                self.allowed("state", access.check_machine("it is a folder", own))?;
+                Ok(self.path(state))
+            }
+            (None, Access::Own) => Ok(self.folder.join(".tidemill").join(&file.name)),
+            (None, Access::Tenant(tenancy)) => Ok(tenancy.home.join("state")),
+        }
+    }
+
     fn source(&self, file: SourceFile) -> Result<SourceSettings, PipeError> {
         let address = match &file.socket {
-            Some(socket) => SourceAddress::Socket(self.path(socket)),
+            Some(socket) => {
+                let refused = self
+                    .access
+                    .check_machine("it is a socket", "name `host` and `port`");
+                self.allowed("source.socket", refused)?;
+                SourceAddress::Socket(self.path(socket))
+            }
             None => SourceAddress::Tcp {
                 host: file.host,
                 port: file.port,
@@ -121,6 +145,9 @@ impl Check<'_> {
             );
         }
         let ca = file.ca.map(|ca| self.path(&ca));
+        if let Some(ca) = &ca {
+            self.allowed("source.ca", self.access.check_file(ca))?;
+        }
         if let Some(missing) = ca.as_ref().filter(|ca| !ca.is_file()) {
             return self.invalid(
                 "source.ca",
@@ -144,6 +171,12 @@ impl Check<'_> {
 
     fn destination(&self, file: DestinationFile) -> Result<DestinationSettings, PipeError> {
         let server = if file.url == "embedded" {
+            if !self.access.allows_embedded() {
+                return self.invalid(
+                    "destination.url",
+                    "the service starts no ClickHouse servers: write the address of yours",
+                );
+            }
             DestinationServer::Embedded { port: file.port }
         } else {
             match Url::parse(&file.url) {
@@ -198,8 +231,16 @@ impl Check<'_> {
         variable: Option<String>,
         file: Option<String>,
     ) -> Result<Option<SecretString>, PipeError> {
+        if variable.is_some() || file.is_some() {
+            let instead = "give the password itself, which is kept encrypted";
+            let refused = self.access.check_machine("it is a secret", instead);
+            self.allowed(section, refused)?;
+        }
         match (plain, variable, file) {
-            (None, None, None) => Ok(None),
+            (None, None, None) => {
+                let name = format!("{section}.password");
+                self.allowed(&name, self.access.kept_secret(&name))
+            }
             (Some(plain), None, None) => Ok(Some(plain.into())),
             (None, Some(variable), None) => match std::env::var(&variable) {
                 Ok(secret) => Ok(Some(secret.into())),

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::error::PolicyError;
 use super::key::PublicKey;
+use super::reach::Rule;
 use super::{COMPILE_TIME, Grant, MAX_SIZE, Policy};
 use crate::digest::Digest;
 use crate::pipe::SourceText;
@@ -15,6 +16,15 @@ use crate::pipe::SourceText;
 #[serde(deny_unknown_fields, default)]
 struct PolicyFile {
     plugins: PluginsFile,
+    service: ServiceFile,
+}
+
+/// `[service]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ServiceFile {
+    embedded: bool,
+    reach: Vec<String>,
 }
 
 /// `[plugins]`.
@@ -63,16 +73,18 @@ impl Check {
         let policy = Policy {
             file: Some(self.text.path.clone()),
             require_signature: plugins.require_signature,
-            keys: self.each("keys", &plugins.keys, |key| self.key(key))?,
-            digests: self.each("digests", &plugins.digests, digest)?,
+            keys: self.each("plugins.keys", &plugins.keys, |key| self.key(key))?,
+            digests: self.each("plugins.digests", &plugins.digests, digest)?,
             registries: match &plugins.registries {
                 None => None,
-                Some(registries) => Some(self.each("registries", registries, registry)?),
+                Some(registries) => Some(self.each("plugins.registries", registries, registry)?),
             },
             paths: plugins.paths.unwrap_or(true),
             allow: plugins.allow,
             max_size: self.size(plugins.max_size.as_deref())?,
             compile_time: self.compile_time(plugins.compile_time.as_deref())?,
+            embedded: file.service.embedded,
+            reach: self.each("service.reach", &file.service.reach, Rule::parse)?,
         };
         if policy.require_signature && policy.keys.is_empty() && policy.digests.is_empty() {
             return self.invalid(
@@ -90,7 +102,7 @@ impl Check {
         })
     }
 
-    /// Checks each item of a list of `[plugins]`.
+    /// Checks each item of a list.
     fn each<T>(
         &self,
         key: &str,
@@ -99,7 +111,7 @@ impl Check {
     ) -> Result<Vec<T>, PolicyError> {
         let item = |(i, text): (usize, &String)| match check(text) {
             Ok(value) => Ok(value),
-            Err(reason) => self.invalid(&format!("plugins.{key}[{i}]"), reason),
+            Err(reason) => self.invalid(&format!("{key}[{i}]"), reason),
         };
         items.iter().enumerate().map(item).collect()
     }

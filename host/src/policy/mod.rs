@@ -13,6 +13,11 @@
 //! allow = ["environment"]                     # what a pipe may grant: environment, files, network; default: nothing
 //! max_size = "64MiB"                          # largest plugin
 //! compile_time = "2m"                         # longest compilation of a plugin
+//!
+//! [service]
+//! embedded = false                            # whether tenants may have ClickHouse servers started on this machine; default: false
+//! reach = ["10.1.0.0/16", "127.0.0.1:3306", "db.internal"]    # networks, addresses and names that tenants' pipes may connect to
+//!                                             # beside the internet, each with a port or without; default: none
 //! ```
 //!
 //! Who signs what is the registry's matter; whether a signature counts is decided here, by the keys.
@@ -20,6 +25,7 @@
 mod error;
 mod file;
 mod key;
+mod reach;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -27,6 +33,7 @@ use std::time::Duration;
 
 pub use error::PolicyError;
 pub use key::PublicKey;
+pub use reach::{OutOfReach, Reach, ReachError};
 
 use crate::digest::Digest;
 use crate::schema::Grant;
@@ -57,6 +64,8 @@ pub struct Policy {
     allow: Vec<Grant>,
     max_size: u64,
     compile_time: Duration,
+    embedded: bool,
+    reach: Vec<reach::Rule>,
 }
 
 impl Default for Policy {
@@ -72,6 +81,8 @@ impl Default for Policy {
             allow: Vec::new(),
             max_size: MAX_SIZE,
             compile_time: COMPILE_TIME,
+            embedded: false,
+            reach: Vec::new(),
         }
     }
 }
@@ -202,6 +213,16 @@ impl Policy {
     /// Longest compilation of a plugin.
     pub fn compile_time(&self) -> Duration {
         self.compile_time
+    }
+
+    /// Whether a service starts ClickHouse servers for its tenants.
+    pub fn allows_embedded(&self) -> bool {
+        self.embedded
+    }
+
+    /// Which addresses tenants' pipes may connect to.
+    pub fn reach(&self) -> Reach {
+        Reach::bounded(self.reach.clone(), self.place())
     }
 
     /// The file to change.

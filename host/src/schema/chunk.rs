@@ -48,7 +48,7 @@ impl Chunk {
 }
 
 /// What became of the rows of a chunk or a table. It must add up, or there is no swap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Ledger {
     /// Rows that the source sent.
     pub read: u64,

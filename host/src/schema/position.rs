@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::gtid::Gtids;
 
 /// A place in the binlog. Two equal positions of one server mean that nothing was committed in between, if its binlog has every commit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Position {
     /// The executed GTID set (MySQL) or the binlog's GTID position (MariaDB); none if the server has no GTIDs.
     pub gtid: Option<String>,

@@ -137,7 +137,7 @@ async fn sinks(session: &Session, followed: Vec<FollowedRecord>) -> Result<Vec<S
     let mut sinks = Vec::with_capacity(followed.len());
     let mut zones = Zones::default();
     for record in followed {
-        let pinned = Pinned::open(&session.pipe.state, &record.resync)?;
+        let pinned = Pinned::open(&session.pipe, &record.resync)?;
         let bound = pinned
             .bind(session, record.schema.clone(), &record.plugins, &mut zones)
             .await?;

@@ -173,10 +173,7 @@ impl Writing {
                 return Ok(true);
             }
         };
-        let pinned = Pinned::open(
-            &self.shared.session.pipe.state,
-            &self.sinks[sink].record.resync,
-        )?;
+        let pinned = Pinned::open(&self.shared.session.pipe, &self.sinks[sink].record.resync)?;
         let now = design::with_choices(&pinned.pipe, pinned.mapping(&name)?, now)?;
         match compare(self.sinks[sink].source(), now) {
             Verdict::Same => Ok(false),

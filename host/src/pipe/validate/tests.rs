@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::digest::Digest;
-use crate::pipe::{Cdc, OnDrop, OnTruncate};
+use crate::pipe::{Access, Cdc, OnDrop, OnTruncate};
 
 const GOOD: &str = r#"
 name = "shop"
@@ -26,10 +26,9 @@ limits = { memory = "32MiB", deadline = "200ms" }
 "#;
 
 fn load(text: &str) -> Result<Pipe, PipeError> {
-    pipe(SourceText {
-        path: PathBuf::from("pipes/shop.toml"),
-        text: text.to_owned(),
-    })
+    let path = PathBuf::from("pipes/shop.toml");
+    let text = text.to_owned();
+    pipe(SourceText { path, text }, Access::Own)
 }
 
 #[test]

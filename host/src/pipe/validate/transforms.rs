@@ -15,7 +15,7 @@ impl Check<'_> {
         file: &TransformFile,
         key: String,
     ) -> Result<TransformUse, PipeError> {
-        let config = match serde_json::to_value(&file.config) {
+        let mut config = match serde_json::to_value(&file.config) {
             Ok(config) => config,
             Err(cause) => {
                 return self.invalid(
@@ -24,6 +24,9 @@ impl Check<'_> {
                 );
             }
         };
+        let config_key = format!("{key}.config");
+        self.allowed(&config_key, self.access.fill_secrets(&mut config))?;
+        self.plugin(&file.plugin, &format!("{key}.plugin"))?;
         let limits = self.limits(&file.limits, &format!("{key}.limits"))?;
         let grants = self.grants(&file.grants, &format!("{key}.grants"))?;
         let references = self.references(&file.tables, &key)?;
@@ -53,16 +56,28 @@ impl Check<'_> {
         })
     }
 
+    /// A plugin of a service's pipe is one that was uploaded, that comes with the service or from a registry.
+    fn plugin(&self, name: &str, key: &str) -> Result<(), PipeError> {
+        let is_path = name.contains(['/', '\\']) || name.ends_with(".wasm");
+        if !is_path || name.starts_with("oci://") {
+            return Ok(());
+        }
+        let instead = "upload the plugin, and write its name";
+        self.allowed(key, self.access.check_machine("it is a file", instead))
+    }
+
     fn references(
         &self,
         files: &BTreeMap<String, ReferenceFile>,
         key: &str,
     ) -> Result<Vec<Reference>, PipeError> {
         let reference = |(name, file): (&String, &ReferenceFile)| {
-            file.resolve(name, &self.folder)
-                .or_else(|(setting, reason)| {
-                    self.invalid(&format!("{key}.tables.{name}.{setting}"), reason)
-                })
+            let at = |setting: &str| format!("{key}.tables.{name}.{setting}");
+            let reference = file
+                .resolve(name, &self.folder)
+                .or_else(|(setting, reason)| self.invalid(&at(setting), reason))?;
+            self.allowed(&at("file"), self.access.check_file(&reference.file))?;
+            Ok(reference)
         };
         files.iter().map(reference).collect()
     }
@@ -79,6 +94,18 @@ impl Check<'_> {
         };
         let network = file.network.as_ref();
         let network = network.map(|all| all.iter().enumerate().map(address).collect());
+        for (granted, name) in [
+            (file.environment.is_some(), "environment"),
+            (file.files.is_some(), "files"),
+        ] {
+            if granted {
+                let refused = self.access.check_machine(
+                    "they are",
+                    "give the plugin what it needs in its configuration",
+                );
+                self.allowed(&format!("{key}.{name}"), refused)?;
+            }
+        }
         let folder = |path: &PathBuf| self.folder.join(path);
         Ok(GrantSettings {
             environment: file.environment.clone(),

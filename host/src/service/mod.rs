@@ -1,0 +1,113 @@
+//! The service: many pipes of many tenants in one process, by an API and by web pages.
+//!
+//! ```text
+//! <data>/service.sqlite                          tenants, tokens, pipes and what is wanted of them, sealed secrets, events, audit
+//! <data>/tenants/<tenant>/plugins/<name>.wasm    uploaded plugins
+//! <data>/tenants/<tenant>/pipes/<pipe>/pipe.toml the pipe's settings, without secrets
+//!                                     /state/    its journal, as on the command line
+//!                                     /files/    uploaded files
+//! ```
+//! Requests are answered by a runtime of their own, so that no load keeps them waiting. Who asks is a [`auth::Caller`]; what belongs to a tenant is reached
+//! through [`store::TenantStore`] and [`supervisor::PipeId`] alone, which both have the tenant in them.
+
+mod api;
+mod auth;
+mod events;
+mod pipes;
+mod plugins;
+mod problem;
+mod serve;
+pub mod store;
+mod supervisor;
+mod vault;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+pub use serve::{ServeError, Settings, remove_tenant, serve};
+
+use crate::lifecycle::{Environment, Error};
+use crate::pipe::{Access, Pipe, Secrets, Tenancy};
+use events::Events;
+use secrecy::SecretString;
+use store::Store;
+use supervisor::{PipeId, Supervisor};
+use vault::Vault;
+
+/// What all requests and pipes of the process share.
+struct Service {
+    data: PathBuf,
+    store: Arc<Store>,
+    vault: Arc<Vault>,
+    events: Events,
+    supervisor: Supervisor,
+    environment: Environment,
+    /// Where pipes run.
+    work: Handle,
+}
+
+impl Service {
+    /// A tenant's folder.
+    fn tenant_folder(&self, tenant: &str) -> PathBuf {
+        self.data.join("tenants").join(tenant)
+    }
+
+    /// A pipe's folder.
+    fn pipe_folder(&self, id: &PipeId) -> PathBuf {
+        self.tenant_folder(&id.tenant).join("pipes").join(&id.name)
+    }
+
+    /// The file of a pipe's settings.
+    fn pipe_file(&self, id: &PipeId) -> PathBuf {
+        self.pipe_folder(id).join("pipe.toml")
+    }
+
+    /// What a pipe may name, and where its secrets are.
+    fn access(&self, id: &PipeId) -> Access {
+        Access::Tenant(Arc::new(self.tenancy(id)))
+    }
+
+    fn tenancy(&self, id: &PipeId) -> Tenancy {
+        Tenancy {
+            home: self.pipe_folder(id),
+            secrets: Box::new(SealedSecrets {
+                store: self.store.clone(),
+                vault: self.vault.clone(),
+                id: id.clone(),
+            }),
+            embedded: self.environment.policy().allows_embedded(),
+        }
+    }
+
+    /// A pipe as its settings are now.
+    fn load_pipe(&self, id: &PipeId) -> Result<Pipe, Error> {
+        Ok(Pipe::load_as(&self.pipe_file(id), self.access(id))?)
+    }
+
+    /// What a tenant's pipes share.
+    fn environment_of(&self, _tenant: &str) -> Environment {
+        self.environment.for_tenant()
+    }
+}
+
+/// The secrets of a pipe, opened when they are needed.
+#[derive(Debug)]
+struct SealedSecrets {
+    store: Arc<Store>,
+    vault: Arc<Vault>,
+    id: PipeId,
+}
+
+impl Secrets for SealedSecrets {
+    fn get(&self, name: &str) -> Result<Option<SecretString>, String> {
+        let PipeId { tenant, name: pipe } = &self.id;
+        let sealed = self.store.tenant(tenant).secret(pipe, name);
+        let Some(sealed) = sealed.map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
+        let opened = self.vault.open_sealed(&[tenant, pipe, name], &sealed);
+        opened.map(Some).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,160 @@
+//! What has happened to pipes, in order.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Transaction, params};
+use serde::{Deserialize, Serialize};
+
+use super::pipes::{LastResync, PipeRecord};
+use super::{Store, StoreError, TenantStore, json, parsed};
+use crate::lifecycle::report::Phase;
+
+/// Events that are kept of a pipe.
+const KEPT: i64 = 2_000;
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A resync has entered a phase.
+    Phase,
+    /// Something that a person should know.
+    Note,
+    /// The pipe was ended by an error.
+    Failure,
+    /// Somebody has started, stopped or changed the pipe.
+    Action,
+}
+
+/// An event, before it has a number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewEvent {
+    /// When.
+    pub at: Timestamp,
+    /// The pipe.
+    pub pipe: String,
+    /// What it is about.
+    pub kind: EventKind,
+    /// The resync's id, where it is about one.
+    pub resync: Option<String>,
+    /// The phase that was entered.
+    pub phase: Option<Phase>,
+    /// In a sentence.
+    pub message: String,
+}
+
+/// An event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Event {
+    /// Its number; later events have larger ones, and other tenants' events leave gaps.
+    pub id: i64,
+    /// When.
+    pub at: Timestamp,
+    /// The pipe.
+    pub pipe: String,
+    /// What it is about.
+    pub kind: EventKind,
+    /// The resync's id, where it is about one.
+    pub resync: Option<String>,
+    /// The phase that was entered.
+    pub phase: Option<Phase>,
+    /// In a sentence.
+    pub message: String,
+}
+
+impl NewEvent {
+    /// The event of this number.
+    pub fn numbered(self, id: i64) -> Event {
+        Event {
+            id,
+            at: self.at,
+            pipe: self.pipe,
+            kind: self.kind,
+            resync: self.resync,
+            phase: self.phase,
+            message: self.message,
+        }
+    }
+}
+
+impl Store {
+    /// Writes events of several tenants; each gets a number, in this order. One whose pipe is gone is left out.
+    pub fn put_events(
+        &self,
+        events: Vec<(String, NewEvent)>,
+    ) -> Result<Vec<(String, Event)>, StoreError> {
+        self.write(|tx| {
+            let mut written = Vec::with_capacity(events.len());
+            for (tenant, event) in events {
+                if !follow(tx, &tenant, &event)? {
+                    continue;
+                }
+                let sql = "INSERT INTO events (tenant, pipe, record) VALUES (?1, ?2, ?3)";
+                tx.prepare_cached(sql)?
+                    .execute(params![tenant, event.pipe, json(&event)?])?;
+                let id = tx.last_insert_rowid();
+                let old = "DELETE FROM events WHERE tenant = ?1 AND pipe = ?2 AND id <= \
+                           (SELECT id FROM events WHERE tenant = ?1 AND pipe = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)";
+                tx.prepare_cached(old)?
+                    .execute(params![tenant, event.pipe, KEPT])?;
+                written.push((tenant, event.numbered(id)));
+            }
+            Ok(written)
+        })
+    }
+}
+
+/// Keeps in the pipe's record what its last resync is at. Whether there is such a pipe.
+fn follow(tx: &Transaction<'_>, tenant: &str, event: &NewEvent) -> rusqlite::Result<bool> {
+    let find = "SELECT record FROM pipes WHERE tenant = ?1 AND name = ?2";
+    let read = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
+    let found = tx
+        .prepare_cached(find)?
+        .query_row([tenant, &event.pipe], read);
+    let Some(text) = found.optional()? else {
+        return Ok(false);
+    };
+    let (Some(id), Some(phase)) = (&event.resync, event.phase) else {
+        return Ok(true);
+    };
+    let mut record: PipeRecord = parsed(&text)?;
+    let started = match record.last {
+        Some(last) if last.id == *id => last.started,
+        _ => event.at,
+    };
+    record.last = Some(LastResync {
+        id: id.clone(),
+        phase,
+        started,
+        ended: phase.is_over().then_some(event.at),
+    });
+    let sql = "UPDATE pipes SET record = ?3 WHERE tenant = ?1 AND name = ?2";
+    tx.prepare_cached(sql)?
+        .execute(params![tenant, event.pipe, json(&record)?])?;
+    Ok(true)
+}
+
+impl TenantStore<'_> {
+    /// Events with numbers larger than `after`, the earliest first; of one pipe or of all.
+    pub fn events_after(
+        &self,
+        pipe: Option<&str>,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError> {
+        let sql = "SELECT json_set(record, '$.id', id) FROM events WHERE tenant = ?1 AND (?2 IS NULL OR pipe = ?2) AND id > ?3 ORDER BY id LIMIT ?4";
+        self.store
+            .records(sql, params![self.tenant, pipe, after, limit])
+    }
+
+    /// Events with numbers smaller than `before`, the latest first; of one pipe or of all.
+    pub fn events_before(
+        &self,
+        pipe: Option<&str>,
+        before: i64,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError> {
+        let sql = "SELECT json_set(record, '$.id', id) FROM events WHERE tenant = ?1 AND (?2 IS NULL OR pipe = ?2) AND id < ?3 ORDER BY id DESC LIMIT ?4";
+        self.store
+            .records(sql, params![self.tenant, pipe, before, limit])
+    }
+}

@@ -1,0 +1,172 @@
+//! What a service knows beside its pipes' own journals, in SQLite, in the data folder.
+//!
+//! All that belongs to a tenant is asked for through a [`TenantStore`], which puts the tenant into each query: there is no other way to it. Records
+//! are JSON; a new field is read from older records by its default. A write is on the disk when the call returns.
+
+mod answers;
+mod audit;
+mod events;
+mod pipes;
+mod plugins;
+mod secrets;
+mod tenants;
+mod tokens;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+pub use answers::{Kept, KeptAnswer};
+pub use audit::AuditEntry;
+pub use events::{Event, EventKind, NewEvent};
+pub use pipes::{LastResync, Made, PipeRecord, Wanted};
+pub use plugins::PluginRecord;
+pub use tenants::{Quotas, TenantRecord};
+pub use tokens::{NewToken, Role, SessionRecord, TokenRecord};
+
+/// The version of the tables in `schema.sql`, kept in SQLite's `user_version`.
+const SCHEMA_VERSION: i64 = 1;
+/// How long a write waits for another process, such as `tidemill tenant`.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why the store can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The data folder can't be made.
+    #[error("the data folder {folder} can't be used: {cause}", folder = folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// SQLite failed.
+    #[error("the service's store failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A newer Tidemill wrote it.
+    #[error(
+        "the service's store was written by a newer Tidemill (version {found} of its tables, {SCHEMA_VERSION} is known here)"
+    )]
+    Newer {
+        /// The version found.
+        found: i64,
+    },
+    /// The system has no random numbers.
+    #[error("the system gives no random numbers")]
+    Random,
+    /// A record can't be read.
+    #[error("the service's store holds a record that can't be read: {0}")]
+    Record(#[from] serde_json::Error),
+}
+
+/// The store. Calls are short and synchronous.
+#[derive(Debug)]
+pub struct Store {
+    writer: Mutex<Connection>,
+    /// Who reads doesn't wait for who writes.
+    reader: Mutex<Connection>,
+}
+
+impl Store {
+    /// Opens the store of a data folder, or makes it.
+    pub fn open(data: &Path) -> Result<Self, StoreError> {
+        let unusable = |cause| StoreError::Folder {
+            folder: data.to_owned(),
+            cause,
+        };
+        std::fs::create_dir_all(data).map_err(unusable)?;
+        let file = data.join("service.sqlite");
+        let writer = Connection::open(&file)?;
+        writer.busy_timeout(PATIENCE)?;
+        writer.pragma_update(None, "journal_mode", "wal")?;
+        writer.pragma_update(None, "synchronous", "full")?;
+        writer.pragma_update(None, "foreign_keys", true)?;
+        let found: i64 = writer.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if found > SCHEMA_VERSION {
+            return Err(StoreError::Newer { found });
+        }
+        if found < SCHEMA_VERSION {
+            writer.execute_batch(include_str!("schema.sql"))?;
+            writer.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        }
+        let reader = Connection::open(&file)?;
+        reader.busy_timeout(PATIENCE)?;
+        reader.pragma_update(None, "query_only", true)?;
+        Ok(Self {
+            writer: Mutex::new(writer),
+            reader: Mutex::new(reader),
+        })
+    }
+
+    /// What belongs to a tenant.
+    pub fn tenant<'s>(&'s self, tenant: &'s str) -> TenantStore<'s> {
+        TenantStore {
+            store: self,
+            tenant,
+        }
+    }
+
+    /// A value of the service's own.
+    pub(super) fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT value FROM meta WHERE key = ?1";
+        let found = self.reader().query_row(sql, [key], |row| row.get(0));
+        Ok(found.optional()?)
+    }
+
+    /// Sets a value of the service's own.
+    pub(super) fn set_meta(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        let sql = "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        self.write(|tx| tx.execute(sql, params![key, value]).map(drop))
+    }
+
+    fn write<T>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = change(&tx)?;
+        tx.commit()?;
+        Ok(done)
+    }
+
+    // A panic while a lock was held leaves no half-made change behind: SQLite rolls it back.
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The records that a query finds; its first column is JSON.
+    fn records<T: serde::de::DeserializeOwned>(
+        &self,
+        sql: &str,
+        keys: impl rusqlite::Params,
+    ) -> Result<Vec<T>, StoreError> {
+        let reader = self.reader();
+        let mut statement = reader.prepare_cached(sql)?;
+        let texts = statement.query_map(keys, |row| row.get::<_, String>(0))?;
+        texts
+            .map(|text| Ok(serde_json::from_str(&text?)?))
+            .collect()
+    }
+}
+
+/// What belongs to a tenant: each query has the tenant in it.
+#[derive(Clone, Copy, Debug)]
+pub struct TenantStore<'s> {
+    store: &'s Store,
+    tenant: &'s str,
+}
+
+/// A record as it is stored.
+fn json<T: serde::Serialize>(record: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(record)
+        .map_err(|cause| rusqlite::Error::ToSqlConversionFailure(Box::new(cause)))
+}
+
+/// A record as it was stored.
+fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
+    serde_json::from_str(text)
+        .map_err(|cause| rusqlite::Error::ToSqlConversionFailure(Box::new(cause)))
+}

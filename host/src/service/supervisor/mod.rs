@@ -1,0 +1,359 @@
+//! The pipes that run: each by the lifecycle, as on the command line, in a task of its own.
+//!
+//! What is wanted of a pipe is in the store, so that all that should run runs again after a restart. A pipe whose servers can't be reached is tried
+//! again for as long as it is wanted; one that an error ends, which waiting doesn't mend, stays as it is until somebody acts.
+
+pub(super) mod observer;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+
+use super::Service;
+use super::problem::{Problem, without_path};
+use super::store::{EventKind, Wanted};
+use crate::lifecycle::report::{Outcome, Phase};
+use crate::lifecycle::{self, Command, Error, Stop, Told};
+use crate::pipe::Pipe;
+use observer::Observer;
+
+/// Pipes that connect to their servers at the same time.
+const OPENING: usize = 16;
+/// How long a pipe that connects may keep others from connecting.
+const OPENING_TIME: Duration = Duration::from_secs(5);
+/// How long the pipe of an order is waited for before it is nudged again.
+const NUDGE: Duration = Duration::from_millis(50);
+/// How long the end of a pipe that was just stopped is waited for before it is started again.
+const STOPPING: Duration = Duration::from_secs(10);
+/// The first and the longest pause before a pipe whose servers can't be reached is tried again.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// A tenant's pipe.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct PipeId {
+    pub(super) tenant: String,
+    pub(super) name: String,
+}
+
+/// A pipe that runs.
+pub(super) struct Running {
+    stop: Stop,
+    pub(super) observer: Arc<Observer>,
+    ended: watch::Receiver<bool>,
+}
+
+impl Running {
+    /// Whether it was asked to stop.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop.is_asked()
+    }
+
+    /// Waits for its end.
+    async fn wait(&self) {
+        // A sender that is gone has ended, too.
+        let _ = self.ended.clone().wait_for(|ended| *ended).await;
+    }
+
+    /// Waits for what the pipe is told, and lets it look for it.
+    async fn nudging<T>(&self, told: impl Future<Output = T>) -> T {
+        let mut told = Box::pin(told);
+        loop {
+            self.stop.nudge();
+            tokio::select! {
+                told = &mut told => return told,
+                () = tokio::time::sleep(NUDGE) => {}
+            }
+        }
+    }
+}
+
+/// All pipes that run.
+pub(super) struct Supervisor {
+    running: Mutex<HashMap<PipeId, Arc<Running>>>,
+    opening: Semaphore,
+    closing: AtomicBool,
+}
+
+impl Supervisor {
+    pub(super) fn new() -> Self {
+        Self {
+            running: Mutex::default(),
+            opening: Semaphore::new(OPENING),
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    /// The pipe, if it runs.
+    pub(super) fn running(&self, id: &PipeId) -> Option<Arc<Running>> {
+        self.guard().get(id).cloned()
+    }
+
+    /// All that run.
+    pub(super) fn all(&self) -> Vec<(PipeId, Arc<Running>)> {
+        let guard = self.guard();
+        let all = guard.iter();
+        all.map(|(id, running)| (id.clone(), running.clone()))
+            .collect()
+    }
+
+    /// Starts all pipes that should run.
+    pub(super) fn start_wanted(&self, service: &Arc<Service>) -> Result<usize, Problem> {
+        let wanted = service.store.wanted_pipes()?;
+        for (tenant, record) in &wanted {
+            let id = PipeId {
+                tenant: tenant.clone(),
+                name: record.name.clone(),
+            };
+            self.spawn(service, id, None);
+        }
+        Ok(wanted.len())
+    }
+
+    /// Has a pipe do something: it is told if it runs, and started for it if not. The id of the resync that was begun, if it is known yet.
+    pub(super) async fn command(
+        &self,
+        service: &Arc<Service>,
+        id: &PipeId,
+        command: Command,
+    ) -> Result<Option<String>, Problem> {
+        if let Some(running) = self.running(id).filter(|running| running.is_stopping()) {
+            // That it takes longer is told below.
+            let _ = tokio::time::timeout(STOPPING, running.wait()).await;
+        }
+        if let Some(running) = self.running(id) {
+            let pipe = service.load(id)?;
+            let told = running.nudging(lifecycle::tell(&pipe, &command)).await?;
+            match told {
+                Told::Begun { resync } => return Ok(Some(resync)),
+                Told::Done => return Ok(None),
+                // It is about to end, or not at work yet.
+                Told::NobodyThere => {}
+            }
+            if self.running(id).is_some() {
+                let detail = format!("the pipe `{}` is just being started or stopped", id.name);
+                return Err(Problem::conflict(detail).suggest("try again in some seconds"));
+            }
+        }
+        self.spawn(service, id.clone(), Some(command));
+        Ok(None)
+    }
+
+    /// Does something with a pipe that may run, such as giving a resync up, which its worker does if there is one.
+    pub(super) async fn with_worker<T>(&self, id: &PipeId, work: impl Future<Output = T>) -> T {
+        match self.running(id) {
+            Some(running) => running.nudging(work).await,
+            None => work.await,
+        }
+    }
+
+    /// Lets the pipe take up changed settings now.
+    pub(super) fn nudge(&self, id: &PipeId) {
+        if let Some(running) = self.running(id) {
+            running.stop.nudge();
+        }
+    }
+
+    /// Asks a pipe to stop at the next batch boundary. Whether it runs.
+    pub(super) fn stop(&self, id: &PipeId) -> bool {
+        let running = self.running(id);
+        running.inspect(|running| running.stop.ask()).is_some()
+    }
+
+    /// Asks a pipe to stop, and waits for its end.
+    pub(super) async fn stop_and_wait(&self, id: &PipeId) {
+        if let Some(running) = self.running(id) {
+            running.stop.ask();
+            running.wait().await;
+        }
+    }
+
+    /// Ends all pipes at their next batch boundary, or, if they are to be drained, when no load or resync is at work any more. Nothing is
+    /// started from now on.
+    pub(super) async fn close(&self, drain: bool, hurry: &watch::Receiver<bool>) {
+        self.closing.store(true, Ordering::Release);
+        let ends = self.all().into_iter().map(|(_, running)| {
+            let mut hurry = hurry.clone();
+            async move {
+                while drain && is_loading(&running) && !*hurry.borrow() {
+                    tokio::select! {
+                        () = running.wait() => return,
+                        _ = hurry.changed() => {}
+                        () = tokio::time::sleep(NUDGE) => {}
+                    }
+                }
+                running.stop.ask();
+                running.wait().await;
+            }
+        });
+        futures::future::join_all(ends).await;
+    }
+
+    /// Starts a pipe in a task of its own, unless it runs already. Without a command it does what it is to do after a restart.
+    fn spawn(&self, service: &Arc<Service>, id: PipeId, command: Option<Command>) {
+        if self.closing.load(Ordering::Acquire) {
+            return;
+        }
+        let (ending, ended) = watch::channel(false);
+        let data = service.pipe_folder(&id);
+        let events = service.events.clone();
+        let running = Arc::new(Running {
+            stop: Stop::default(),
+            observer: Arc::new(Observer::new(&id.tenant, &id.name, data, events)),
+            ended,
+        });
+        {
+            let mut all = self.guard();
+            if all.contains_key(&id) {
+                return;
+            }
+            all.insert(id.clone(), running.clone());
+        }
+        let service = service.clone();
+        service.work.clone().spawn(async move {
+            run(&service, &id, &running, command).await;
+            running.observer.ended();
+            service.supervisor.guard().remove(&id);
+            let _ = ending.send(true);
+        });
+    }
+
+    fn guard(&self) -> MutexGuard<'_, HashMap<PipeId, Arc<Running>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a load or a resync is at work.
+fn is_loading(running: &Running) -> bool {
+    let live = running.observer.live();
+    let at_work = |phase| matches!(phase, Phase::Setup | Phase::Snapshot | Phase::Resync);
+    live.resync.is_some_and(|(_, phase)| at_work(phase))
+}
+
+/// Runs a pipe until it is stopped, or an error ends it. Servers that can't be reached are tried again.
+async fn run(
+    service: &Arc<Service>,
+    id: &PipeId,
+    running: &Arc<Running>,
+    command: Option<Command>,
+) {
+    let mut pause = PAUSES.0;
+    loop {
+        // What has begun once goes on as after a restart.
+        let command = command.clone().filter(|_| !running.observer.has_opened());
+        let done = run_once(service, id, running, command).await;
+        let error = match done {
+            Ok(outcome) => return ended(service, id, running, &outcome),
+            Err(error) => error,
+        };
+        let folder = service.pipe_folder(id);
+        let message = without_path(&error.to_string(), &folder);
+        if !error.is_transient() || running.stop.is_asked() {
+            return failed(service, id, running, message);
+        }
+        set_error(service, id, Some(format!("{message}; it is tried again")));
+        if pause == PAUSES.0 {
+            let note = format!("{message}; it is tried again until the pipe is stopped");
+            running.observer.tell(EventKind::Note, note);
+        }
+        if running.stop.within(pause).await {
+            return;
+        }
+        pause = (2 * pause).min(PAUSES.1);
+    }
+}
+
+async fn run_once(
+    service: &Arc<Service>,
+    id: &PipeId,
+    running: &Running,
+    command: Option<Command>,
+) -> Result<Outcome, Error> {
+    let pipe = service.load_pipe(id)?;
+    let environment = service.environment_of(&id.tenant);
+    let command = match command {
+        Some(command) => command,
+        None => after_restart(&pipe)?,
+    };
+    // Should the semaphore be closed, there is no reason to wait.
+    let mut turn = service.supervisor.opening.acquire().await.ok();
+    set_error(service, id, None);
+    let (observer, stop) = (running.observer.clone(), running.stop.clone());
+    let mut work = Box::pin(lifecycle::keep(
+        &pipe,
+        &environment,
+        command,
+        observer,
+        stop,
+    ));
+    let opened = tokio::time::timeout(OPENING_TIME, running.observer.opened());
+    tokio::select! {
+        done = &mut work => return done,
+        _ = opened => drop(turn.take()),
+    }
+    work.await
+}
+
+/// What a pipe that should run does after a restart of the service.
+fn after_restart(pipe: &Pipe) -> Result<Command, Error> {
+    let status = lifecycle::status(pipe)?;
+    let paused = status.cdc.is_some_and(|cdc| cdc.report.paused);
+    // A stop of the service pauses a resync at a batch boundary; one that a person has paused belongs to a pipe that shouldn't run.
+    let resync = status.resync.map(|resync| resync.phase);
+    Ok(match paused || resync == Some(Phase::Paused) {
+        true => Command::Resume,
+        false => Command::Run,
+    })
+}
+
+/// A pipe has done what it was to do.
+fn ended(service: &Service, id: &PipeId, running: &Running, outcome: &Outcome) {
+    let note = match outcome {
+        Outcome::Stopped(_) | Outcome::Paused(_) => "stopped",
+        Outcome::Completed(_) => "completed",
+        Outcome::NeedsApproval(_) => {
+            "a table waits for approval: approve the swap, or give the resync up"
+        }
+    };
+    running.observer.tell(EventKind::Note, note);
+    // What the service's own end has stopped goes on with its next start.
+    if !service.supervisor.closing.load(Ordering::Acquire) {
+        want_stopped(service, id, None);
+    }
+}
+
+/// An error has ended a pipe.
+fn failed(service: &Service, id: &PipeId, running: &Running, message: String) {
+    running.observer.tell(EventKind::Failure, &message);
+    if !service.supervisor.closing.load(Ordering::Acquire) {
+        want_stopped(service, id, Some(message));
+    }
+}
+
+fn want_stopped(service: &Service, id: &PipeId, error: Option<String>) {
+    let store = service.store.tenant(&id.tenant);
+    let changed = store.change_pipe(&id.name, |record| {
+        record.wanted = Wanted::Stopped;
+        record.error = error;
+    });
+    if let Err(error) = changed {
+        tracing::error!(%error, pipe = id.name, "the store could not be written");
+    }
+}
+
+fn set_error(service: &Service, id: &PipeId, error: Option<String>) {
+    let store = service.store.tenant(&id.tenant);
+    let is_set = store
+        .pipe(&id.name)
+        .ok()
+        .flatten()
+        .is_some_and(|record| record.error != error);
+    if !is_set {
+        return;
+    }
+    if let Err(error) = store.change_pipe(&id.name, |record| record.error = error) {
+        tracing::error!(%error, pipe = id.name, "the store could not be written");
+    }
+}

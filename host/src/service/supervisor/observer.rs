@@ -1,0 +1,212 @@
+//! What a running pipe says of itself: kept for pages and metrics, and told as events.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::Notify;
+use utoipa::ToSchema;
+
+use crate::lifecycle::report::{FollowReport, Phase, Progress, TableStatistics};
+use crate::service::events::Events;
+use crate::service::problem::without_path;
+use crate::service::store::{EventKind, NewEvent};
+
+/// The time between two samples.
+pub(crate) const SAMPLE_EVERY: Duration = Duration::from_secs(5);
+/// Samples that are kept: an hour.
+const SAMPLES: usize = 720;
+
+/// What a pipe did in some seconds.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Sample {
+    /// The end of those seconds.
+    pub(crate) at: Timestamp,
+    /// Rows of loads a second.
+    pub(crate) rows_per_second: f64,
+    /// Row events of the binlog a second.
+    pub(crate) events_per_second: f64,
+    /// How far the destination is behind the source, in seconds; null if it isn't known.
+    pub(crate) lag_seconds: Option<u64>,
+}
+
+/// What a pipe is at.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Live {
+    /// The resync at work, and its phase.
+    pub(crate) resync: Option<(String, Phase)>,
+    /// The statistics of the resync's tables, newer than the journal's.
+    pub(crate) tables: BTreeMap<String, TableStatistics>,
+    /// What the pipe is at in the binlog.
+    pub(crate) following: Option<FollowReport>,
+    /// Rows that were read by loads since the service was started.
+    pub(crate) rows_read: u64,
+    /// Bytes that were written by loads since the service was started.
+    pub(crate) bytes_written: u64,
+}
+
+/// Watches a pipe.
+pub(crate) struct Observer {
+    tenant: String,
+    pipe: String,
+    /// The service's folder, whose paths are not told.
+    data: PathBuf,
+    events: Events,
+    live: Mutex<Live>,
+    samples: Mutex<Samples>,
+    /// Told once the pipe's servers have answered.
+    opened: Notify,
+    has_opened: AtomicBool,
+}
+
+struct Samples {
+    kept: VecDeque<Sample>,
+    at: Instant,
+    rows_read: u64,
+}
+
+impl Observer {
+    pub(crate) fn new(tenant: &str, pipe: &str, data: PathBuf, events: Events) -> Self {
+        Self {
+            tenant: tenant.to_owned(),
+            pipe: pipe.to_owned(),
+            data,
+            events,
+            live: Mutex::default(),
+            samples: Mutex::new(Samples {
+                kept: VecDeque::new(),
+                at: Instant::now(),
+                rows_read: 0,
+            }),
+            opened: Notify::new(),
+            has_opened: AtomicBool::new(false),
+        }
+    }
+
+    /// Waits until the pipe's servers have answered.
+    pub(crate) async fn opened(&self) {
+        self.opened.notified().await;
+    }
+
+    /// Whether the pipe's servers have answered.
+    pub(crate) fn has_opened(&self) -> bool {
+        self.has_opened.load(Ordering::Acquire)
+    }
+
+    fn open(&self) {
+        self.has_opened.store(true, Ordering::Release);
+        self.opened.notify_one();
+    }
+
+    /// What the pipe is at.
+    pub(crate) fn live(&self) -> Live {
+        self.live_guard().clone()
+    }
+
+    /// What it did in the last hour, the earliest first.
+    pub(crate) fn samples(&self) -> Vec<Sample> {
+        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        samples.kept.iter().cloned().collect()
+    }
+
+    /// Takes a sample.
+    pub(crate) fn sample(&self) {
+        let (rows_read, following) = {
+            let live = self.live_guard();
+            (live.rows_read, live.following.clone())
+        };
+        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        let seconds = samples.at.elapsed().as_secs_f64().max(0.001);
+        let rows = rows_read.saturating_sub(samples.rows_read);
+        let sample = Sample {
+            at: Timestamp::now(),
+            rows_per_second: rows as f64 / seconds,
+            events_per_second: following.as_ref().map_or(0.0, |f| f.events_per_second),
+            lag_seconds: following.and_then(|following| following.lag_seconds),
+        };
+        samples.at = Instant::now();
+        samples.rows_read = rows_read;
+        if samples.kept.len() == SAMPLES {
+            samples.kept.pop_front();
+        }
+        samples.kept.push_back(sample);
+    }
+
+    /// The pipe doesn't run any more.
+    pub(crate) fn ended(&self) {
+        let mut live = self.live_guard();
+        live.following = None;
+        live.resync = None;
+        live.tables.clear();
+    }
+
+    /// Tells something of the pipe.
+    pub(crate) fn tell(&self, kind: EventKind, message: impl AsRef<str>) {
+        self.put(kind, None, None, message.as_ref());
+    }
+
+    fn put(&self, kind: EventKind, resync: Option<&str>, phase: Option<Phase>, message: &str) {
+        let message = without_path(message, &self.data);
+        tracing::info!(
+            tenant = self.tenant,
+            pipe = self.pipe,
+            resync,
+            message,
+            "event"
+        );
+        let event = NewEvent {
+            at: Timestamp::now(),
+            pipe: self.pipe.clone(),
+            kind,
+            resync: resync.map(str::to_owned),
+            phase,
+            message,
+        };
+        self.events.put(&self.tenant, event);
+    }
+
+    fn live_guard(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress for Observer {
+    fn phase(&self, id: &str, phase: Phase) {
+        self.open();
+        {
+            let mut live = self.live_guard();
+            let is_new = live.resync.as_ref().is_none_or(|(known, _)| known != id);
+            if is_new {
+                live.tables.clear();
+            }
+            live.resync = Some((id.to_owned(), phase));
+        }
+        let message = format!("phase {phase}");
+        self.put(EventKind::Phase, Some(id), Some(phase), &message);
+    }
+
+    fn table(&self, statistics: &TableStatistics) {
+        let mut live = self.live_guard();
+        let before = live.tables.get(&statistics.source);
+        let (rows, bytes) = before.map_or((0, 0), |before| (before.ledger.read, before.bytes));
+        live.rows_read += statistics.ledger.read.saturating_sub(rows);
+        live.bytes_written += statistics.bytes.saturating_sub(bytes);
+        live.tables
+            .insert(statistics.source.clone(), statistics.clone());
+    }
+
+    fn following(&self, report: &FollowReport) {
+        self.open();
+        self.live_guard().following = Some(report.clone());
+    }
+
+    fn note(&self, message: &str) {
+        let resync = self.live_guard().resync.clone();
+        let resync = resync.as_ref().map(|(id, _)| id.as_str());
+        self.put(EventKind::Note, resync, None, message);
+    }
+}

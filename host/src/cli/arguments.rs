@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::plugin::PluginCommand;
@@ -169,6 +169,12 @@ pub(super) enum Command {
     Completions {
         /// The shell
         shell: Shell,
+    },
+    /// Write the man pages: what a package is made with
+    #[command(hide = true)]
+    Man {
+        /// The folder that they are written to
+        folder: PathBuf,
     },
 }
 
@@ -357,22 +363,15 @@ impl Command {
             Self::Tenant { .. } => "tenant",
             Self::Clickhouse(_) => "clickhouse",
             Self::Completions { .. } => "completions",
+            Self::Man { .. } => "man",
         }
     }
 }
 
-/// Prints completions for a shell.
-pub(super) fn completions(shell: Shell) {
-    clap_complete::generate(
-        shell,
-        &mut Arguments::command(),
-        "tidemill",
-        &mut std::io::stdout(),
-    );
-}
-
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]

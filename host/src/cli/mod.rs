@@ -5,6 +5,7 @@
 mod arguments;
 mod ask;
 mod commands;
+mod documents;
 mod exit;
 mod init;
 mod plugin;
@@ -58,7 +59,12 @@ fn run(arguments: &Arguments, printer: &Printer) -> Result<exit::Exit, Failure> 
             Ok(exit::Exit::Ok)
         }
         Command::Completions { shell } => {
-            arguments::completions(*shell);
+            documents::completions(*shell);
+            Ok(exit::Exit::Ok)
+        }
+        Command::Man { folder } => {
+            documents::man_pages(folder)
+                .map_err(|cause| Failure::usage(format!("{}: {cause}", folder.display())))?;
             Ok(exit::Exit::Ok)
         }
         command => {

@@ -10,8 +10,9 @@ use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
-use super::DestinationError;
-use crate::pipe::DestinationSettings;
+use super::{DestinationError, dial};
+use crate::pipe::{DestinationServer, DestinationSettings};
+use crate::policy::Reach;
 use crate::schema::ClickHouseFeatures;
 use crate::schema::finding::{Finding, Severity};
 
@@ -50,7 +51,16 @@ impl Destination {
         let local = url
             .host_str()
             .is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
-        let mut client = Client::default()
+        // An embedded server was started by the pipe itself, on loopback.
+        let reach = match settings.server {
+            DestinationServer::Embedded { .. } => Reach::anywhere(),
+            DestinationServer::Url(_) => settings.reach.clone(),
+        };
+        let client = dial::client(reach).map_err(|cause| DestinationError::Unreachable {
+            address: address.clone(),
+            reason: cause.to_string(),
+        })?;
+        let mut client = client
             .with_url(url.as_str())
             .with_user(&settings.user)
             // On loopback the compression costs more than the bytes.

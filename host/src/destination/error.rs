@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::policy::{OutOfReach, ReachError};
+
 /// Longest part of a server's message that is shown, in bytes.
 const MESSAGE_BYTES: usize = 500;
 
@@ -25,6 +27,9 @@ pub enum DestinationError {
         /// Why.
         reason: String,
     },
+    /// The address is one that the pipe may not connect to.
+    #[error("ClickHouse is not connected to: {0}")]
+    OutOfReach(OutOfReach),
     /// The user or its password is refused.
     #[error(
         "ClickHouse at {address} denied access to the user `{user}`: check `destination.user` and its password"
@@ -150,6 +155,9 @@ impl DestinationError {
 
     /// From the client's error, while `doing` was done.
     pub(super) fn of(doing: &str, error: &clickhouse::error::Error) -> Self {
+        if let Some(refused) = out_of_reach(error) {
+            return Self::OutOfReach(refused.clone());
+        }
         let doing = doing.to_owned();
         match error {
             clickhouse::error::Error::BadResponse(text) => match code(text) {
@@ -208,6 +216,15 @@ fn cut(text: &str) -> String {
     } else {
         text.to_owned()
     }
+}
+
+/// The refusal to connect that is behind an error.
+fn out_of_reach<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e OutOfReach> {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.find_map(|cause| match cause.downcast_ref()? {
+        ReachError::OutOfReach(refused) => Some(refused),
+        ReachError::Unknown(_) => None,
+    })
 }
 
 /// An error with its causes: hyper says only in the last one that a connection was refused.

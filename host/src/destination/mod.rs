@@ -10,6 +10,7 @@ mod changes;
 mod clauses;
 mod connect;
 mod ddl;
+mod dial;
 mod digest;
 pub mod embedded;
 mod encode;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::Error;
+use super::share::Share;
 use super::supply::Supply;
+use super::usage::{PipeUsage, Usage};
 use crate::pipe::Pipe;
 use crate::policy::Policy;
 use crate::transform::{Compiler, Runtime, RuntimeSettings, default_cache_dir};
@@ -23,6 +25,7 @@ pub struct Environment {
     /// Where plugins come from.
     pub(super) supply: Arc<Supply>,
     pub(super) look: Duration,
+    pub(super) share: Share,
 }
 
 impl Environment {
@@ -50,15 +53,36 @@ impl Environment {
             runtime,
             supply: Arc::new(supply),
             look,
+            share: Share::unlimited(),
         })
     }
 
-    /// The same for a tenant, who waits for no other one's compilations.
-    pub fn for_tenant(&self) -> Self {
+    /// The same for a tenant, who has this share, waits for no other one's compilations, and has plugins of registries that the policy names only.
+    pub fn for_tenant(&self, share: &Share) -> Self {
         Self {
-            runtime: self.runtime.for_another_tenant(),
+            runtime: self.runtime.for_another_tenant(share.memory()),
+            supply: Arc::new(Supply::new(self.policy().for_tenants())),
+            share: share.clone(),
             ..self.clone()
         }
+    }
+
+    /// What the pipes of this environment have used, in this process.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            pipes: self.share.meters().read_all(),
+            plugin_memory_bytes: self.share.memory().used(),
+        }
+    }
+
+    /// What a pipe has used, in this process.
+    pub fn usage_of(&self, pipe: &str) -> PipeUsage {
+        self.share.meters().read(pipe)
+    }
+
+    /// Forgets what a pipe has used: it is gone.
+    pub fn forget_usage(&self, pipe: &str) {
+        self.share.meters().forget(pipe);
     }
 
     /// The engine.

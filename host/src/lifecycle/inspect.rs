@@ -1,5 +1,7 @@
 //! What changes nothing: `check`, `plan`, `preview`, and the look at a source that `init` takes.
 
+use std::time::{Duration, Instant};
+
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 
@@ -228,6 +230,9 @@ fn changes(original: &LiveTable, table: &BoundTable) -> Vec<SchemaChange> {
     changes
 }
 
+/// How long a preview waits for its tenant's turn.
+const PREVIEW_WAITS: Duration = Duration::from_secs(5);
+
 /// Reads some rows of a table and puts them through its transforms, each row by itself so that its fate is known.
 pub(super) async fn preview(
     session: &Session,
@@ -242,7 +247,10 @@ pub(super) async fn preview(
     let all: Vec<usize> = (0..table.source.columns.len()).collect();
     let read = TableRead::new(&table.source, &all);
     let mut reader = session.source.reader().await?;
+    let until = Instant::now() + PREVIEW_WAITS;
+    let waited = || Instant::now() >= until;
     tokio::task::block_in_place(|| {
+        session.share.wait_for_cpu(&waited)?;
         let batches = reader.read_first(&read, rows)?;
         let mut chain = table.chain.instance();
         let mut previewed = Vec::with_capacity(rows);
@@ -252,7 +260,7 @@ pub(super) async fn preview(
         {
             let input = batch.slice(row, 1).project(table.chain.input_columns());
             let input = input.map_err(|cause| Error::Worker(cause.to_string()))?;
-            let applied = chain.apply(input, &"preview")?;
+            let applied = session.transform(&mut chain, input, &"preview", &waited)?;
             let after = match applied.rejected.first() {
                 Some(rejected) => {
                     PreviewAfter::Rejected(format!("{}: {}", rejected.plugin, rejected.reason))

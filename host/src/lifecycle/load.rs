@@ -109,6 +109,11 @@ impl Shared {
         }
     }
 
+    /// Whether no further chunk is to be begun.
+    pub(super) fn has_none(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) != GO_ON || self.queue().is_empty()
+    }
+
     /// Puts a chunk back that could not be done.
     pub(super) fn put_back(&self, task: Task) {
         self.queue().push_front(task);

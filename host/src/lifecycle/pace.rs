@@ -47,6 +47,12 @@ impl Pace {
         self.changed.notify_all();
     }
 
+    /// Whether whoever comes next has to wait.
+    pub(super) fn is_behind(&self) -> bool {
+        let state = self.state();
+        state.rows_per_second.is_some() && state.free_at > Instant::now()
+    }
+
     /// Sleeps until these rows fit under the ceiling, or until `stopped`.
     pub(super) fn wait(&self, rows: usize, stopped: impl Fn() -> bool) {
         let mut state = self.state();

@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::Error;
 use super::load::{LoadTable, Shared, Task, mends_itself};
+use super::share::ChunkPlace;
 use super::transforms;
 use super::writing::{Job, To};
 use crate::destination::{
@@ -35,6 +36,9 @@ pub(super) fn read(shared: &Shared, mut reader: Reader, jobs: &Sender<Job>) {
     let rooms = Arc::new(Semaphore::new(BLOCKS as usize));
     loop {
         shared.session.tuning.brakes.wait(|| shared.is_stopped());
+        let Some(place) = shared.session.share.chunk(&|| shared.has_none()) else {
+            return;
+        };
         let Some(task) = shared.next() else { return };
         let (_, chain) = match instance.take() {
             Some(kept) if Arc::ptr_eq(&kept.0, &task.table) => instance.insert(kept),
@@ -44,6 +48,7 @@ pub(super) fn read(shared: &Shared, mut reader: Reader, jobs: &Sender<Job>) {
             shared,
             task: &task,
             chain,
+            place,
             jobs,
             rooms: &rooms,
             settings: settings(shared, &task),
@@ -56,6 +61,7 @@ pub(super) fn read(shared: &Shared, mut reader: Reader, jobs: &Sender<Job>) {
             failure: None,
         };
         let ended = read_chunk(&mut reader, &mut assembly);
+        drop(assembly);
         match ended {
             Ok(()) => {}
             Err(Ended::Stopped) => return,
@@ -127,6 +133,7 @@ struct Assembly<'a> {
     shared: &'a Shared,
     task: &'a Task,
     chain: &'a mut ChainInstance,
+    place: ChunkPlace<'a>,
     jobs: &'a Sender<Job>,
     rooms: &'a Arc<Semaphore>,
     /// Of this chunk; they may change between two.
@@ -154,15 +161,21 @@ impl Assembly<'_> {
 
     fn transform(&mut self, batch: RecordBatch) -> Result<(), Ended> {
         let read = batch.num_rows();
+        let session = &self.shared.session;
         let stopped = || self.shared.is_stopped();
-        self.shared.session.tuning.brakes.wait(stopped);
-        self.shared.session.tuning.pace.wait(read, stopped);
+        let (brakes, pace) = (&session.tuning.brakes, &session.tuning.pace);
+        let own = || {
+            brakes.wait(stopped);
+            pace.wait(read, stopped);
+        };
+        let waits = brakes.is_held() || pace.is_behind();
+        self.place.pause(read, waits, &own, &stopped);
         if stopped() {
             return Err(Ended::Stopped);
         }
-        let applied = self
-            .chain
-            .apply(batch.clone(), &self.task.chunk.number)
+        session.meter.loaded(read as u64);
+        let applied = session
+            .transform(self.chain, batch.clone(), &self.task.chunk.number, &stopped)
             .map_err(|cause| Ended::Failed(cause.into()))?;
         if let Some(rejected) = transforms::first_failure(&applied) {
             return Err(Ended::Failed(self.failure_of(&batch, rejected)));

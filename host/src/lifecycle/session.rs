@@ -1,19 +1,24 @@
 //! What a run has open: the source, the destination (an embedded one is started and stopped here) and the plugins' runtime.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
 
 use super::environment::Environment;
 use super::error::Error;
 use super::pinned;
 use super::retry;
+use super::share::Share;
 use super::supply::Supply;
 use super::tuning::Tuning;
+use super::usage::Meter;
 use crate::destination::embedded::Embedded;
 use crate::destination::{Destination, DestinationError};
 use crate::pipe::{DestinationServer, Pipe};
 use crate::source::Source;
-use crate::transform::Runtime;
+use crate::transform::{Applied, ChainInstance, Runtime, TransformError};
 
 /// The destination, and the embedded server behind it if there is one.
 #[derive(Debug)]
@@ -99,6 +104,10 @@ pub(super) struct Session {
     pub(super) supply: Arc<Supply>,
     /// The settings in force, which may change.
     pub(super) tuning: Arc<Tuning>,
+    /// What of the machine it may use.
+    pub(super) share: Share,
+    /// What it has used.
+    pub(super) meter: Meter,
     outlet: Arc<Outlet>,
 }
 
@@ -114,6 +123,8 @@ impl Session {
             runtime: environment.runtime.clone(),
             supply: environment.supply.clone(),
             tuning: Arc::new(Tuning::new(pipe)),
+            share: environment.share.clone(),
+            meter: environment.share.meters().of(&pipe.name),
             outlet: Arc::new(outlet),
         })
     }
@@ -127,8 +138,29 @@ impl Session {
             runtime: self.runtime.clone(),
             supply: self.supply.clone(),
             tuning: self.tuning.clone(),
+            share: self.share.clone(),
+            meter: self.meter.clone(),
             outlet: self.outlet.clone(),
         }
+    }
+
+    /// Sends a batch through transforms when it is the tenant's turn, and counts what they use. `chunk` names the batch in errors.
+    pub(super) fn transform(
+        &self,
+        chain: &mut ChainInstance,
+        batch: RecordBatch,
+        chunk: &dyn Display,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<Applied, TransformError> {
+        if chain.is_empty() {
+            return chain.apply(batch, chunk);
+        }
+        let applied = self.share.compute(stopped, || chain.apply(batch, chunk));
+        for (plugin, used) in chain.take_used() {
+            self.share.charge(used.cpu);
+            self.meter.plugin(plugin, used.cpu, used.rows);
+        }
+        applied
     }
 
     /// Does something at the destination, again while its error may pass.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use crate::policy::Reach;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -37,6 +38,8 @@ pub struct Tenancy {
     pub secrets: Box<dyn Secrets>,
     /// Whether the operator allows embedded ClickHouse servers.
     pub embedded: bool,
+    /// Which addresses it may connect to.
+    pub reach: Reach,
 }
 
 /// The folder of a pipe's uploaded files, in its own.
@@ -75,6 +78,14 @@ impl Access {
         match self {
             Self::Own => true,
             Self::Tenant(tenancy) => tenancy.embedded,
+        }
+    }
+
+    /// Which addresses the pipe may connect to.
+    pub(super) fn reach(&self) -> Reach {
+        match self {
+            Self::Own => Reach::anywhere(),
+            Self::Tenant(tenancy) => tenancy.reach.clone(),
         }
     }
 
@@ -147,6 +158,7 @@ mod tests {
             home: PathBuf::from("/data/pipe"),
             secrets: Box::new(One),
             embedded: false,
+            reach: Reach::anywhere(),
         }))
     }
 

@@ -29,6 +29,7 @@ pub use following::{ApplySettings, BrakeSettings, Cdc};
 pub(crate) use locate::SourceText;
 
 use crate::digest::Digest;
+use crate::policy::Reach;
 use crate::rows::Reference;
 use crate::schema::{
     ClickHouseType, Engine, Format, Grant, MetadataNames, OnError, OutOfRange, SkipIndex,
@@ -81,6 +82,8 @@ pub struct SourceSettings {
     pub tls: TlsMode,
     /// The PEM file of trusted authorities; none: the public ones.
     pub ca: Option<PathBuf>,
+    /// Which addresses may be connected to.
+    pub reach: Reach,
 }
 
 /// Where the source listens.
@@ -118,6 +121,8 @@ pub struct DestinationSettings {
     pub password: Option<SecretString>,
     /// The database of the destination tables.
     pub database: String,
+    /// Which addresses may be connected to.
+    pub reach: Reach,
 }
 
 /// Which ClickHouse server.

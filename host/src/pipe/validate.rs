@@ -166,6 +166,7 @@ impl Check<'_> {
             password,
             tls,
             ca,
+            reach: self.access.reach(),
         })
     }
 
@@ -220,6 +221,7 @@ impl Check<'_> {
             user: file.user,
             password,
             database: file.database,
+            reach: self.access.reach(),
         })
     }
 

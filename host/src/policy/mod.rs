@@ -135,6 +135,14 @@ impl Policy {
         }
     }
 
+    /// The policy for a service's tenants: their plugins come from the registries that it names, and from no others.
+    pub fn for_tenants(&self) -> Self {
+        Self {
+            registries: Some(self.registries.clone().unwrap_or_default()),
+            ..self.clone()
+        }
+    }
+
     /// Refuses a repository (`host:port/name`) outside of the registries that the policy names.
     pub fn check_repository(&self, repository: &str) -> Result<(), PolicyError> {
         let Some(registries) = &self.registries else {

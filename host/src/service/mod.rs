@@ -20,6 +20,7 @@ mod pipes;
 mod plugins;
 mod problem;
 mod serve;
+mod shares;
 pub mod store;
 mod supervisor;
 mod vault;
@@ -36,6 +37,7 @@ use crate::pipe::{Access, Pipe, Secrets, Tenancy};
 use drafts::Drafts;
 use events::Events;
 use secrecy::SecretString;
+use shares::Shares;
 use store::Store;
 use supervisor::{PipeId, Supervisor};
 use vault::Vault;
@@ -48,6 +50,7 @@ struct Service {
     events: Events,
     supervisor: Supervisor,
     environment: Environment,
+    shares: Shares,
     /// Where pipes run.
     work: Handle,
     /// Pipes that are being put together in browsers.
@@ -86,6 +89,7 @@ impl Service {
                 id: id.clone(),
             }),
             embedded: self.environment.policy().allows_embedded(),
+            reach: self.environment.policy().reach(),
         }
     }
 
@@ -95,8 +99,8 @@ impl Service {
     }
 
     /// What a tenant's pipes share.
-    fn environment_of(&self, _tenant: &str) -> Environment {
-        self.environment.for_tenant()
+    fn environment_of(&self, tenant: &str) -> Environment {
+        self.shares.of(tenant)
     }
 }
 

@@ -273,6 +273,7 @@ impl Service {
         let access = Access::Tenant(Arc::new(Tenancy {
             home: home.clone(),
             embedded: tenancy.embedded,
+            reach: tenancy.reach,
             secrets: Box::new(WithNew {
                 new: read.secrets.clone(),
                 kept: tenancy.secrets,
@@ -404,6 +405,7 @@ impl Service {
             std::fs::remove_dir_all(&folder)?;
         }
         caller.store(self).remove_pipe(name)?;
+        self.environment_of(&caller.tenant).forget_usage(name);
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use url::Url;
 
 use super::drafts::Drafts;
 use super::events::Events;
+use super::shares::Shares;
 use super::store::{Store, StoreError};
 use super::supervisor::Supervisor;
 use super::supervisor::observer::SAMPLE_EVERY;
@@ -24,6 +25,11 @@ use crate::policy::{Policy, PolicyError};
 const API_THREADS: usize = 2;
 /// Threads that may wait for a server or compute: a pipe that follows has one that waits for the binlog, a load one for each chunk.
 const BLOCKING_THREADS: usize = 8192;
+
+/// How much threads that load and transform stand back behind those that answer requests, as `nice` has it.
+const NICE: i32 = 5;
+/// How often it is looked whether the operator has changed tenants' quotas.
+const QUOTAS_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// What the operator sets.
 #[derive(Clone, Debug)]
@@ -94,13 +100,15 @@ pub fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr)) -> Result<(), 
         .enable_all()
         .thread_name("pipes")
         .max_blocking_threads(BLOCKING_THREADS)
+        .on_thread_start(step_back)
         .build()?;
     let service = Arc::new(Service {
         data: std::path::absolute(&settings.data)?,
         events: Events::start(store.clone(), work.handle()),
-        store,
+        store: store.clone(),
         vault,
         supervisor: Supervisor::new(),
+        shares: Shares::new(store.clone(), environment.clone()),
         environment,
         work: work.handle().clone(),
         drafts: Drafts::default(),
@@ -154,6 +162,7 @@ async fn answer(
         tracing::error!(problem = problem.detail, "pipes could not be started");
     }
     service.work.spawn(sample(service.clone()));
+    service.work.spawn(keep_quotas(service.clone()));
     let router = api::router(service).with_state(service.clone());
     let (ending, ended) = watch::channel(false);
     let mut stopping = ended.clone();
@@ -196,9 +205,27 @@ async fn sample(service: Arc<Service>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        for (_, running) in service.supervisor.all() {
-            running.observer.sample();
+        for (id, running) in service.supervisor.all() {
+            let usage = service.environment_of(&id.tenant).usage_of(&id.name);
+            running.observer.sample(usage);
         }
+    }
+}
+
+/// Takes up what the operator changes of tenants' quotas.
+async fn keep_quotas(service: Arc<Service>) {
+    let mut ticks = tokio::time::interval(QUOTAS_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        service.shares.take_up();
+    }
+}
+
+/// Lets threads that answer requests go first: this one loads and transforms.
+fn step_back() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "a thread keeps its priority");
     }
 }
 

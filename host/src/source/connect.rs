@@ -1,5 +1,6 @@
 //! Connecting: the pipe's settings into connections, and what the server says of itself.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -164,14 +165,29 @@ impl Source {
     }
 
     async fn open(&self, options: Opts) -> Result<Control, SourceError> {
-        let address = || self.inner.settings.address.to_string();
-        match tokio::time::timeout(CONNECT_TIMEOUT, Conn::new(options)).await {
-            Ok(Ok(conn)) => Ok(Control { conn }),
-            Ok(Err(mysql_async::Error::Io(cause))) => Err(SourceError::Unreachable {
+        let settings = &self.inner.settings;
+        let address = || settings.address.to_string();
+        let connect = async {
+            let mut options = options;
+            if let SourceAddress::Tcp { host, port } = &settings.address {
+                let addresses = settings.reach.lookup(host, *port).await;
+                let addresses =
+                    addresses.map_err(|error| SourceError::no_address(error, &address()))?;
+                let addresses: Vec<_> = addresses.iter().map(SocketAddr::ip).collect();
+                // The name stays for TLS; it is not looked up again.
+                let builder = OptsBuilder::from_opts(options).resolved_ips(Some(addresses));
+                options = builder.into();
+            }
+            Ok(Conn::new(options).await)
+        };
+        match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
+            Ok(Ok(Ok(conn))) => Ok(Control { conn }),
+            Ok(Ok(Err(mysql_async::Error::Io(cause)))) => Err(SourceError::Unreachable {
                 address: address(),
                 cause: cause.to_string(),
             }),
-            Ok(Err(error)) => Err(SourceError::of_driver(error, "a connection")),
+            Ok(Ok(Err(error))) => Err(SourceError::of_driver(error, "a connection")),
+            Ok(Err(refused)) => Err(refused),
             Err(_) => Err(SourceError::Unreachable {
                 address: address(),
                 cause: "no answer within 10 s".to_owned(),

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use crate::pipe::TlsMode;
+use crate::policy::{OutOfReach, ReachError};
 use crate::schema::{Position, TableName, TypeError};
 
 /// Why the source could not do what was asked. One attempt was made; whether another one may help is [`SourceError::is_transient`].
@@ -21,6 +22,9 @@ pub enum SourceError {
         /// What the operating system said.
         cause: String,
     },
+    /// The address is one that the pipe may not connect to.
+    #[error("the MySQL server is not connected to: {0}")]
+    OutOfReach(#[from] OutOfReach),
     /// The server knows no such user, or the password is another one.
     #[error(
         "the MySQL server at {address} refuses the user `{user}` ({password}): {message}; check `user` and `password`, `password_env` or \
@@ -239,6 +243,17 @@ impl SourceError {
     /// Whether a lock was waited for in vain.
     pub(super) fn is_lock_timeout(&self) -> bool {
         matches!(self, Self::Server { code: 1205, .. })
+    }
+
+    /// Why there is no address to connect to.
+    pub(super) fn no_address(error: ReachError, address: &str) -> Self {
+        match error {
+            ReachError::OutOfReach(refused) => Self::OutOfReach(refused),
+            ReachError::Unknown(cause) => Self::Unreachable {
+                address: address.to_owned(),
+                cause: cause.to_string(),
+            },
+        }
     }
 
     /// What a failed control statement means; `action` is a noun phrase such as `the list of tables`.

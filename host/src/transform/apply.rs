@@ -21,6 +21,7 @@ use super::lower::LoweredColumn;
 use super::plan::StepPlan;
 use super::salvage::{Failure, Search, salvage};
 use super::step::{BoundStep, StepTotals};
+use super::usage::Usage;
 use crate::schema::OnError;
 
 /// One worker's instances of a chain's plugins. They go back to the chain when it is dropped.
@@ -30,6 +31,8 @@ pub struct ChainInstance {
     instances: Vec<Option<Instance>>,
     /// What each step has used and set aside since somebody asked.
     totals: Vec<StepTotals>,
+    /// What each step has used since somebody asked last.
+    used: Vec<Usage>,
     /// The chunk of the last batch, and the next batch's number in it.
     chunk: (String, u64),
 }
@@ -121,6 +124,7 @@ impl ChainInstance {
         let instances = bound.steps.iter().map(BoundStep::take_warm).collect();
         Self {
             totals: vec![StepTotals::default(); bound.steps.len()],
+            used: vec![Usage::default(); bound.steps.len()],
             chunk: (String::new(), 0),
             bound,
             instances,
@@ -131,6 +135,18 @@ impl ChainInstance {
     pub fn take_totals(&mut self) -> Vec<StepTotals> {
         let none = vec![StepTotals::default(); self.totals.len()];
         std::mem::replace(&mut self.totals, none)
+    }
+
+    /// Whether there are no plugins, and batches come out as they go in.
+    pub fn is_empty(&self) -> bool {
+        self.bound.steps.is_empty()
+    }
+
+    /// What each step has used since the last time, with its plugin's name.
+    pub fn take_used(&mut self) -> impl Iterator<Item = (&str, Usage)> {
+        let used = self.used.iter_mut().map(std::mem::take);
+        let names = self.bound.steps.iter().map(|step| step.plugin.name());
+        names.zip(used)
     }
 
     /// Sends a batch with the columns of [`super::Chain::input`] through the chain. `chunk` names it in errors; with the batch's number in it,
@@ -180,6 +196,7 @@ impl ChainInstance {
             plan: &self.bound.plan.steps[number],
             place: &mut self.instances[number],
             totals: &mut self.totals[number],
+            used: &mut self.used[number],
             site: Site {
                 chunk: Some(self.chunk.0.clone()),
                 ..self.bound.steps[number].site.clone()
@@ -303,6 +320,7 @@ struct Call<'a> {
     /// The step's instance; empty after anything but an orderly answer.
     place: &'a mut Option<Instance>,
     totals: &'a mut StepTotals,
+    used: &'a mut Usage,
     site: Site,
     /// The batch's number in its chunk.
     batch: u64,
@@ -374,7 +392,9 @@ impl Call<'_> {
         instance.log_is_open(first);
         let answer = instance.process(&self.site, self.batch, count as u32, &lent);
         let orderly = matches!(&answer, Ok(_) | Err(TransformError::Refused { .. }));
-        self.totals.cpu += step.called(&mut instance, orderly).cpu;
+        let usage = step.called(&mut instance, orderly);
+        self.totals.cpu += usage.cpu;
+        *self.used += usage;
         let output = match answer {
             Ok(untrusted) => untrusted
                 .check(&step.binding.computed, step.binding.filters, count)

@@ -60,6 +60,8 @@ impl fmt::Display for Violation {
 pub enum LimitKind {
     /// Memory of an instance.
     Memory,
+    /// Memory of all of a tenant's instances.
+    TenantMemory,
     /// Time for a call.
     Deadline,
     /// CPU time of all calls together.
@@ -77,6 +79,7 @@ impl LimitKind {
     pub fn setting(self) -> &'static str {
         match self {
             Self::Memory => "limits.memory",
+            Self::TenantMemory => "plugin_memory of the tenant's quotas, which the operator sets",
             Self::Deadline => "limits.deadline",
             Self::Cpu => "limits.cpu",
             Self::Output => "limits.output",
@@ -90,6 +93,7 @@ impl fmt::Display for LimitKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Memory => "memory",
+            Self::TenantMemory => "tenant's memory",
             Self::Deadline => "time",
             Self::Cpu => "CPU",
             Self::Output => "output",
@@ -343,12 +347,13 @@ pub enum TransformError {
 }
 
 impl TransformError {
-    /// Whether the same call may succeed later. A plugin's answer depends on its batch alone, so only the want of a free instance passes.
+    /// Whether the same call may succeed later. A plugin's answer depends on its batch alone, so only the want of a free instance, or
+    /// of memory that others of the tenant have, passes.
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
             Self::Limit {
-                kind: LimitKind::Instances,
+                kind: LimitKind::Instances | LimitKind::TenantMemory,
                 ..
             }
         )

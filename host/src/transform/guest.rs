@@ -8,6 +8,7 @@ use wasmtime_wasi::{WasiCtxView, WasiView};
 use super::contract::Level;
 use super::error::quote;
 use super::limits::Limits;
+use super::quota::{MemoryQuota, Room};
 use super::runtime::{CORE_INSTANCES, MEMORIES, TABLES};
 use super::wasi::World;
 
@@ -23,6 +24,10 @@ pub(super) struct Guest {
     memory_limit: usize,
     memory_used: usize,
     memory_refused: Option<usize>,
+    /// What it has of its tenant's memory.
+    room: Room,
+    /// Whether it was refused for the tenant's quota, and not for its own limit.
+    quota_used_up: bool,
     table_elements: usize,
     log_limit: u32,
     log_open: bool,
@@ -35,7 +40,7 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    pub(super) fn new(plugin: Arc<str>, limits: &Limits, world: Option<World>) -> Self {
+    pub(super) fn new(plugin: Arc<str>, limits: &Limits, room: Room, world: Option<World>) -> Self {
         Self {
             plugin,
             show_output: limits.show_output,
@@ -43,6 +48,8 @@ impl Guest {
             memory_limit: usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX),
             memory_used: 0,
             memory_refused: None,
+            room,
+            quota_used_up: false,
             table_elements: 0,
             log_limit: limits.log_lines,
             log_open: true,
@@ -121,6 +128,16 @@ impl Guest {
         self.memory_refused
     }
 
+    /// Whether it was refused because the tenant's plugins have all that they may have together.
+    pub(super) fn is_quota_used_up(&self) -> bool {
+        self.quota_used_up
+    }
+
+    /// Whose memory it has.
+    pub(super) fn quota(&self) -> &MemoryQuota {
+        self.room.quota()
+    }
+
     /// The last line that the guest logged as an error during this call: a panic's text.
     pub(super) fn last_error(&self) -> Option<&str> {
         self.last_error.as_deref()
@@ -158,7 +175,9 @@ impl Guest {
 
     fn grow(&mut self, more: usize) -> wasmtime::Result<bool> {
         let wanted = self.memory_used.saturating_add(more);
-        if wanted > self.memory_limit {
+        let within = wanted <= self.memory_limit;
+        self.quota_used_up = within && !self.room.take(more as u64);
+        if !within || self.quota_used_up {
             self.memory_refused = Some(wanted);
             // Not `Ok(false)`: most guests answer a refused growth with a crash that says nothing.
             return Err(wasmtime::Error::msg("the memory limit is reached"));
@@ -231,6 +250,7 @@ mod tests {
                 memory_bytes: 3 << 16,
                 ..Limits::default()
             },
+            Room::default(),
             None,
         );
         assert!(guest.memory_growing(0, 1 << 16, None).unwrap());
@@ -241,7 +261,7 @@ mod tests {
 
     #[test]
     fn elements_are_counted_over_all_tables() {
-        let mut guest = Guest::new("p".into(), &Limits::default(), None);
+        let mut guest = Guest::new("p".into(), &Limits::default(), Room::default(), None);
         for _ in 0..TABLE_ELEMENTS / 20_000 {
             assert!(guest.table_growing(0, 20_000, None).unwrap());
         }
@@ -256,6 +276,7 @@ mod tests {
                 log_lines: 1,
                 ..Limits::default()
             },
+            Room::default(),
             None,
         );
         guest.begin_call();

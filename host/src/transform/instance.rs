@@ -15,6 +15,7 @@ use super::error::{LimitKind, Refusal, Site, TransformError, quote};
 use super::guest::Guest;
 use super::lift::UntrustedOutput;
 use super::limits::Limits;
+use super::quota::MemoryQuota;
 use super::usage::{Usage, Watch};
 use super::wasi::{HANDLES, Terms, World};
 
@@ -48,7 +49,8 @@ impl Instance {
             site: Box::new(site.clone()),
             reason,
         })?;
-        let guest = Guest::new(Arc::from(site.plugin.as_str()), limits, world);
+        let name = Arc::from(site.plugin.as_str());
+        let guest = Guest::new(name, limits, terms.room.clone(), world);
         let mut store = Store::new(pre.engine(), guest);
         store.limiter(|guest| guest);
         store.set_epoch_deadline(limits.deadline_ticks());
@@ -66,6 +68,11 @@ impl Instance {
             }),
             Err(cause) => Err(explain(&store, limits, site, &cause)),
         }
+    }
+
+    /// Whose memory it has.
+    pub(super) fn quota(&self) -> &MemoryQuota {
+        self.store.data().quota()
     }
 
     /// Whether what it logs is shown.
@@ -234,11 +241,11 @@ fn explain(
         asked,
     };
     if let Some(wanted) = guest.memory_refused() {
-        return limit(
-            LimitKind::Memory,
-            limits.memory_text(),
-            format!("it asked for {}", bytesize::ByteSize(wanted as u64)),
-        );
+        let asked = format!("it asked for {}", bytesize::ByteSize(wanted as u64));
+        return match guest.is_quota_used_up() {
+            true => limit(LimitKind::TenantMemory, guest.quota().text(), asked),
+            false => limit(LimitKind::Memory, limits.memory_text(), asked),
+        };
     }
     if let Some(full) = cause.downcast_ref::<PoolConcurrencyLimitError>() {
         return limit(

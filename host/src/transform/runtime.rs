@@ -19,6 +19,7 @@ use super::instance::link_log;
 use super::limits::start_ticker;
 use super::lock;
 use super::plugin::{self, Linkers, Plugin};
+use super::quota::{MemoryQuota, Room};
 use super::warm::WarmInstances;
 use super::wasi;
 
@@ -58,6 +59,7 @@ impl Default for RuntimeSettings {
 pub struct Runtime {
     inner: Arc<Inner>,
     turn: Turn,
+    memory: MemoryQuota,
 }
 
 struct Inner {
@@ -102,14 +104,16 @@ impl Runtime {
                 loaded: Mutex::default(),
             }),
             turn: Turn::default(),
+            memory: MemoryQuota::default(),
         })
     }
 
-    /// The same engine for another tenant, who waits for no compilation of this one's.
-    pub fn for_another_tenant(&self) -> Self {
+    /// The same engine for another tenant, who waits for no compilation of this one's, and whose instances have memory of this quota.
+    pub fn for_another_tenant(&self, memory: &MemoryQuota) -> Self {
         Self {
             inner: self.inner.clone(),
             turn: Turn::default(),
+            memory: memory.clone(),
         }
     }
 
@@ -156,6 +160,11 @@ impl Runtime {
     /// The process's idle instances.
     pub(super) fn warm(&self) -> Arc<WarmInstances> {
         self.inner.warm.clone()
+    }
+
+    /// The place of an instance's memory.
+    pub(super) fn room(&self) -> Room {
+        Room::of(&self.memory, &self.inner.warm)
     }
 
     fn loaded(&self) -> std::sync::MutexGuard<'_, HashMap<(PathBuf, String), Weak<Plugin>>> {

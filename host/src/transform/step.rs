@@ -132,6 +132,7 @@ impl BoundStep {
             limits: step.limits.clone(),
             grants: step.grants.clone(),
             origin: Origin::default(),
+            room: runtime.room(),
         };
         let (_, binding) = bound_instance(&plugin, &terms, &table, &config, &site)?;
         Ok(Self {

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::instance::Instance;
 use super::lock;
+use super::quota::MemoryQuota;
 
 /// Idle instances in the whole process. Each may hold as much memory as its limit allows.
 const IDLE_INSTANCES: usize = 32;
@@ -46,6 +47,17 @@ impl WarmInstances {
         // An instance's memory is unmapped when it goes: not under the lock.
         drop(idle);
         drop(oldest);
+    }
+
+    /// Lets the instance go that was idle for longest of those that count for this quota; whether there was one.
+    pub(super) fn let_go(&self, quota: &MemoryQuota) -> bool {
+        let mut idle = self.idle();
+        let oldest = idle
+            .iter()
+            .position(|(_, instance)| instance.quota().is(quota));
+        let oldest = oldest.and_then(|place| idle.remove(place));
+        drop(idle);
+        oldest.is_some()
     }
 
     /// The step is no more.

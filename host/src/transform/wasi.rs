@@ -28,6 +28,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::guest::Guest;
 use super::limits::Limits;
 use super::lock;
+use super::quota::Room;
 use crate::digest::Digest;
 use crate::schema::Grant;
 
@@ -99,6 +100,7 @@ pub(super) struct Terms {
     pub(super) limits: Limits,
     pub(super) grants: Grants,
     pub(super) origin: Origin,
+    pub(super) room: Room,
 }
 
 /// How an import of WASI is given.

@@ -25,7 +25,7 @@ const SECRETS: &str = "\n[secrets]\nmask_key = \"00112233445566778899aabbccddeef
 fn rows(world: &World, table: &str) -> String {
     world
         .clickhouse
-        .value(&format!("SELECT count() FROM {table} FINAL"))
+        .query(&format!("SELECT count() FROM {{db}}.{table} FINAL"))
 }
 
 #[test]
@@ -48,14 +48,14 @@ fn a_pipe_is_made_loaded_followed_and_resynced() {
     client.order("shop", &json!({ "state": "start" })).is(202);
     client.await_state("shop", "running");
     assert_eq!(rows(&world, "orders"), "5000");
-    let masked = "SELECT countIf(email LIKE '%@%') FROM orders FINAL";
-    assert_eq!(world.clickhouse.value(masked), "0");
+    let masked = "SELECT countIf(email LIKE '%@%') FROM {db}.orders FINAL";
+    assert_eq!(world.clickhouse.query(masked), "0");
     world
         .mysql
         .run("INSERT INTO orders VALUES (7777, 'a@b.c', 1);\n");
     world
         .clickhouse
-        .await_value("SELECT count() FROM orders FINAL WHERE id = 7777", "1");
+        .await_query("SELECT count() FROM {db}.orders FINAL WHERE id = 7777", "1");
 
     world.mysql.run(
         "ALTER TABLE orders DROP COLUMN total, ADD COLUMN note VARCHAR(20) NOT NULL DEFAULT 'new';\n",
@@ -68,8 +68,8 @@ fn a_pipe_is_made_loaded_followed_and_resynced() {
     });
     let record = client.get(&path).is(200).json;
     assert_eq!(record["kind"], "resync");
-    let noted = "SELECT count() FROM orders FINAL WHERE note = 'new'";
-    assert_eq!(world.clickhouse.value(noted), "5001");
+    let noted = "SELECT count() FROM {db}.orders FINAL WHERE note = 'new'";
+    assert_eq!(world.clickhouse.query(noted), "5001");
     let events = client.get("/v1/pipes/shop/events").is(200).json;
     let mut phases: Vec<&Value> = events["items"]
         .as_array()

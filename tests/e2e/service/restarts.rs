@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::support::service::POLICY;
 use crate::support::{Client, Flavor, Service, World};
 
 /// A world with a table of so many rows, cut into chunks of 1,000.
@@ -86,11 +87,12 @@ fn ten_resyncs_go_on_after_a_kill_and_end_as_if_undisturbed() {
     service.start_again();
     for ((name, id), world) in names.iter().zip(&ids).zip(&worlds) {
         await_resynced(&client, name, id);
-        let changed = "SELECT count() FROM numbers FINAL WHERE text IN ('changed', 'new')";
-        world.clickhouse.await_value(changed, "2");
+        let changed = "SELECT count() FROM {db}.numbers FINAL WHERE text IN ('changed', 'new')";
+        world.clickhouse.await_query(changed, "2");
         world.assert_same_cells(&["numbers"]);
-        let left = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name LIKE '%\\_resync'";
-        assert_eq!(world.clickhouse.value(left), "0");
+        let left =
+            "SELECT count() FROM system.tables WHERE database = '{db}' AND name LIKE '%\\_resync'";
+        assert_eq!(world.clickhouse.query(left), "0");
     }
     // And none was done twice.
     for name in &names {
@@ -129,17 +131,15 @@ fn a_stop_comes_at_a_batch_boundary_and_all_goes_on_with_the_next_start() {
 
 #[test]
 fn a_service_that_drains_finishes_its_loads_before_it_ends() {
-    let policy = "[service]\nembedded = true\n";
-    let mut service = Service::start_with(policy, &["--drain"], &[]);
+    let mut service = Service::start_with(POLICY, &["--drain"], &[]);
     let client = service.tenant("acme");
     let slow = world(15_000, "rows_per_second = 5000");
     start(&client, "slow", &slow);
     await_loading(&client, "slow");
     assert_eq!(service.terminate(), Some(0));
     slow.assert_same_cells(&["numbers"]);
-    let live =
-        "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'numbers'";
-    assert_eq!(slow.clickhouse.value(live), "1");
+    let live = "SELECT count() FROM system.tables WHERE database = '{db}' AND name = 'numbers'";
+    assert_eq!(slow.clickhouse.query(live), "1");
 }
 
 #[test]

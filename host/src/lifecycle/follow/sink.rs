@@ -1,9 +1,11 @@
 //! A followed table: its chain of transforms as it was pinned when the table was loaded, and what its changes become at the destination.
 
+use std::time::{Duration, Instant};
+
 use arrow::array::RecordBatch;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::pairs;
+use super::{Shared, pairs};
 use crate::destination::{
     Block, BlockWriter, DestinationError, Misfit, RejectedRow, identity_columns, rejected_block,
     row_as_json, with_metadata,
@@ -11,14 +13,18 @@ use crate::destination::{
 use crate::journal::{ChangeCounts, FollowedRecord};
 use crate::lifecycle::binding::{self, BoundTable};
 use crate::lifecycle::error::Error;
+use crate::lifecycle::pace::LOOK_EVERY;
 use crate::lifecycle::reading::batch_bytes;
 use crate::lifecycle::transforms;
 use crate::schema::{OnError, OutOfRange, SourceTable, row_text};
 use crate::source::{Changes, ImageKind, Pairs};
-use crate::transform::{ChainInstance, Lineage, Rejected};
+use crate::transform::{Applied, ChainInstance, Lineage, Rejected, TransformError};
 
 /// A block of ClickHouse has at most this many rows.
 const BLOCK_ROWS: usize = 1_000_000;
+
+/// How long it takes until room is looked for again.
+const ROOM: Duration = Duration::from_secs(2);
 
 /// A followed table.
 pub(super) struct Sink {
@@ -27,7 +33,8 @@ pub(super) struct Sink {
     /// Whether its record is another one than the journal's.
     pub(super) changed: bool,
     identity: Vec<usize>,
-    instance: ChainInstance,
+    /// None: it has had nothing to do for a while.
+    instance: Option<ChainInstance>,
 }
 
 /// What a table's changes come to.
@@ -46,11 +53,16 @@ impl Sink {
         bound.chain.lift_load_limits();
         Self {
             identity: identity_columns(&bound.target),
-            instance: bound.chain.instance(),
+            instance: None,
             changed: false,
             record,
             bound,
         }
+    }
+
+    /// Lets go of what only changes need.
+    pub(super) fn rest(&mut self) {
+        self.instance = None;
     }
 
     /// Counts what became of changes.
@@ -88,6 +100,7 @@ impl Sink {
     /// Sends changes through the transforms, and makes blocks of what they come to. `place` names them in errors.
     pub(super) fn write(
         &mut self,
+        shared: &Shared,
         changes: Vec<Changes>,
         block_bytes: usize,
         place: &str,
@@ -101,7 +114,7 @@ impl Sink {
         let mut block: Option<(BlockWriter, usize)> = None;
         for changes in changes {
             count(&mut written.counts, &changes.kinds);
-            let rows = self.rows(changes, place, &mut written.counts, &mut rejected)?;
+            let rows = self.rows(shared, changes, place, &mut written.counts, &mut rejected)?;
             if rows.num_rows() == 0 {
                 continue;
             }
@@ -137,17 +150,15 @@ impl Sink {
     /// The rows of one batch of images, with their metadata.
     fn rows(
         &mut self,
+        shared: &Shared,
         changes: Changes,
         place: &str,
         counts: &mut ChangeCounts,
         rejected: &mut Vec<RejectedRow>,
     ) -> Result<RecordBatch, Error> {
         let images = changes.images;
-        // A second look at what failed: a busy machine may have let a deadline pass.
-        let applied = match self.instance.apply(images.clone(), &place) {
-            Ok(applied) => applied,
-            Err(_) => self.instance.apply(images.clone(), &place)?,
-        };
+        let applied = self.apply(shared, &images, place)?;
+        shared.session.meter.followed(images.num_rows() as u64);
         if let Some(failure) = transforms::first_failure(&applied) {
             return Err(self.failure_of(&images, failure, place));
         }
@@ -193,6 +204,36 @@ impl Sink {
         .map_err(broken)?;
         let metadata = &self.bound.target.metadata;
         with_metadata(&rows.batch, metadata, rows.deleted, rows.versions).map_err(broken)
+    }
+
+    /// Sends images through the transforms, as long as it takes to have the room for that.
+    fn apply(
+        &mut self,
+        shared: &Shared,
+        images: &RecordBatch,
+        place: &str,
+    ) -> Result<Applied, TransformError> {
+        let chain = &self.bound.chain;
+        let chain = self.instance.get_or_insert_with(|| chain.instance());
+        let stopped = || shared.stop.is_asked();
+        let mut failed = false;
+        loop {
+            let images = images.clone();
+            match shared.session.transform(chain, images, &place, &stopped) {
+                Ok(applied) => return Ok(applied),
+                Err(error) if error.is_transient() && !stopped() => {
+                    tracing::warn!(%error, "changes wait for room to be transformed");
+                    shared.live.trouble(Some(error.to_string()));
+                    let until = Instant::now() + ROOM;
+                    while Instant::now() < until && !stopped() {
+                        std::thread::sleep(LOOK_EVERY);
+                    }
+                }
+                // A second look at what failed: a busy machine may have let a deadline pass.
+                Err(_) if !failed => failed = true,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn rejected_row(&self, batch: &RecordBatch, misfit: &Misfit) -> RejectedRow {

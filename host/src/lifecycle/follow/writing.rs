@@ -5,6 +5,7 @@
 //! same versions and the same tokens when it comes again. A table that can't go on is journalled with its reason, and the others go on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -20,6 +21,8 @@ use crate::source::{TableRead, Target};
 
 /// How many tables are inserted into at the same time.
 const PARALLEL_INSERTS: usize = 4;
+/// Without changes for so long, a table's plugins are let go.
+const REST: Duration = Duration::from_secs(5);
 /// ClickHouse's codes for a table or column that isn't there any more.
 const GONE_CODES: [u32; 4] = [16, 47, 60, 81];
 
@@ -65,13 +68,22 @@ impl Writing {
         &mut self,
         mut inbox: tokio::sync::mpsc::Receiver<Flush>,
     ) -> Result<WriteEnd, Error> {
-        while let Some(flush) = inbox.recv().await {
+        loop {
+            let next = match tokio::time::timeout(REST, inbox.recv()).await {
+                Ok(next) => next,
+                Err(_) => {
+                    self.sinks.iter_mut().for_each(Sink::rest);
+                    inbox.recv().await
+                }
+            };
+            let Some(flush) = next else {
+                return Ok(WriteEnd::Done);
+            };
             match self.flush(flush).await? {
                 WriteEnd::Done => {}
                 end => return Ok(end),
             }
         }
-        Ok(WriteEnd::Done)
     }
 
     async fn flush(&mut self, flush: Flush) -> Result<WriteEnd, Error> {
@@ -95,6 +107,10 @@ impl Writing {
                 Ok(written) => {
                     counts.push((sink, written.counts));
                     inserts.extend(self.inserts(sink, counter, part, written));
+                }
+                // There was no room to transform them, which is no fault of the table.
+                Err(Error::Transform { cause, .. }) if cause.is_transient() => {
+                    return Ok(WriteEnd::Stopped);
                 }
                 Err(error) => failed.push((sink, error.to_string())),
             }
@@ -168,8 +184,8 @@ impl Writing {
     ) -> Result<Written, Error> {
         let block_bytes = self.shared.tuning.get().apply.bytes;
         let place = format!("behind {}", self.stream.position);
-        let sink = &mut self.sinks[sink];
-        tokio::task::block_in_place(|| sink.write(changes, block_bytes, &place))
+        let (sink, shared) = (&mut self.sinks[sink], &self.shared);
+        tokio::task::block_in_place(|| sink.write(shared, changes, block_bytes, &place))
     }
 
     fn inserts(&self, sink: usize, counter: u64, part: u32, written: Written) -> Vec<Insert> {

@@ -1,6 +1,7 @@
 //! `[[table.transform]]`.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::Check;
@@ -83,8 +84,14 @@ impl Check<'_> {
     }
 
     fn grants(&self, file: &GrantsFile, key: &str) -> Result<GrantSettings, PipeError> {
-        let address = |(i, text): (usize, &String)| match text.parse() {
-            Ok(address) => Ok(address),
+        let reach = self.access.reach();
+        let address = |(i, text): (usize, &String)| match text.parse::<SocketAddr>() {
+            Ok(address) => {
+                let reached = reach.check(&address.ip().to_string(), address);
+                let reached = reached.map_err(|refused| refused.to_string());
+                self.allowed(&format!("{key}.network[{i}]"), reached)?;
+                Ok(address)
+            }
             Err(_) => self.invalid(
                 &format!("{key}.network[{i}]"),
                 format!(

@@ -12,7 +12,7 @@ const BOTTOM: f64 = 28.0;
 
 /// A line.
 pub(super) struct Series {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     /// What the style sheet calls it.
     pub(super) class: &'static str,
     /// Values with their moments, the earliest first; none: not known, and the line has a gap.
@@ -21,7 +21,7 @@ pub(super) struct Series {
 
 /// A line, drawn.
 pub(super) struct Line {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     pub(super) class: &'static str,
     /// The path's `d`.
     pub(super) path: String,
@@ -185,7 +185,7 @@ mod tests {
             .zip(0..)
             .map(|(value, i)| (at(i * 5), value));
         let series = Series {
-            name: "rows",
+            name: "rows".to_owned(),
             class: "first",
             values: values.collect(),
         };

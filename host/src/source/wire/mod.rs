@@ -10,7 +10,7 @@ mod statement;
 mod tls;
 
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -149,7 +149,10 @@ impl Connection {
                 Transport::Unix(UnixStream::connect(path).map_err(unreachable)?)
             }
             SourceAddress::Tcp { host, port } => {
-                Transport::Tcp(dial(host, *port).map_err(unreachable)?)
+                let addresses = settings.reach.resolve(host, *port);
+                let addresses =
+                    addresses.map_err(|error| SourceError::no_address(error, &address))?;
+                Transport::Tcp(dial(&addresses).map_err(unreachable)?)
             }
         };
         transport
@@ -216,11 +219,11 @@ impl Connection {
     }
 }
 
-/// Connects to the first address of the host that answers.
-fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
+/// Connects to the first address that answers.
+fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
+    for address in addresses {
+        match TcpStream::connect_timeout(address, CONNECT_TIMEOUT) {
             Ok(stream) => {
                 let socket = socket2::SockRef::from(&stream);
                 socket.set_tcp_nodelay(true)?;

@@ -2,5 +2,7 @@
 
 mod access;
 mod pages;
+mod document;
 mod pipes;
+mod remote;
 mod restarts;

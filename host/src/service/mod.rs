@@ -13,6 +13,7 @@
 mod api;
 mod auth;
 mod events;
+mod metrics;
 mod pipes;
 mod plugins;
 mod problem;
@@ -21,6 +22,7 @@ mod shares;
 pub mod store;
 mod supervisor;
 mod vault;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,6 +34,7 @@ pub use serve::{ServeError, Settings, remove_tenant, serve};
 use crate::lifecycle::{Environment, Error};
 use crate::pipe::{Access, Pipe, Secrets, Tenancy};
 use events::Events;
+use metrics::Metrics;
 use secrecy::SecretString;
 use shares::Shares;
 use store::Store;
@@ -44,6 +47,7 @@ struct Service {
     store: Arc<Store>,
     vault: Arc<Vault>,
     events: Events,
+    metrics: Metrics,
     supervisor: Supervisor,
     environment: Environment,
     shares: Shares,

@@ -28,6 +28,7 @@ mod random;
 mod registry;
 mod resync;
 mod rows;
+mod service;
 mod set_aside;
 mod shapes;
 mod shop;

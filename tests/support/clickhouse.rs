@@ -158,7 +158,22 @@ impl ClickHouse {
             .unwrap_or_else(|error| panic!("{error}: {query}"))
     }
 
-    /// The same, or the server's error.
+    /// Waits until a query has this answer.
+    #[track_caller]
+    pub fn await_query(&self, query: &str, expected: &str) {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        loop {
+            let found = self.query(query);
+            if found == expected {
+                return;
+            }
+            let is_late = std::time::Instant::now() > deadline;
+            assert!(!is_late, "{query}: {found} is not {expected}");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    }
+
+    /// The answer of a query, or the server's error.
     pub fn try_query(&self, query: &str) -> Result<String, String> {
         self.reader().try_query(query)
     }

@@ -17,6 +17,7 @@ pub mod oracle;
 pub mod proxy;
 pub mod schemathesis;
 pub mod servers;
+pub mod service;
 pub mod world;
 
 pub use browser::{Browser, By};
@@ -26,6 +27,7 @@ pub use follow::Following;
 pub use mysql::{Flavor, MySql};
 pub use proxy::Proxy;
 pub use schemathesis::Schemathesis;
+pub use service::{Client, Reply, Service};
 pub use world::World;
 
 use std::path::{Path, PathBuf};

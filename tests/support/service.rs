@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{block_on, tidemill};
 
 /// What the operator allows where a test doesn't say.
-const POLICY: &str = "[service]\nembedded = true\n";
+pub const POLICY: &str = "[service]\nembedded = true\nreach = [\"127.0.0.0/8\", \"::1/128\"]\n";
 
 /// A service at work.
 #[derive(Debug)]

@@ -223,10 +223,10 @@ impl World {
         self.folder.path()
     }
 
-    /// Writes the pipe file.
-    pub fn write_pipe(&self) -> PathBuf {
-        let text = format!(
-            "name = \"test\"\n{}{}\n[source]\nport = {}\n{}\n\n[destination]\nurl = \"http://127.0.0.1:{}\"\nuser = \"{}\"\ndatabase = {}\n\n{}\n{}",
+    /// The pipe file's text, of a pipe of this name.
+    pub fn pipe_text(&self, name: &str) -> String {
+        format!(
+            "name = \"{name}\"\n{}{}\n[source]\nport = {}\n{}\n\n[destination]\nurl = \"http://127.0.0.1:{}\"\nuser = \"{}\"\ndatabase = {}\n\n{}\n{}",
             self.top,
             if self.follows { "" } else { "cdc = false" },
             self.source_port,
@@ -237,7 +237,12 @@ impl World {
             toml::Value::String(self.clickhouse.database.clone()),
             self.settings,
             self.tables
-        );
+        )
+    }
+
+    /// Writes the pipe file.
+    pub fn write_pipe(&self) -> PathBuf {
+        let text = self.pipe_text("test");
         let path = self.folder.path().join("pipe.toml");
         // At once: another process may be about to read it.
         let new = self.folder.path().join("pipe.toml.new");

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use secrecy::SecretString;
 
@@ -36,11 +36,60 @@ pub(super) struct Arguments {
         value_name = "LEVEL"
     )]
     pub(super) log: String,
+<<<<<<< HEAD
     /// How it is logged: as text, or as an object of JSON a line
     #[arg(long, global = true, env = "TIDEMILL_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub(super) log_format: LogFormat,
+=======
+    #[command(flatten)]
+    pub(super) server: RemoteArguments,
+>>>>>>> main
     #[command(subcommand)]
     pub(super) command: Command,
+}
+
+/// The service whose pipe is meant; without one it is a pipe file of this machine.
+#[derive(Debug, clap::Args)]
+pub(super) struct RemoteArguments {
+    /// A service: `https://tidemill.example.com`; --pipe is then a pipe's name, or a pipe file that has it
+    #[arg(long, global = true, env = "TIDEMILL_SERVER", value_name = "URL")]
+    pub(super) server: Option<url::Url>,
+    /// The file of the token for the service
+    #[arg(long, global = true, env = "TIDEMILL_TOKEN_FILE", value_name = "FILE")]
+    pub(super) token_file: Option<PathBuf>,
+    /// The token itself comes from the environment alone, where `ps` doesn't show it
+    #[arg(skip = token())]
+    pub(super) token: Option<secrecy::SecretString>,
+}
+
+/// The token of the environment.
+fn token() -> Option<secrecy::SecretString> {
+    std::env::var("TIDEMILL_TOKEN").ok().map(Into::into)
+}
+
+/// What is done with the pipes of a service, beside what they are told.
+#[derive(Debug, Subcommand)]
+pub(super) enum PipeCommand {
+    /// Show all pipes
+    List,
+    /// Make a pipe out of a pipe file; passwords and `[secrets]` in it are kept encrypted
+    Create {
+        /// The pipe file
+        file: PathBuf,
+    },
+    /// Change the settings of the pipe of the same name
+    Change {
+        /// The pipe file
+        file: PathBuf,
+    },
+    /// Stop a pipe and remove it; its tables in the destination stay
+    Delete {
+        /// The pipe's name
+        name: String,
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 internal, 2 usage, 3 pipe file, 4 source, 5 plugin, 6 verification, 7 destination,
@@ -155,6 +204,11 @@ pub(super) enum Command {
     },
     /// Run many pipes of many tenants, with an API and web pages
     Serve(ServeArguments),
+    /// Make, change and remove the pipes of a service (with --server)
+    Pipe {
+        #[command(subcommand)]
+        command: PipeCommand,
+    },
     /// Make and change the tenants of a service, on its machine
     Tenant {
         #[command(flatten)]
@@ -174,6 +228,12 @@ pub(super) enum Command {
     Completions {
         /// The shell
         shell: Shell,
+    },
+    /// Write the man pages: what a package is made with
+    #[command(hide = true)]
+    Man {
+        /// The folder that they are written to
+        folder: PathBuf,
     },
 }
 
@@ -380,25 +440,19 @@ impl Command {
             Self::Types { .. } => "types",
             Self::Plugin { command } => command.name(),
             Self::Serve(_) => "serve",
+            Self::Pipe { .. } => "pipe",
             Self::Tenant { .. } => "tenant",
             Self::Clickhouse(_) => "clickhouse",
             Self::Completions { .. } => "completions",
+            Self::Man { .. } => "man",
         }
     }
 }
 
-/// Prints completions for a shell.
-pub(super) fn completions(shell: Shell) {
-    clap_complete::generate(
-        shell,
-        &mut Arguments::command(),
-        "tidemill",
-        &mut std::io::stdout(),
-    );
-}
-
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]

@@ -5,11 +5,13 @@
 mod arguments;
 mod ask;
 mod commands;
+mod documents;
 mod exit;
 mod init;
 mod plugin;
 mod printer;
 mod progress;
+mod remote;
 mod serve;
 mod show;
 
@@ -67,13 +69,25 @@ fn run(arguments: &Arguments, printer: &Printer) -> Result<exit::Exit, Failure> 
             Ok(exit::Exit::Ok)
         }
         Command::Completions { shell } => {
-            arguments::completions(*shell);
+            documents::completions(*shell);
+            Ok(exit::Exit::Ok)
+        }
+        Command::Man { folder } => {
+            documents::man_pages(folder)
+                .map_err(|cause| Failure::usage(format!("{}: {cause}", folder.display())))?;
             Ok(exit::Exit::Ok)
         }
         command => {
             let runtime =
                 tokio::runtime::Runtime::new().map_err(|cause| Failure::internal(&cause))?;
-            runtime.block_on(commands::run(command, &arguments.pipe, printer))
+            let (pipe, server) = (&arguments.pipe, &arguments.server);
+            match (&server.server, command) {
+                (Some(_), command) => runtime.block_on(remote::run(command, server, pipe, printer)),
+                (None, Command::Pipe { .. }) => Err(Failure::usage(
+                    "the pipes of a service are meant: name it with --server",
+                )),
+                (None, command) => runtime.block_on(commands::run(command, pipe, printer)),
+            }
         }
     }
 }

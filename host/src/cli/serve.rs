@@ -19,7 +19,7 @@ impl From<ServeError> for Failure {
             ServeError::Engine(error) => error.into(),
             error => Self {
                 exit: Exit::State,
-                code: "serve",
+                code: "serve".to_owned(),
                 ..Self::usage(error.to_string())
             },
         }
@@ -30,7 +30,7 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self {
             exit: Exit::State,
-            code: "store",
+            code: "store".to_owned(),
             ..Self::usage(error.to_string())
         }
     }

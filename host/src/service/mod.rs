@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+pub use problem::{Place, Problem};
 pub use serve::{ServeError, Settings, remove_tenant, serve};
 
 use crate::lifecycle::{Environment, Error};

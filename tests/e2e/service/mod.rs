@@ -1,0 +1,7 @@
+//! The service: `tidemill serve` as a child process, on real servers, asked by its API.
+
+mod access;
+mod document;
+mod pipes;
+mod remote;
+mod restarts;

@@ -9,10 +9,12 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
+use tracing::Instrument;
 use utoipa::ToSchema;
 
 use super::Service;
 use super::auth::Caller;
+use super::metrics::Ending;
 use super::problem::Problem;
 use super::store::{EventKind, LastResync, Made, NewEvent, PipeRecord, Wanted};
 use super::supervisor::PipeId;
@@ -406,6 +408,7 @@ impl Service {
         }
         caller.store(self).remove_pipe(name)?;
         self.environment_of(&caller.tenant).forget_usage(name);
+        self.metrics.forget(&id);
         Ok(())
     }
 
@@ -572,6 +575,7 @@ impl Service {
                     .with_worker(id, lifecycle::abort(&pipe))
                     .await;
                 aborted.map_err(|error| self.problem(id, error))?;
+                self.metrics.pipe(id).ended_by_order(Ending::Aborted);
                 Ok(none)
             }
             Action::Rollback => {
@@ -584,6 +588,7 @@ impl Service {
                     self.supervisor.command(self, id, Command::Run).await?;
                 }
                 done.map_err(|error| self.problem(id, error))?;
+                self.metrics.pipe(id).ended_by_order(Ending::RolledBack);
                 Ok(none)
             }
         }
@@ -670,7 +675,8 @@ impl Service {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Problem> {
-        self.work.spawn(Box::pin(work)).await.map_err(|cause| {
+        let work = Box::pin(work.in_current_span());
+        self.work.spawn(work).await.map_err(|cause| {
             tracing::error!(%cause, "a request's work has ended unexpectedly");
             let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
             Problem::new(
@@ -727,7 +733,7 @@ fn record(pipe: &Pipe) -> PipeRecord {
 }
 
 /// What a pipe is at, in one word.
-fn state(record: &PipeRecord, live: Option<&Live>) -> PipeState {
+pub(super) fn state(record: &PipeRecord, live: Option<&Live>) -> PipeState {
     let of_phase = |phase| match phase {
         Phase::Setup => PipeState::Setup,
         Phase::Snapshot => PipeState::Snapshot,

@@ -2,4 +2,6 @@
 
 mod access;
 mod pipes;
+mod reach;
 mod restarts;
+mod shares;

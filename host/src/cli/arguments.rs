@@ -34,8 +34,54 @@ pub(super) struct Arguments {
         value_name = "LEVEL"
     )]
     pub(super) log: String,
+    #[command(flatten)]
+    pub(super) server: RemoteArguments,
     #[command(subcommand)]
     pub(super) command: Command,
+}
+
+/// The service whose pipe is meant; without one it is a pipe file of this machine.
+#[derive(Debug, clap::Args)]
+pub(super) struct RemoteArguments {
+    /// A service: `https://tidemill.example.com`; --pipe is then a pipe's name, or a pipe file that has it
+    #[arg(long, global = true, env = "TIDEMILL_SERVER", value_name = "URL")]
+    pub(super) server: Option<url::Url>,
+    /// The file of the token for the service
+    #[arg(long, global = true, env = "TIDEMILL_TOKEN_FILE", value_name = "FILE")]
+    pub(super) token_file: Option<PathBuf>,
+    /// The token itself comes from the environment alone, where `ps` doesn't show it
+    #[arg(skip = token())]
+    pub(super) token: Option<secrecy::SecretString>,
+}
+
+/// The token of the environment.
+fn token() -> Option<secrecy::SecretString> {
+    std::env::var("TIDEMILL_TOKEN").ok().map(Into::into)
+}
+
+/// What is done with the pipes of a service, beside what they are told.
+#[derive(Debug, Subcommand)]
+pub(super) enum PipeCommand {
+    /// Show all pipes
+    List,
+    /// Make a pipe out of a pipe file; passwords and `[secrets]` in it are kept encrypted
+    Create {
+        /// The pipe file
+        file: PathBuf,
+    },
+    /// Change the settings of the pipe of the same name
+    Change {
+        /// The pipe file
+        file: PathBuf,
+    },
+    /// Stop a pipe and remove it; its tables in the destination stay
+    Delete {
+        /// The pipe's name
+        name: String,
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 internal, 2 usage, 3 pipe file, 4 source, 5 plugin, 6 verification, 7 destination,
@@ -150,6 +196,11 @@ pub(super) enum Command {
     },
     /// Run many pipes of many tenants, with an API and web pages
     Serve(ServeArguments),
+    /// Make, change and remove the pipes of a service (with --server)
+    Pipe {
+        #[command(subcommand)]
+        command: PipeCommand,
+    },
     /// Make and change the tenants of a service, on its machine
     Tenant {
         #[command(flatten)]
@@ -243,6 +294,9 @@ pub(super) struct ServeArguments {
     /// The file of the key that secrets are encrypted with, 64 hexadecimal digits; default: TIDEMILL_KEY of the environment
     #[arg(long, env = "TIDEMILL_KEY_FILE", value_name = "FILE")]
     pub(super) key_file: Option<PathBuf>,
+    /// Where browsers find the service, if a proxy is in front of it: with https their cookies go nowhere else
+    #[arg(long, env = "TIDEMILL_PUBLIC_URL", value_name = "URL")]
+    pub(super) public_url: Option<url::Url>,
     /// Finish loads and resyncs before the process ends; a second SIGTERM stops them at their next batch boundary
     #[arg(long)]
     pub(super) drain: bool,
@@ -357,6 +411,7 @@ impl Command {
             Self::Types { .. } => "types",
             Self::Plugin { command } => command.name(),
             Self::Serve(_) => "serve",
+            Self::Pipe { .. } => "pipe",
             Self::Tenant { .. } => "tenant",
             Self::Clickhouse(_) => "clickhouse",
             Self::Completions { .. } => "completions",

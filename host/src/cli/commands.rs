@@ -160,13 +160,15 @@ pub(super) async fn run(
         | Command::Clickhouse(_)
         | Command::Serve(_)
         | Command::Tenant { .. }
+        | Command::Pipe { .. }
+        | Command::Man { .. }
         | Command::Completions { .. } => {}
     }
     Ok(Exit::Ok)
 }
 
 /// Whether a resync would be refused.
-fn found(findings: &[Finding]) -> Exit {
+pub(super) fn found(findings: &[Finding]) -> Exit {
     let error = |finding: &Finding| finding.severity == Severity::Error;
     match findings.iter().any(error) {
         true => Exit::Found,
@@ -213,7 +215,7 @@ async fn watched<F: Future<Output = Result<Outcome, Error>>>(
     }
 }
 
-fn outcome(printer: &Printer, outcome: Outcome) -> Result<Exit, Failure> {
+pub(super) fn outcome(printer: &Printer, outcome: Outcome) -> Result<Exit, Failure> {
     let (summary, exit, sentence) = match &outcome {
         Outcome::Stopped(report) => {
             let (exit, sentence) = match report.paused {
@@ -252,7 +254,7 @@ fn outcome(printer: &Printer, outcome: Outcome) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-fn status(printer: &Printer, status: &Status) {
+pub(super) fn status(printer: &Printer, status: &Status) {
     let phase = match (&status.resync, &status.cdc) {
         (None, _) => "never loaded".to_owned(),
         (Some(resync), Some(cdc)) if resync.phase == Phase::Running => cdc.phase.clone(),

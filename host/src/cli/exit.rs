@@ -47,7 +47,7 @@ impl From<Exit> for ExitCode {
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) exit: Exit,
-    pub(super) code: &'static str,
+    pub(super) code: String,
     pub(super) message: String,
     pub(super) location: Option<Location>,
     pub(super) suggestion: Option<String>,
@@ -57,7 +57,7 @@ impl Failure {
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self {
             exit: Exit::Usage,
-            code: "usage",
+            code: "usage".to_owned(),
             message: message.into(),
             location: None,
             suggestion: None,
@@ -67,7 +67,7 @@ impl Failure {
     pub(super) fn internal(cause: &dyn std::fmt::Display) -> Self {
         Self {
             exit: Exit::Internal,
-            code: "internal",
+            code: "internal".to_owned(),
             message: cause.to_string(),
             location: None,
             suggestion: None,
@@ -81,7 +81,7 @@ impl From<crate::kit::Error> for Failure {
             crate::kit::Error::Transform(cause) => cause.into(),
             error => Self {
                 exit: Exit::Plugin,
-                code: "plugin",
+                code: "plugin".to_owned(),
                 message: error.to_string(),
                 location: None,
                 suggestion: None,
@@ -104,7 +104,7 @@ impl From<Error> for Failure {
         };
         Self {
             exit,
-            code: error.code(),
+            code: error.code().to_owned(),
             message: error.to_string(),
             location: error.location().cloned(),
             suggestion: error.suggestion(),

@@ -11,6 +11,7 @@ mod init;
 mod plugin;
 mod printer;
 mod progress;
+mod remote;
 mod serve;
 mod show;
 
@@ -70,7 +71,14 @@ fn run(arguments: &Arguments, printer: &Printer) -> Result<exit::Exit, Failure> 
         command => {
             let runtime =
                 tokio::runtime::Runtime::new().map_err(|cause| Failure::internal(&cause))?;
-            runtime.block_on(commands::run(command, &arguments.pipe, printer))
+            let (pipe, server) = (&arguments.pipe, &arguments.server);
+            match (&server.server, command) {
+                (Some(_), command) => runtime.block_on(remote::run(command, server, pipe, printer)),
+                (None, Command::Pipe { .. }) => Err(Failure::usage(
+                    "the pipes of a service are meant: name it with --server",
+                )),
+                (None, command) => runtime.block_on(commands::run(command, pipe, printer)),
+            }
         }
     }
 }

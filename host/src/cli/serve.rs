@@ -19,7 +19,7 @@ impl From<ServeError> for Failure {
             ServeError::Engine(error) => error.into(),
             error => Self {
                 exit: Exit::State,
-                code: "serve",
+                code: "serve".to_owned(),
                 ..Self::usage(error.to_string())
             },
         }
@@ -30,7 +30,7 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self {
             exit: Exit::State,
-            code: "store",
+            code: "store".to_owned(),
             ..Self::usage(error.to_string())
         }
     }
@@ -43,10 +43,11 @@ pub(super) fn serve(arguments: &ServeArguments, printer: &Printer) -> Result<Exi
         listen: arguments.listen,
         key_file: arguments.key_file.clone(),
         drain: arguments.drain,
+        public_url: arguments.public_url.clone(),
     };
     let tell = |address| {
         printer.note(&format!(
-            "listening at http://{address}; its API is described at /docs"
+            "listening at http://{address}; sign in there, its API is described at /docs"
         ));
     };
     crate::service::serve(&settings, tell)?;

@@ -363,6 +363,26 @@ pub(super) fn status(status: &Status) -> String {
     text
 }
 
+/// The pipes of a service, a line each.
+pub(super) fn pipes(pipes: &[serde_json::Value]) -> String {
+    let text = |pipe: &serde_json::Value, key: &str| pipe[key].as_str().unwrap_or("-").to_owned();
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING);
+    table.set_header(["pipe", "state", "source", "destination", "tables", "lag"]);
+    for pipe in pipes {
+        let lag = pipe["lag_seconds"].as_u64();
+        table.add_row([
+            text(pipe, "name"),
+            text(pipe, "state"),
+            text(pipe, "source"),
+            text(pipe, "destination"),
+            pipe["tables"].to_string(),
+            lag.map_or_else(|| "-".to_owned(), |lag| format!("{lag} s")),
+        ]);
+    }
+    format!("{table}\n")
+}
+
 pub(super) fn history(resyncs: &[ResyncSummary]) -> String {
     let rows = resyncs.iter().map(|summary| {
         let changes = |what: fn(&ChangeCounts) -> u64| {

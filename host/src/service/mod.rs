@@ -12,7 +12,10 @@
 
 mod api;
 mod auth;
+mod drafts;
 mod events;
+mod looks;
+mod pages;
 mod pipes;
 mod plugins;
 mod problem;
@@ -27,10 +30,12 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+pub use problem::{Place, Problem};
 pub use serve::{ServeError, Settings, remove_tenant, serve};
 
 use crate::lifecycle::{Environment, Error};
 use crate::pipe::{Access, Pipe, Secrets, Tenancy};
+use drafts::Drafts;
 use events::Events;
 use secrecy::SecretString;
 use shares::Shares;
@@ -49,6 +54,10 @@ struct Service {
     shares: Shares,
     /// Where pipes run.
     work: Handle,
+    /// Pipes that are being put together in browsers.
+    drafts: Drafts,
+    /// Whether browsers reach the service by https, whatever a proxy says.
+    https: bool,
 }
 
 impl Service {

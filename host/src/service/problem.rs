@@ -18,7 +18,7 @@ pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// A problem document.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub(super) struct Problem {
+pub struct Problem {
     /// The kind of problem, as an address within this service's documentation.
     #[serde(rename = "type")]
     pub kind: String,
@@ -42,7 +42,7 @@ pub(super) struct Problem {
 
 /// A place in a pipe's settings.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub(super) struct Place {
+pub struct Place {
     /// The line of the TOML text, from 1.
     pub line: Option<usize>,
     /// The column, from 1.
@@ -134,6 +134,8 @@ impl IntoResponse for Problem {
         let mut response = (status, Json(&self)).into_response();
         let problem = HeaderValue::from_static(PROBLEM_JSON);
         response.headers_mut().insert(header::CONTENT_TYPE, problem);
+        // Pages show it in their own way.
+        response.extensions_mut().insert(self);
         if status == StatusCode::UNAUTHORIZED {
             let bearer = HeaderValue::from_static("Bearer");
             response

@@ -8,7 +8,9 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use url::Url;
 
+use super::drafts::Drafts;
 use super::events::Events;
 use super::shares::Shares;
 use super::store::{Store, StoreError};
@@ -40,6 +42,8 @@ pub struct Settings {
     pub key_file: Option<PathBuf>,
     /// Whether loads and resyncs are finished before the process ends.
     pub drain: bool,
+    /// Where browsers find the service, if a proxy is in front of it.
+    pub public_url: Option<Url>,
 }
 
 /// Why the service can't run.
@@ -107,6 +111,11 @@ pub fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr)) -> Result<(), 
         shares: Shares::new(store.clone(), environment.clone()),
         environment,
         work: work.handle().clone(),
+        drafts: Drafts::default(),
+        https: settings
+            .public_url
+            .as_ref()
+            .is_some_and(|url| url.scheme() == "https"),
     });
     let answers = Builder::new_multi_thread()
         .worker_threads(API_THREADS)
@@ -196,8 +205,9 @@ async fn sample(service: Arc<Service>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        for (_, running) in service.supervisor.all() {
-            running.observer.sample();
+        for (id, running) in service.supervisor.all() {
+            let usage = service.environment_of(&id.tenant).usage_of(&id.name);
+            running.observer.sample(usage);
         }
     }
 }

@@ -4,7 +4,7 @@
 mod body;
 mod document;
 mod events;
-mod guard;
+pub(super) mod guard;
 mod looks;
 mod pipes;
 mod plugins;
@@ -23,9 +23,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Service;
+use super::pages;
 use super::problem::Problem;
 use body::{Body, PathOf, QueryOf};
 use document::Security;
+pub(super) use guard::RequestId;
 pub(super) use plugins::PluginDetail;
 
 /// Items of a page where the request doesn't say.
@@ -184,9 +186,10 @@ pub(super) fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
         .layer(DefaultBodyLimit::max(LARGEST_BODY));
     Router::new()
         .merge(routes)
+        .merge(pages::router(service, &document))
         .merge(document::routes(document))
         .merge(tenant::health())
-        .fallback(guard::nothing_here)
+        .fallback(pages::nothing_here)
         .method_not_allowed_fallback(guard::not_that_method)
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(
             guard::panicked,

@@ -1,8 +1,8 @@
 //! The service: `tidemill serve` as a child process, on real servers, asked by its API.
 
 mod access;
-mod pages;
 mod document;
+mod pages;
 mod pipes;
 mod reach;
 mod remote;

@@ -4,5 +4,7 @@ mod access;
 mod document;
 mod pages;
 mod pipes;
+mod reach;
 mod remote;
 mod restarts;
+mod shares;

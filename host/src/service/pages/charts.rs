@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_line_has_a_gap_where_nothing_is_known() {
-        let at = |second| Timestamp::from_second(1_700_000_000 + second).unwrap();
+        let at = |second: i64| Timestamp::from_second(1_700_000_000 + second).unwrap();
         let values = [Some(1.0), None, Some(4.0), Some(2.0)];
         let values = values
             .into_iter()

@@ -36,14 +36,11 @@ pub(super) struct Arguments {
         value_name = "LEVEL"
     )]
     pub(super) log: String,
-<<<<<<< HEAD
     /// How it is logged: as text, or as an object of JSON a line
     #[arg(long, global = true, env = "TIDEMILL_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub(super) log_format: LogFormat,
-=======
     #[command(flatten)]
     pub(super) server: RemoteArguments,
->>>>>>> main
     #[command(subcommand)]
     pub(super) command: Command,
 }

@@ -2,6 +2,11 @@
 
 mod access;
 mod document;
+mod logs;
+mod metrics;
 mod pipes;
+mod receiver;
 mod remote;
 mod restarts;
+mod traces;
+mod webhooks;

@@ -299,6 +299,9 @@ pub(super) struct ServeArguments {
     /// The file of the key that secrets are encrypted with, 64 hexadecimal digits; default: TIDEMILL_KEY of the environment
     #[arg(long, env = "TIDEMILL_KEY_FILE", value_name = "FILE")]
     pub(super) key_file: Option<PathBuf>,
+    /// Where browsers find the service, if a proxy is in front of it: with https their cookies go nowhere else
+    #[arg(long, env = "TIDEMILL_PUBLIC_URL", value_name = "URL")]
+    pub(super) public_url: Option<url::Url>,
     /// Finish loads and resyncs before the process ends; a second SIGTERM stops them at their next batch boundary
     #[arg(long)]
     pub(super) drain: bool,

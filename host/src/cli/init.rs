@@ -99,6 +99,7 @@ fn template(arguments: &InitArguments, file: &Path) -> Template {
         source,
         destination: arguments.destination.clone(),
         database: database.unwrap_or_else(|| "tidemill".to_owned()),
+        user: None,
         tables: Vec::new(),
     }
 }

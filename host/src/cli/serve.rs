@@ -57,10 +57,11 @@ pub(super) fn serve(arguments: &ServeArguments, printer: &Printer) -> Result<Exi
         listen: arguments.listen,
         key_file: arguments.key_file.clone(),
         drain: arguments.drain,
+        public_url: arguments.public_url.clone(),
     };
     let tell = |address| {
         printer.note(&format!(
-            "listening at http://{address}; its API is described at /docs"
+            "listening at http://{address}; sign in there, its API is described at /docs"
         ));
     };
     crate::service::serve(&settings, tell)?;

@@ -80,12 +80,18 @@ fn follow_status(
 
 /// All resyncs of the pipe, the last first.
 pub fn history(pipe: &Pipe) -> Result<Vec<ResyncSummary>, Error> {
+    latest(pipe, usize::MAX)
+}
+
+/// The latest resyncs of the pipe, the last first.
+pub fn latest(pipe: &Pipe, most: usize) -> Result<Vec<ResyncSummary>, Error> {
     let Some(journal) = Journal::open_existing(&pipe.state)? else {
         return Ok(Vec::new());
     };
     let resyncs = journal.resyncs()?;
     Ok(resyncs
         .iter()
+        .take(most)
         .map(|resync| statistics::summary(&journal, resync))
         .collect::<Result<_, _>>()?)
 }

@@ -28,6 +28,8 @@ pub struct Template {
     pub destination: String,
     /// The destination's database.
     pub database: String,
+    /// The destination's user; none: the default one.
+    pub user: Option<String>,
     /// The source's tables.
     pub tables: Vec<TemplateTable>,
 }
@@ -115,9 +117,13 @@ impl Template {
         text += "# password_env = \"MYSQL_PASSWORD\"   # or password_file = \"…\"\n# tls = \"verify_identity\"           # disabled, required, verify_ca, verify_identity\n# ca = \"ca.pem\"\n";
         let _ = write!(
             text,
-            "\n[destination]\nurl = {}\ndatabase = {}\n# user = \"default\"\n# password_env = \"CLICKHOUSE_PASSWORD\"\n",
+            "\n[destination]\nurl = {}\ndatabase = {}\n{}\n# password_env = \"CLICKHOUSE_PASSWORD\"\n",
             value(&self.destination),
-            value(&self.database)
+            value(&self.database),
+            match &self.user {
+                Some(user) => format!("user = {}", value(user)),
+                None => "# user = \"default\"".to_owned(),
+            }
         );
         text += SETTINGS;
         let mut hints = TABLE_HINTS;
@@ -179,6 +185,7 @@ mod tests {
             ],
             destination: "embedded".to_owned(),
             database: "shop".to_owned(),
+            user: None,
             tables: vec![
                 table("orders", false),
                 table("a \"b\"", false),

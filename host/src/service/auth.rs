@@ -5,11 +5,12 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
+use jiff::{SignedDuration, Timestamp};
 
 use super::Service;
 use super::metrics::Asked;
 use super::problem::Problem;
-use super::store::{Role, TenantStore, TokenRecord};
+use super::store::{NewToken, Role, TenantStore, TokenRecord};
 use super::supervisor::PipeId;
 
 /// The name of the browser's cookie.
@@ -120,6 +121,29 @@ pub(super) fn cookie(parts: &Parts) -> Option<&str> {
     let pairs = headers.filter_map(|value| value.to_str().ok());
     let mut pairs = pairs.flat_map(|value| value.split(';'));
     pairs.find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+}
+
+impl Service {
+    /// Makes a token of the caller's tenant that ends after so many days, or never.
+    pub(super) fn make_token(
+        &self,
+        caller: &Caller,
+        name: &str,
+        role: Role,
+        days: Option<u32>,
+    ) -> Result<NewToken, Problem> {
+        if name.trim().is_empty() || name.chars().count() > 100 {
+            return Err(Problem::unusable("a token's name has 1 to 100 characters"));
+        }
+        let expires = match days {
+            None => None,
+            Some(days @ 1..=3650) => {
+                Some(Timestamp::now() + SignedDuration::from_hours(24 * i64::from(days)))
+            }
+            Some(_) => return Err(Problem::unusable("a token lasts 1 to 3650 days")),
+        };
+        Ok(caller.store(self).make_token(name, role, expires)?)
+    }
 }
 
 impl FromRequestParts<Arc<Service>> for Caller {

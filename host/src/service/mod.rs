@@ -12,8 +12,11 @@
 
 mod api;
 mod auth;
+mod drafts;
 mod events;
+mod looks;
 mod metrics;
+mod pages;
 mod pipes;
 mod plugins;
 mod problem;
@@ -34,6 +37,7 @@ pub use serve::{ServeError, Settings, remove_tenant, serve};
 
 use crate::lifecycle::{Environment, Error};
 use crate::pipe::{Access, Pipe, Secrets, Tenancy};
+use drafts::Drafts;
 use events::Events;
 use metrics::Metrics;
 use secrecy::SecretString;
@@ -54,6 +58,10 @@ struct Service {
     shares: Shares,
     /// Where pipes run.
     work: Handle,
+    /// Pipes that are being put together in browsers.
+    drafts: Drafts,
+    /// Whether browsers reach the service by https, whatever a proxy says.
+    https: bool,
 }
 
 impl Service {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -142,6 +143,8 @@ pub(super) enum Sent {
     Toml(String),
     /// The same structure as JSON, with `secrets` beside it if there are any.
     Json(serde_json::Map<String, serde_json::Value>),
+    /// TOML without secrets, and those by name.
+    Apart(String, BTreeMap<String, SecretString>),
 }
 
 /// Settings that were read: their text, and the secrets that were in them.
@@ -158,6 +161,13 @@ impl Sent {
         let unusable = |error: &dyn std::fmt::Display| Problem::unusable(error.to_string());
         let whole = match self {
             Self::Toml(text) => text,
+            Self::Apart(text, secrets) => {
+                return Ok(Read {
+                    whole: text.clone(),
+                    kept: text,
+                    secrets,
+                });
+            }
             Self::Json(settings) => {
                 toml::to_string(&without_nulls(settings)).map_err(|error| unusable(&error))?
             }
@@ -247,9 +257,23 @@ impl Service {
         // A name that is none is told below; it must not become a path.
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let id = caller.pipe(if name.chars().all(fits) { name } else { "_" });
-        let tenancy = self.tenancy(&id);
+        self.settings_at(&id, self.pipe_folder(&id), read)
+    }
+
+    /// The pipe of settings that are not kept, with a folder of its own for what it needs meanwhile.
+    pub(super) fn pipe_at(
+        &self,
+        caller: &Caller,
+        folder: PathBuf,
+        sent: Sent,
+    ) -> Result<Pipe, Problem> {
+        self.settings_at(&caller.pipe("_"), folder, &sent.read()?)
+    }
+
+    fn settings_at(&self, id: &PipeId, home: PathBuf, read: &Read) -> Result<Pipe, Problem> {
+        let tenancy = self.tenancy(id);
         let access = Access::Tenant(Arc::new(Tenancy {
-            home: tenancy.home,
+            home: home.clone(),
             embedded: tenancy.embedded,
             reach: tenancy.reach,
             secrets: Box::new(WithNew {
@@ -257,8 +281,8 @@ impl Service {
                 kept: tenancy.secrets,
             }),
         }));
-        let pipe = Pipe::parse_as(&self.pipe_file(&id), read.whole.clone(), access);
-        pipe.map_err(|error| Problem::from(error).without_path(&self.pipe_folder(&id)))
+        let pipe = Pipe::parse_as(&home.join("pipe.toml"), read.whole.clone(), access);
+        pipe.map_err(|error| Problem::from(error).without_path(&home))
     }
 
     /// The settings of a source of which a pipe is to be made.

@@ -134,6 +134,8 @@ impl IntoResponse for Problem {
         let mut response = (status, Json(&self)).into_response();
         let problem = HeaderValue::from_static(PROBLEM_JSON);
         response.headers_mut().insert(header::CONTENT_TYPE, problem);
+        // Pages show it in their own way.
+        response.extensions_mut().insert(self);
         if status == StatusCode::UNAUTHORIZED {
             let bearer = HeaderValue::from_static("Bearer");
             response

@@ -9,7 +9,9 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use url::Url;
 
+use super::drafts::Drafts;
 use super::events::Events;
 use super::metrics::{Metrics, OperatorToken};
 use super::shares::Shares;
@@ -44,6 +46,8 @@ pub struct Settings {
     pub drain: bool,
     /// The token by which the metrics of all tenants are told; none: nobody is told of all.
     pub metrics_token: Option<SecretString>,
+    /// Where browsers find the service, if a proxy is in front of it.
+    pub public_url: Option<Url>,
 }
 
 /// Why the service can't run.
@@ -119,6 +123,11 @@ pub fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr)) -> Result<(), 
         shares: Shares::new(store.clone(), environment.clone()),
         environment,
         work: work.handle().clone(),
+        drafts: Drafts::default(),
+        https: settings
+            .public_url
+            .as_ref()
+            .is_some_and(|url| url.scheme() == "https"),
     });
     let answers = Builder::new_multi_thread()
         .worker_threads(API_THREADS)
@@ -209,8 +218,9 @@ async fn sample(service: Arc<Service>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        for (_, running) in service.supervisor.all() {
-            running.observer.sample();
+        for (id, running) in service.supervisor.all() {
+            let usage = service.environment_of(&id.tenant).usage_of(&id.name);
+            running.observer.sample(usage);
         }
     }
 }

@@ -4,6 +4,7 @@ mod access;
 mod document;
 mod logs;
 mod metrics;
+mod pages;
 mod pipes;
 mod receiver;
 mod remote;

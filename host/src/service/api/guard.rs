@@ -31,7 +31,7 @@ const LARGEST_ANSWER: usize = 4 << 20;
 
 /// A request's id, as its answer and the log have it.
 #[derive(Clone, Debug)]
-pub(super) struct RequestId(pub(super) String);
+pub(in crate::service) struct RequestId(pub(in crate::service) String);
 
 /// Gives each request an id, its log lines a span with it, and the log a line of it. It is counted once its answer begins.
 pub(super) async fn request(
@@ -232,7 +232,7 @@ fn again(answer: KeptAnswer) -> Response {
 }
 
 /// There is no such route.
-pub(super) async fn nothing_here() -> Problem {
+pub(in crate::service) fn nothing_here() -> Problem {
     Problem::new(
         StatusCode::NOT_FOUND,
         "not_found",

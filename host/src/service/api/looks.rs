@@ -4,20 +4,17 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::resyncs::table_name;
 use super::{Body, List, PathOf, QueryOf, Refusals};
 use crate::lifecycle;
 use crate::lifecycle::report::{CheckReport, Plan, Preview, Rejected};
 use crate::service::Service;
 use crate::service::auth::Operator;
+use crate::service::looks::{Connection, FoundTable, table_name};
 use crate::service::problem::Problem;
 
-/// Rows of a preview, at most.
-const PREVIEW_ROWS: usize = 100;
 /// Rejected rows of an answer, at most.
 const REJECTED_ROWS: usize = 200;
 
@@ -29,13 +26,7 @@ pub(super) async fn check(
     Operator(caller): Operator,
     PathOf(name): PathOf<String>,
 ) -> Result<Json<CheckReport>, Problem> {
-    let (id, pipe) = service.pipe_of(&caller, &name)?;
-    let environment = service.environment_of(&caller.tenant);
-    let looked = async move { lifecycle::check(&pipe, &environment).await };
-    let looked = service.on_work(looked).await?;
-    looked
-        .map(Json)
-        .map_err(|error| service.problem(&id, error))
+    Ok(Json(service.check(&caller, &name).await?))
 }
 
 /// Which tables a plan is about.
@@ -56,15 +47,9 @@ pub(super) async fn plan(
     PathOf(name): PathOf<String>,
     Body(of): Body<PlanOf>,
 ) -> Result<Json<Plan>, Problem> {
-    let (id, pipe) = service.pipe_of(&caller, &name)?;
     let tables = of.tables.iter().map(|table| table_name(table));
     let tables = tables.collect::<Result<Vec<_>, _>>()?;
-    let environment = service.environment_of(&caller.tenant);
-    let looked = async move { lifecycle::plan(&pipe, &environment, &tables).await };
-    let looked = service.on_work(looked).await?;
-    looked
-        .map(Json)
-        .map_err(|error| service.problem(&id, error))
+    Ok(Json(service.plan(&caller, &name, tables).await?))
 }
 
 /// Which rows a preview shows.
@@ -87,19 +72,8 @@ pub(super) async fn preview(
     PathOf(name): PathOf<String>,
     Body(of): Body<PreviewOf>,
 ) -> Result<Json<Preview>, Problem> {
-    let (id, pipe) = service.pipe_of(&caller, &name)?;
-    let table = table_name(&of.table)?;
-    let rows = of.rows.unwrap_or(10);
-    if !(1..=PREVIEW_ROWS).contains(&rows) {
-        let detail = format!("a preview has 1 to {PREVIEW_ROWS} rows");
-        return Err(Problem::unusable(detail));
-    }
-    let environment = service.environment_of(&caller.tenant);
-    let looked = async move { lifecycle::preview(&pipe, &environment, &table, rows).await };
-    let looked = service.on_work(looked).await?;
-    looked
-        .map(Json)
-        .map_err(|error| service.problem(&id, error))
+    let (table, rows) = (table_name(&of.table)?, of.rows.unwrap_or(10));
+    Ok(Json(service.preview(&caller, &name, table, rows).await?))
 }
 
 /// A query.
@@ -173,36 +147,6 @@ pub(super) async fn rejected(
     Ok(Json(List { items, next: None }))
 }
 
-/// Where a source is.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Connection {
-    /// Its name or address.
-    pub(super) host: String,
-    /// Its port; 3306 by default.
-    pub(super) port: Option<u16>,
-    /// The user.
-    pub(super) user: String,
-    /// The password.
-    #[schema(value_type = Option<String>, format = Password)]
-    pub(super) password: Option<SecretString>,
-    /// `disabled`, `required` (the default), `verify_ca` or `verify_identity`.
-    pub(super) tls: Option<String>,
-}
-
-/// A table of a source.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub(super) struct FoundTable {
-    /// `database.table`.
-    pub(super) table: String,
-    /// Whether it is a view, which can't be followed.
-    pub(super) is_view: bool,
-    /// The source's estimate of rows.
-    pub(super) estimated_rows: u64,
-    /// The key's columns; none: rows can't be told apart.
-    pub(super) key: Vec<String>,
-}
-
 /// The tables of a source, for a new pipe.
 #[utoipa::path(post, path = "/v1/sources/tables", tag = "looks", request_body = Connection,
     responses((status = 200, body = List<FoundTable>), Refusals))]
@@ -213,40 +157,4 @@ pub(super) async fn source_tables(
 ) -> Result<Json<List<FoundTable>>, Problem> {
     let items = service.source_tables(&caller, connection).await?;
     Ok(Json(List { items, next: None }))
-}
-
-impl Service {
-    /// Looks at a source.
-    pub(super) async fn source_tables(
-        &self,
-        caller: &crate::service::auth::Caller,
-        connection: Connection,
-    ) -> Result<Vec<FoundTable>, Problem> {
-        let Connection {
-            host,
-            port,
-            user,
-            password,
-            tls,
-        } = connection;
-        let mut source = toml::Table::new();
-        source.insert("host".to_owned(), host.into());
-        source.insert("user".to_owned(), user.into());
-        if let Some(port) = port {
-            source.insert("port".to_owned(), i64::from(port).into());
-        }
-        if let Some(tls) = tls {
-            source.insert("tls".to_owned(), tls.into());
-        }
-        let settings = self.source_settings(caller, source, password)?;
-        let looked = async move { lifecycle::init(&settings, &[]).await };
-        let found = self.on_work(looked).await??;
-        let table = |found: crate::pipe::template::TemplateTable| FoundTable {
-            table: found.name.to_string(),
-            is_view: found.is_view,
-            estimated_rows: found.estimated_rows,
-            key: found.key,
-        };
-        Ok(found.into_iter().map(table).collect())
-    }
 }

@@ -4,7 +4,7 @@
 mod body;
 mod document;
 mod events;
-mod guard;
+pub(super) mod guard;
 mod looks;
 mod measured;
 mod pipes;
@@ -25,9 +25,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Service;
+use super::pages;
 use super::problem::Problem;
 use body::{Body, PathOf, QueryOf};
 use document::Security;
+pub(super) use guard::RequestId;
 pub(super) use plugins::PluginDetail;
 
 /// Items of a page where the request doesn't say.
@@ -190,10 +192,11 @@ pub(super) fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
         .layer(DefaultBodyLimit::max(LARGEST_BODY));
     Router::new()
         .merge(routes)
+        .merge(pages::router(service, &document))
         .merge(document::routes(document))
         .merge(tenant::health())
         .merge(measured::routes())
-        .fallback(guard::nothing_here)
+        .fallback(pages::nothing_here)
         .method_not_allowed_fallback(guard::not_that_method)
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(
             guard::panicked,

@@ -9,11 +9,10 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{Body, List, Page, PathOf, QueryOf, Refusals};
-use crate::lifecycle;
 use crate::lifecycle::report::{ResyncSummary, Status, TableStatistics};
-use crate::schema::TableName;
 use crate::service::Service;
 use crate::service::auth::{Operator, Viewer};
+use crate::service::looks::table_name;
 use crate::service::pipes::Ordered;
 use crate::service::problem::Problem;
 use crate::service::supervisor::observer::Sample;
@@ -53,12 +52,6 @@ pub(super) async fn tables(
 pub(super) struct SourceTable {
     /// `database.table`.
     table: String,
-}
-
-/// The name of a table of the source.
-pub(super) fn table_name(text: &str) -> Result<TableName, Problem> {
-    text.parse()
-        .map_err(|reason: String| Problem::unusable(format!("`{text}`: {reason}")))
 }
 
 /// Load a table that is new in the settings.
@@ -103,7 +96,7 @@ pub(super) async fn list(
     QueryOf(page): QueryOf<Page>,
 ) -> Result<Json<List<ResyncSummary>>, Problem> {
     let limit = page.limit()?;
-    let mut resyncs = history(&service, &caller, &name)?;
+    let mut resyncs = service.history(&caller, &name)?;
     if let Some(cursor) = &page.cursor {
         let at = resyncs.iter().position(|resync| resync.id == *cursor);
         let at =
@@ -126,20 +119,11 @@ pub(super) async fn read(
     Viewer(caller): Viewer,
     PathOf((name, id)): PathOf<(String, String)>,
 ) -> Result<Json<ResyncSummary>, Problem> {
-    let mut resyncs = history(&service, &caller, &name)?.into_iter();
+    let mut resyncs = service.history(&caller, &name)?.into_iter();
     let found = resyncs.find(|resync| resync.id == id);
     found
         .map(Json)
         .ok_or_else(|| Problem::not_found("resync", &id))
-}
-
-fn history(
-    service: &Service,
-    caller: &crate::service::auth::Caller,
-    name: &str,
-) -> Result<Vec<ResyncSummary>, Problem> {
-    let (id, pipe) = service.pipe_of(caller, name)?;
-    lifecycle::history(&pipe).map_err(|error| service.problem(&id, error))
 }
 
 /// What a pipe did in the last hour, in steps of five seconds.

@@ -6,7 +6,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -49,19 +48,7 @@ pub(super) async fn make(
     Admin(caller): Admin,
     Body(of): Body<TokenOf>,
 ) -> Result<Response, Problem> {
-    if of.name.trim().is_empty() || of.name.chars().count() > 100 {
-        return Err(Problem::unusable("a token's name has 1 to 100 characters"));
-    }
-    let expires = match of.days {
-        None => None,
-        Some(days @ 1..=3650) => {
-            Some(Timestamp::now() + SignedDuration::from_hours(24 * i64::from(days)))
-        }
-        Some(_) => return Err(Problem::unusable("a token lasts 1 to 3650 days")),
-    };
-    let token = caller
-        .store(&service)
-        .make_token(&of.name, of.role, expires)?;
+    let token = service.make_token(&caller, &of.name, of.role, of.days)?;
     Ok((StatusCode::CREATED, NO_STORE, Json(token)).into_response())
 }
 

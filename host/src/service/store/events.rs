@@ -163,4 +163,19 @@ impl TenantStore<'_> {
         self.store
             .records(sql, params![self.tenant, pipe, before, limit])
     }
+
+    /// Events of a pipe with numbers smaller than `before`, the latest first; of one kind or of all.
+    pub fn events_of_kind(
+        &self,
+        pipe: &str,
+        kind: Option<EventKind>,
+        before: i64,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError> {
+        let sql = "SELECT json_set(record, '$.id', id) FROM events WHERE tenant = ?1 AND pipe = ?2 AND id < ?3 \
+                   AND (?4 IS NULL OR json_quote(json_extract(record, '$.kind')) = ?4) ORDER BY id DESC LIMIT ?5";
+        let kind = kind.map(|kind| json(&kind)).transpose()?;
+        self.store
+            .records(sql, params![self.tenant, pipe, before, kind, limit])
+    }
 }

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use utoipa::ToSchema;
 
 use super::PipeId;
+use crate::lifecycle::PipeUsage;
 use crate::lifecycle::report::{FollowReport, Phase, Progress, TableStatistics};
 use crate::service::events::Events;
 use crate::service::metrics::PipeMetrics;
@@ -34,6 +35,8 @@ pub(crate) struct Sample {
     pub(crate) events_per_second: f64,
     /// How far the destination is behind the source, in seconds; null if it isn't known.
     pub(crate) lag_seconds: Option<u64>,
+    /// CPU time of each plugin, in seconds a second: 1 is a whole core.
+    pub(crate) plugin_cpu: BTreeMap<String, f64>,
 }
 
 /// What a pipe is at.
@@ -70,6 +73,8 @@ struct Samples {
     kept: VecDeque<Sample>,
     at: Instant,
     rows_read: u64,
+    /// What the pipe's plugins had used then; none: nobody has looked, and the process may have run the pipe before.
+    used: Option<PipeUsage>,
 }
 
 impl Observer {
@@ -90,6 +95,7 @@ impl Observer {
                 kept: VecDeque::new(),
                 at: Instant::now(),
                 rows_read: 0,
+                used: None,
             }),
             opened: Notify::new(),
             has_opened: AtomicBool::new(false),
@@ -122,8 +128,8 @@ impl Observer {
         samples.kept.iter().cloned().collect()
     }
 
-    /// Takes a sample.
-    pub(crate) fn sample(&self) {
+    /// Takes a sample; `usage` is what the pipe has used in this process.
+    pub(crate) fn sample(&self, usage: PipeUsage) {
         let (rows_read, following) = {
             let live = self.live_guard();
             (live.rows_read, live.following.clone())
@@ -136,7 +142,9 @@ impl Observer {
             rows_per_second: rows as f64 / seconds,
             events_per_second: following.as_ref().map_or(0.0, |f| f.events_per_second),
             lag_seconds: following.and_then(|following| following.lag_seconds),
+            plugin_cpu: plugin_cpu(samples.used.as_ref(), &usage, seconds),
         };
+        samples.used = Some(usage);
         samples.at = Instant::now();
         samples.rows_read = rows_read;
         if samples.kept.len() == SAMPLES {
@@ -183,6 +191,19 @@ impl Observer {
     fn live_guard(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// CPU time that each plugin has used since, in seconds a second.
+fn plugin_cpu(before: Option<&PipeUsage>, now: &PipeUsage, seconds: f64) -> BTreeMap<String, f64> {
+    let Some(before) = before else {
+        return BTreeMap::new();
+    };
+    let used = now.plugins.iter().map(|(name, usage)| {
+        let known = before.plugins.get(name).map_or(0, |known| known.cpu_us);
+        let used = usage.cpu_us.saturating_sub(known) as f64 / 1e6;
+        (name.clone(), used / seconds)
+    });
+    used.collect()
 }
 
 impl Progress for Observer {

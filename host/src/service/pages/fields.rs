@@ -1,0 +1,77 @@
+//! The fields of a form, or those behind a `?`: a name may come several times, as checkboxes do.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use secrecy::SecretString;
+use url::form_urlencoded::parse;
+
+use crate::service::Service;
+use crate::service::problem::Problem;
+
+/// Names and values.
+#[derive(Default)]
+pub(super) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self(parse(bytes).into_owned().collect())
+    }
+
+    /// The first value of a name.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let mut found = self.0.iter().filter(|(known, _)| known == name);
+        found.next().map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a name without the spaces around it; none: it is empty, or isn't there.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.get(name)
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+    }
+
+    /// The same, where it must be there.
+    pub(super) fn needed(&self, name: &str) -> Result<&str, Problem> {
+        self.text(name)
+            .ok_or_else(|| Problem::unusable(format!("the field `{name}` is empty")))
+    }
+
+    /// All values of a name.
+    pub(super) fn all<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f str> {
+        let found = self.0.iter().filter(move |(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// A value that is shown to nobody; none: it is empty.
+    pub(super) fn secret(&self, name: &str) -> Option<SecretString> {
+        self.get(name)
+            .filter(|text| !text.is_empty())
+            .map(Into::into)
+    }
+}
+
+/// The fields behind a `?`.
+pub(super) struct Asked(pub(super) Fields);
+
+impl FromRequestParts<Arc<Service>> for Asked {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Service>) -> Result<Self, Infallible> {
+        Ok(Self(Fields::of(
+            parts.uri.query().unwrap_or_default().as_bytes(),
+        )))
+    }
+}
+
+/// The fields of a form. That it is one of this browser's session was looked at before.
+impl FromRequest<Arc<Service>> for Fields {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &Arc<Service>) -> Result<Self, Problem> {
+        let body = super::guard::whole(request.into_body(), super::guard::LARGEST_FORM).await?;
+        Ok(Self::of(&body))
+    }
+}

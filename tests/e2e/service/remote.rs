@@ -79,7 +79,9 @@ fn commands_answer_of_a_service_as_of_a_pipe_file() {
                 .collect()
         };
         let (own, others) = (fill(&tables[0]), fill(&tables[1]));
-        let words = |words: &[String]| words.iter().map(String::as_str).collect::<Vec<_>>();
+        fn words(words: &[String]) -> Vec<&str> {
+            words.iter().map(String::as_str).collect()
+        }
         let local = here.tidemill(&words(&own));
         let mut arguments = vec!["--pipe", "remote"];
         let others = words(&others);

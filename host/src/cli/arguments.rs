@@ -283,8 +283,13 @@ pub(super) struct DataFolder {
     pub(super) data: PathBuf,
 }
 
+/// What `serve` reads of the environment alone.
+const SERVICE_VARIABLES: &str = "Environment: OTEL_EXPORTER_OTLP_ENDPOINT has traces sent there by OTLP (protobuf over HTTP); the other OTEL_… variables are obeyed.
+Open without a token: /healthz, /readyz. With one: /metrics, for Prometheus";
+
 /// The service that `tidemill serve` runs.
 #[derive(Debug, clap::Args)]
+#[command(after_help = SERVICE_VARIABLES)]
 pub(super) struct ServeArguments {
     #[command(flatten)]
     pub(super) data: DataFolder,

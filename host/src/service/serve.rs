@@ -44,10 +44,10 @@ pub struct Settings {
     pub key_file: Option<PathBuf>,
     /// Whether loads and resyncs are finished before the process ends.
     pub drain: bool,
-    /// Where browsers find the service, if a proxy is in front of it.
-    pub public_url: Option<Url>,
     /// The token by which the metrics of all tenants are told; none: nobody is told of all.
     pub metrics_token: Option<SecretString>,
+    /// Where browsers find the service, if a proxy is in front of it.
+    pub public_url: Option<Url>,
 }
 
 /// Why the service can't run.

@@ -759,6 +759,8 @@ pub(super) fn state(record: &PipeRecord, live: Option<&Live>) -> PipeState {
             of_phase(*phase)
         }
         (Some((_, Phase::Failed)), Some(_)) => PipeState::Failed,
+        // What it says of the binlog while its first load is still to begin has no tables.
+        (None, Some(following)) if following.tables.is_empty() => PipeState::Starting,
         (_, Some(_)) => PipeState::Running,
         (Some((_, phase)), None) => of_phase(*phase),
         (None, None) => PipeState::Starting,

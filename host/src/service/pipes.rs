@@ -480,7 +480,7 @@ impl Service {
             rows_per_second: sample.map_or(0.0, |sample| {
                 sample.rows_per_second + sample.events_per_second
             }),
-            last_resync: record.last,
+            last_resync: last(record.last, live.as_ref()),
             name: record.name,
             wanted: record.wanted,
             error: record.error,
@@ -730,6 +730,21 @@ fn record(pipe: &Pipe) -> PipeRecord {
         plugins,
         last: None,
     }
+}
+
+/// A pipe's last resync: what runs knows it a moment before the store does.
+fn last(stored: Option<LastResync>, live: Option<&Live>) -> Option<LastResync> {
+    let Some((id, phase)) = live.and_then(|live| live.resync.as_ref()) else {
+        return stored;
+    };
+    let stored = stored.filter(|stored| stored.id == *id);
+    let started = stored.as_ref().map(|stored| stored.started);
+    Some(LastResync {
+        id: id.clone(),
+        phase: *phase,
+        started: started.or(live?.since).unwrap_or_else(Timestamp::now),
+        ended: stored.and_then(|stored| stored.ended),
+    })
 }
 
 /// What a pipe is at, in one word.

@@ -289,7 +289,7 @@ fn a_service_that_drains_is_alive_and_not_ready() {
     }
     nobody.get("/readyz").is_problem(503, "ending");
     nobody.get("/healthz").is(200);
-    assert_eq!(service.terminate(), Some(0));
+    assert_eq!(service.await_end(), Some(0));
     slow.assert_same_cells(&["sentinel"]);
 }
 

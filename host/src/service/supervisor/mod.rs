@@ -223,6 +223,8 @@ impl Supervisor {
         let span = tracing::error_span!(parent: None, "pipe", tenant = id.tenant, pipe = id.name);
         let work = async move {
             run(&service, &id, &running, command).await;
+            // From now on the store alone tells what it was at.
+            service.events.flush().await;
             running.observer.ended();
             service.supervisor.guard().remove(&id);
             let _ = ending.send(true);

@@ -44,6 +44,8 @@ pub(crate) struct Sample {
 pub(crate) struct Live {
     /// The resync at work, and its phase.
     pub(crate) resync: Option<(String, Phase)>,
+    /// Since when it is at work.
+    pub(crate) since: Option<Timestamp>,
     /// The statistics of the resync's tables, newer than the journal's.
     pub(crate) tables: BTreeMap<String, TableStatistics>,
     /// What the pipe is at in the binlog.
@@ -215,6 +217,7 @@ impl Progress for Observer {
             let is_new = live.resync.as_ref().is_none_or(|(known, _)| known != id);
             if is_new {
                 live.tables.clear();
+                live.since = Some(Timestamp::now());
             }
             live.resync = Some((id.to_owned(), phase));
         }

@@ -189,3 +189,31 @@ fn what_is_no_key_is_told() {
         assert!(reason.contains(words), "{words}: {reason}");
     }
 }
+
+#[test]
+fn tenants_plugins_come_from_registries_that_are_named_and_from_no_others() {
+    let place = "ghcr.io/acme/mask";
+    let open = policy("").unwrap();
+    open.check_repository(place).unwrap();
+    let refused = open.for_tenants().check_repository(place).unwrap_err();
+    assert!(refused.to_string().contains("none at all"), "{refused}");
+    let named = policy("[plugins]\nregistries = [\"ghcr.io/acme\"]").unwrap();
+    named.for_tenants().check_repository(place).unwrap();
+}
+
+#[test]
+fn what_pipes_may_reach_is_read_with_its_place() {
+    let policy_of = |items: &str| policy(&format!("[service]\nreach = [{items}]\n"));
+    let (host, address) = ("db.internal", "10.0.0.1:3306".parse().unwrap());
+    let reach = policy_of(r#""db.internal:3306", "fd00::/8""#)
+        .unwrap()
+        .reach();
+    assert!(reach.check(host, address).is_ok());
+    assert!(reach.check("10.0.0.1", address).is_err());
+    let error = policy_of(r#""10.0.0.0/8", "10.0.0.0/99""#)
+        .unwrap_err()
+        .to_string();
+    for words in ["service.reach[1]", "10.0.0.0/99", "db.internal"] {
+        assert!(error.contains(words), "{words}: {error}");
+    }
+}

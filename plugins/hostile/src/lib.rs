@@ -1,4 +1,4 @@
-//! Breaks the contract on purpose, in the way that its configuration says, at the first batch: how the tests see what becomes of a plugin that
+//! Breaks the contract on purpose, in the way that its configuration says, at the first batch, or burns CPU: how the tests see what becomes of a plugin that
 //! can't be trusted. It is written against the contract itself: the SDK would not let it.
 
 #[cfg(target_arch = "wasm32")]
@@ -16,6 +16,9 @@ mod plugin {
     use bindings::tidemill::transform::types::{Column, DataType, Field};
 
     struct Hostile;
+
+    /// A few milliseconds of a core.
+    const BURNT_STEPS: usize = 4_000_000;
 
     std::thread_local! {
         static MODE: RefCell<String> = const { RefCell::new(String::new()) };
@@ -97,6 +100,15 @@ mod plugin {
                 let mut kept: Vec<Vec<u8>> = Vec::new();
                 loop {
                     kept.push(vec![1; 1 << 20]);
+                }
+            }
+            // It answers, and takes its time: milliseconds a row.
+            "burn" => {
+                let mut state = u64::from(rows) | 1;
+                for _ in 0..rows as usize * BURNT_STEPS {
+                    state ^= state << 13;
+                    state ^= state >> 7;
+                    state = std::hint::black_box(state ^ (state << 17));
                 }
             }
             "huge-output" => column.data = vec![b'x'; 1 << 28],

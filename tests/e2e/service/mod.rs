@@ -1,8 +1,15 @@
 //! The service: `tidemill serve` as a child process, on real servers, asked by its API.
 
 mod access;
-mod pages;
 mod document;
+mod logs;
+mod metrics;
+mod pages;
 mod pipes;
+mod reach;
+mod receiver;
 mod remote;
 mod restarts;
+mod shares;
+mod traces;
+mod webhooks;

@@ -14,8 +14,10 @@ use crate::lifecycle::report::{BrakeReport, FollowReport, Progress};
 use crate::schema::Position;
 use crate::source::Source;
 
-/// How often it is told.
-pub(in crate::lifecycle) const EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked at.
+const EVERY: Duration = Duration::from_secs(1);
+/// How often it is told where nothing happens.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 /// A document that is older says nothing of now.
 const STALE: Duration = Duration::from_secs(15);
 const FILE: &str = "live.json";
@@ -25,6 +27,8 @@ pub(in crate::lifecycle) struct Live {
     progress: Arc<dyn Progress>,
     events: AtomicU64,
     read_timestamp: AtomicU32,
+    /// Counts what is different.
+    changes: AtomicU64,
     is_idle: AtomicBool,
     state: Mutex<State>,
 }
@@ -35,6 +39,15 @@ struct State {
     committed_timestamp: u32,
     trouble: Option<String>,
     tables: Vec<FollowedRecord>,
+    idle: Option<Idle>,
+}
+
+/// The server had nothing new.
+struct Idle {
+    /// Behind this position.
+    position: Position,
+    /// It says so again before this.
+    until: Instant,
 }
 
 impl Live {
@@ -43,6 +56,7 @@ impl Live {
             progress,
             events: AtomicU64::new(0),
             read_timestamp: AtomicU32::new(0),
+            changes: AtomicU64::new(0),
             is_idle: AtomicBool::new(false),
             state: Mutex::default(),
         }
@@ -56,18 +70,37 @@ impl Live {
     /// A transaction was read; the server's clock then.
     pub(super) fn read(&self, timestamp: u32) {
         self.read_timestamp.store(timestamp, Ordering::Relaxed);
+    }
+
+    /// The server has something new.
+    pub(super) fn busy(&self) {
         self.is_idle.store(false, Ordering::Relaxed);
     }
 
-    /// The server had nothing new.
-    pub(super) fn idle(&self) {
+    /// The server had nothing new behind this position, and says so again, while that is so, within this time.
+    pub(super) fn idle(&self, position: Position, again: Duration) {
+        let until = Instant::now() + again;
+        self.state().idle = Some(Idle { position, until });
         self.is_idle.store(true, Ordering::Relaxed);
         self.trouble(None);
     }
 
+    /// Whether all that the server has is acknowledged.
+    fn has_all(&self) -> bool {
+        let state = self.state();
+        let is_idle = |idle: &Idle| {
+            state.committed.as_ref() == Some(&idle.position) && Instant::now() < idle.until
+        };
+        self.is_idle.load(Ordering::Relaxed) && state.idle.as_ref().is_some_and(is_idle)
+    }
+
     /// Why it doesn't go on at the moment.
     pub(super) fn trouble(&self, trouble: Option<String>) {
-        self.state().trouble = trouble;
+        let mut state = self.state();
+        if state.trouble != trouble {
+            state.trouble = trouble;
+            self.changes.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Something that a person should know.
@@ -81,6 +114,7 @@ impl Live {
         state.committed = Some(position.clone());
         state.trouble = None;
         state.tables = tables.to_vec();
+        self.changes.fetch_add(1, Ordering::Relaxed);
         if timestamp > 0 {
             state.committed_timestamp = timestamp;
         }
@@ -122,6 +156,8 @@ pub(in crate::lifecycle) async fn publish(
 ) {
     let ahead = Timestamp::now().as_second() - source.server().time.as_second();
     let (mut events, mut at) = (live.events.load(Ordering::Relaxed), Instant::now());
+    // What was told last of a stream at which nothing happens, and when.
+    let mut quiet: Option<(u64, BrakeReport, Instant)> = None;
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -129,8 +165,19 @@ pub(in crate::lifecycle) async fn publish(
         let now = live.events.load(Ordering::Relaxed);
         let rate = (now - events) as f64 / at.elapsed().as_secs_f64().max(0.001);
         (events, at) = (now, Instant::now());
+        let changes = live.changes.load(Ordering::Relaxed);
+        let brakes = brakes();
+        let has_all = live.has_all();
+        let is_told = quiet.as_ref().is_some_and(|(then, held, at)| {
+            *then == changes && *held == brakes && at.elapsed() < TELL_EVERY
+        });
+        if has_all && is_told {
+            continue;
+        }
+        quiet = (has_all && rate == 0.0).then(|| (changes, brakes.clone(), Instant::now()));
         let committed = live.state().committed.clone();
         let lag_bytes = match &committed {
+            Some(_) if has_all => Some(0),
             Some(position) => source.binlog_bytes_after(position).await.ok().flatten(),
             None => None,
         };
@@ -156,7 +203,7 @@ pub(in crate::lifecycle) async fn publish(
         let document = Document {
             at: Timestamp::now(),
             report,
-            brakes: brakes(),
+            brakes,
         };
         if let Ok(text) = serde_json::to_vec(&document) {
             let file = state.join(FILE);

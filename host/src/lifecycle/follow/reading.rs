@@ -25,8 +25,10 @@ use crate::source::{
     SourceError, Statement, TableMap, TableStatement, Target,
 };
 
-/// How long a look at an idle binlog lasts, before a request to stop is looked for.
+/// How long a look at an idle binlog lasts, where something is at hand.
 const LOOK: Duration = Duration::from_millis(200);
+/// The same where nothing is.
+const IDLE_LOOK: Duration = Duration::from_secs(2);
 /// How old a position may become while only changes of other tables come.
 const IDLE_COMMIT: Duration = Duration::from_secs(5);
 
@@ -235,10 +237,9 @@ impl Reading {
                     if self.shared.stop.is_urgent() || self.out.is_closed() {
                         return Ok(ReadEnd::Stopped);
                     }
-                    let look = async { tokio::time::timeout(LOOK, binlog.next()).await };
-                    match handle.block_on(look) {
-                        Ok(event) => event?,
-                        Err(_) => continue,
+                    match handle.block_on(self.look(binlog)) {
+                        Some(event) => event?,
+                        None => continue,
                     }
                 }
             };
@@ -248,7 +249,29 @@ impl Reading {
         }
     }
 
+    /// Waits for an event, until there is something else to look at.
+    async fn look(&self, binlog: &mut Binlog) -> Option<Result<Event, SourceError>> {
+        let stop = &self.shared.stop;
+        let woken = async {
+            if stop.is_asked() || self.since.is_some() {
+                return tokio::time::sleep(LOOK).await;
+            }
+            // Nothing is at hand that could become too old: a thousand idle streams cost next to nothing.
+            tokio::select! {
+                _ = stop.within(IDLE_LOOK) => {}
+                () = self.out.closed() => {}
+            }
+        };
+        tokio::select! {
+            event = binlog.next() => Some(event),
+            () = woken => None,
+        }
+    }
+
     fn take(&mut self, binlog: &Binlog, event: Event) -> Result<Option<ReadEnd>, SourceError> {
+        if !matches!(event.kind, EventKind::Idle) {
+            self.shared.live.busy();
+        }
         if event.timestamp > 0 {
             self.timestamp = event.timestamp;
         }
@@ -269,7 +292,8 @@ impl Reading {
                 return Ok(self.boundary(binlog, false));
             }
             EventKind::Idle => {
-                self.shared.live.idle();
+                let again = 3 * self.apply.heartbeat;
+                self.shared.live.idle(binlog.position(), again);
                 return Ok(self.boundary(binlog, true));
             }
             EventKind::Statement(statement) => {

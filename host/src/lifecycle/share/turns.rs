@@ -76,7 +76,8 @@ impl Turns {
         let busy = state.busy(tenant, Instant::now());
         busy.waiting -= 1;
         busy.threads += usize::from(may);
-        may.then_some(Turn {
+        // Made only if it was got: a turn that is dropped is given back, under the lock.
+        may.then(|| Turn {
             turns: self,
             tenant,
         })

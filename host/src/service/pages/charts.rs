@@ -178,11 +178,11 @@ mod tests {
 
     #[test]
     fn a_line_has_a_gap_where_nothing_is_known() {
-        let at = |second| Timestamp::from_second(1_700_000_000 + second).unwrap();
+        let at = |second: i64| Timestamp::from_second(1_700_000_000 + second).unwrap();
         let values = [Some(1.0), None, Some(4.0), Some(2.0)];
         let values = values
             .into_iter()
-            .zip(0..)
+            .zip(0_i64..)
             .map(|(value, i)| (at(i * 5), value));
         let series = Series {
             name: "rows".to_owned(),

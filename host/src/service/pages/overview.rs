@@ -9,7 +9,9 @@ use serde::Deserialize;
 
 use super::fields::{Asked, Fields};
 use super::{Frame, Head, Page, show, words};
-use crate::lifecycle::report::{FollowState, FollowedTable, Phase, ResyncSummary, Status};
+use crate::lifecycle::report::{
+    FollowState, FollowedTable, Phase, ResyncSummary, Status, TableStatistics,
+};
 use crate::schema::TableName;
 use crate::service::Service;
 use crate::service::auth::{Operator, Viewer};
@@ -38,6 +40,10 @@ struct Overview {
     status: Status,
     /// Tables that can't follow as they are.
     stuck: Vec<FollowedTable>,
+    /// Tables whose swap waits for approval.
+    waiting: Vec<TableStatistics>,
+    /// Whether a load or resync is unfinished.
+    unfinished: bool,
     history: Vec<ResyncSummary>,
     /// Which buttons make sense.
     can: Can,
@@ -58,13 +64,22 @@ pub(super) async fn page(
     Path(name): Path<String>,
     Asked(query): Asked,
 ) -> Page {
-    let (frame, page) = Head::new(&service, &caller, &name, "overview", &query)?;
+    let (frame, mut page) = Head::new(&service, &caller, &name, "overview", &query)?;
     let (id, pipe) = service.pipe_of(&caller, &name)?;
     let status = service.status_of(&id)?;
     let history = service.latest(&caller, &name, HISTORY)?;
     let followed = status.cdc.iter().flat_map(|cdc| &cdc.report.tables);
     let stuck = followed.filter(|table| table.state != FollowState::Following);
     let stuck = stuck.cloned().collect();
+    let resync = status.resync.as_ref();
+    let waiting = resync.iter().flat_map(|resync| &resync.tables);
+    let waiting = waiting.filter(|table| table.state == "needs approval");
+    let waiting: Vec<TableStatistics> = waiting.cloned().collect();
+    if !waiting.is_empty() {
+        // The pipe follows meanwhile, and its resync is at work for all that the process knows.
+        page.pipe.state = PipeState::NeedsApproval;
+    }
+    let unfinished = resync.is_some_and(|resync| !resync.phase.is_over());
     let can = match frame.operates() {
         true => can(
             &page.pipe,
@@ -77,6 +92,8 @@ pub(super) async fn page(
         steps: steps(&status, pipe.cdc.follows(), page.pipe.state),
         doing: words::doing(&page.pipe, &status),
         stuck,
+        waiting,
+        unfinished,
         history,
         can,
         status,
@@ -87,19 +104,15 @@ pub(super) async fn page(
 
 fn can(pipe: &PipeSummary, status: &Status, runs: bool) -> Can {
     let phase = status.resync.as_ref().map(|resync| resync.phase);
-    let is_unfinished = phase.is_some_and(|phase| !phase.is_over());
-    let waits = status.resync.iter().flat_map(|resync| &resync.tables);
-    let waits = waits
-        .filter(|table| table.state == "needs approval")
-        .count()
-        > 0;
+    let waits = pipe.state == PipeState::NeedsApproval;
+    let stands = !runs && !waits && pipe.state != PipeState::Completed;
     Can {
-        start: !runs && !waits && pipe.state != PipeState::Completed
-            || phase == Some(Phase::Failed) && runs,
+        // A pipe that follows goes on with a resync that has failed.
+        start: stands || runs && phase == Some(Phase::Failed),
         stop: runs,
         resync: phase.is_some_and(Phase::is_over),
         approve: waits,
-        abort: is_unfinished,
+        abort: phase.is_some_and(|phase| !phase.is_over()),
     }
 }
 

@@ -80,7 +80,7 @@ fn plugins_use_no_more_cpu_than_the_quota_and_another_quota_is_in_force_at_once(
     let service = Service::start();
     let client = service.tenant("acme");
     let quota = |milliseconds: &str| {
-        service.tenant_command(&["set", "acme", "--plugin-cpu-ms-per-minute", milliseconds]);
+        service.tenant_command(&["set", "acme", "--plugin-cpu", milliseconds]);
     };
     quota("1000");
     client.upload("hostile");

@@ -18,4 +18,6 @@ pub mod rows;
 pub mod schema;
 pub mod service;
 pub mod source;
+mod telemetry;
+mod times;
 pub mod transform;

@@ -127,6 +127,11 @@ impl Service {
     /// Asks it to end (SIGTERM), and waits for that: its exit code.
     pub fn terminate(&mut self) -> Option<i32> {
         self.ask_to_end();
+        self.await_end()
+    }
+
+    /// Waits for the end of a service that was asked to end: its exit code.
+    pub fn await_end(&mut self) -> Option<i32> {
         let mut child = self.child.take().expect("it runs");
         let deadline = Instant::now() + Duration::from_secs(90);
         loop {

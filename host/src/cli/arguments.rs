@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use secrecy::SecretString;
 
 use super::plugin::PluginCommand;
 use crate::schema::TableName;
 use crate::service::store::Role;
+use crate::telemetry::LogFormat;
 
 /// Rebuilds MySQL tables in ClickHouse through sandboxed WebAssembly plugins, without an outage.
 #[derive(Debug, Parser)]
@@ -34,6 +36,9 @@ pub(super) struct Arguments {
         value_name = "LEVEL"
     )]
     pub(super) log: String,
+    /// How it is logged: as text, or as an object of JSON a line
+    #[arg(long, global = true, env = "TIDEMILL_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub(super) log_format: LogFormat,
     #[command(flatten)]
     pub(super) server: RemoteArguments,
     #[command(subcommand)]
@@ -278,8 +283,13 @@ pub(super) struct DataFolder {
     pub(super) data: PathBuf,
 }
 
+/// What `serve` reads of the environment alone.
+const SERVICE_VARIABLES: &str = "Environment: OTEL_EXPORTER_OTLP_ENDPOINT has traces sent there by OTLP (protobuf over HTTP); the other OTEL_… variables are obeyed.
+Open without a token: /healthz, /readyz. With one: /metrics, for Prometheus";
+
 /// The service that `tidemill serve` runs.
 #[derive(Debug, clap::Args)]
+#[command(after_help = SERVICE_VARIABLES)]
 pub(super) struct ServeArguments {
     #[command(flatten)]
     pub(super) data: DataFolder,
@@ -300,6 +310,17 @@ pub(super) struct ServeArguments {
     /// Finish loads and resyncs before the process ends; a second SIGTERM stops them at their next batch boundary
     #[arg(long)]
     pub(super) drain: bool,
+    /// The file of a token, 16 characters or more, by which /metrics tells of all tenants; default: TIDEMILL_METRICS_TOKEN of the environment. A
+    /// tenant's token is told of this one alone
+    #[arg(long, env = "TIDEMILL_METRICS_TOKEN_FILE", value_name = "FILE")]
+    pub(super) metrics_token_file: Option<PathBuf>,
+    /// Read from the environment alone: what is typed is seen by all of the machine
+    #[arg(skip = token_of_environment())]
+    pub(super) metrics_token: Option<SecretString>,
+}
+
+fn token_of_environment() -> Option<SecretString> {
+    std::env::var("TIDEMILL_METRICS_TOKEN").ok().map(Into::into)
 }
 
 /// What the operator does with tenants.
@@ -387,6 +408,19 @@ pub(super) struct ServerArguments {
 }
 
 impl Command {
+    /// Whether it does what is worth a trace.
+    pub(super) fn is_traced(&self) -> bool {
+        matches!(
+            self,
+            Self::Serve(_)
+                | Self::Run
+                | Self::Resync { .. }
+                | Self::AddTable { .. }
+                | Self::Resume
+                | Self::Approve { .. }
+        )
+    }
+
     /// The name as it was typed, for the JSON envelope.
     pub(super) fn name(&self) -> &'static str {
         match self {

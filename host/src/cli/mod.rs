@@ -19,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::telemetry::{self, Traces};
 use crate::transform::{Compiler, compile_standard_input};
 use arguments::{Arguments, Command};
 use exit::Failure;
@@ -30,11 +31,19 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };
-    let filter = tracing_subscriber::EnvFilter::new(format!("tidemill={}", arguments.log));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    let traces = match arguments.command.is_traced() {
+        true => Traces::of_environment(),
+        false => Ok(Traces::none()),
+    };
+    let (traces, untraced) = match traces {
+        Ok(traces) => (traces, None),
+        Err(error) => (Traces::none(), Some(error)),
+    };
+    // What is under way is sent at the end.
+    let _traces = telemetry::start(&arguments.log, arguments.log_format, traces);
+    if let Some(error) = untraced {
+        tracing::error!(%error, "nothing is traced: the variables OTEL_… can't be used");
+    }
     let printer = Printer::new(arguments.command.name(), arguments.output);
     let done = run(&arguments, &printer);
     match done {

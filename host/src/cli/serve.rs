@@ -38,7 +38,21 @@ impl From<StoreError> for Failure {
 
 /// Serves until the process is asked to end.
 pub(super) fn serve(arguments: &ServeArguments, printer: &Printer) -> Result<Exit, Failure> {
+    let unreadable = |file: &Path, cause| {
+        Failure::usage(format!(
+            "the file {} can't be read: {cause}",
+            file.display()
+        ))
+    };
+    let metrics_token = match (&arguments.metrics_token_file, &arguments.metrics_token) {
+        (Some(file), _) => {
+            let text = std::fs::read_to_string(file);
+            Some(text.map_err(|cause| unreadable(file, cause))?.into())
+        }
+        (None, token) => token.clone(),
+    };
     let settings = Settings {
+        metrics_token,
         data: arguments.data.data.clone(),
         listen: arguments.listen,
         key_file: arguments.key_file.clone(),

@@ -29,6 +29,7 @@ pub use record::{
 pub use stream::{ChangeCounts, FollowState, FollowedRecord, MAIN, Pending, StreamRecord};
 
 use crate::schema::{Chunk, TableName};
+use crate::times::Times;
 
 /// The version of the tables in `schema.sql`, kept in SQLite's `user_version`.
 const SCHEMA_VERSION: i64 = 2;
@@ -97,6 +98,14 @@ fn patiently<T>(attempt: impl Fn() -> rusqlite::Result<T>) -> rusqlite::Result<T
 
 /// How long the journal waits for other processes.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// All writes of this process, whichever pipe's.
+static WRITES: Times = Times::new();
+
+/// How many writes to journals there were in this process, and how many seconds they took.
+pub fn write_times() -> (u64, f64) {
+    WRITES.read()
+}
 
 /// The journal of a pipe. Calls are short and synchronous.
 #[derive(Debug)]
@@ -369,13 +378,13 @@ impl Journal {
     ) -> Result<(), JournalError> {
         crash::point("before", step);
         let connection = self.connection();
-        let written = (|| {
+        let written = WRITES.measure(|| {
             // It is to be written from the first: a transaction that has read can't wait for another one's end.
             let begin = || Transaction::new_unchecked(&connection, TransactionBehavior::Immediate);
             let tx = patiently(begin)?;
             change(&tx)?;
             tx.commit()
-        })();
+        });
         written.map_err(|cause| self.failed(cause))?;
         tracing::debug!(resync, step, "journalled");
         crash::point("after", step);

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use tracing::Span;
+use tracing::field::{Empty, display};
+
 use super::binding::BoundTable;
 use super::catch_up::{self, CaughtUp};
 use super::error::Error;
@@ -22,6 +25,37 @@ enum Next {
     NeedsApproval,
 }
 
+/// The span of a resync: all that is logged within bears its id. At the level of errors, so that it is there whatever is logged.
+pub(super) fn span(work: &Work) -> Span {
+    let resync = work.resync();
+    tracing::error_span!(
+        "resync",
+        resync = resync.id,
+        kind = ?resync.kind,
+        tables = work.tables().len(),
+        rows = Empty,
+        bytes = Empty,
+        phase = Empty,
+    )
+}
+
+/// Tells the span what has become of the resync.
+fn tell_span(work: &Work) -> Result<(), Error> {
+    let (mut rows, mut bytes) = (0, 0);
+    for table in work.tables() {
+        for chunk in work.journal.chunks(&work.id(), &table.source)? {
+            let result = chunk.result.as_ref();
+            rows += result.map_or(0, |result| result.ledger.read);
+            bytes += result.map_or(0, |result| result.bytes);
+        }
+    }
+    Span::current()
+        .record("rows", rows)
+        .record("bytes", bytes)
+        .record("phase", display(work.resync().phase));
+    Ok(())
+}
+
 /// Drives a resync to its end. An error is journalled as Failed before it is returned.
 pub(super) async fn drive(
     session: &Arc<Session>,
@@ -34,6 +68,9 @@ pub(super) async fn drive(
         let message = error.to_string();
         work.update("failed", |resync| resync.error = Some(message.clone()))?;
         work.enter(Phase::Failed)?;
+    }
+    if let Err(error) = tell_span(work) {
+        tracing::warn!(%error, "what the resync came to can't be told");
     }
     driven
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tracing::{Instrument, Span};
 
 use super::binding::BoundTable;
 use super::catch_up;
@@ -414,7 +415,8 @@ async fn load_from(
         stop: AtomicU8::new(GO_ON),
         failure: Mutex::new(None),
     });
-    let watch = tokio::spawn(watch(shared.clone(), load_tables.clone()));
+    let watch = watch(shared.clone(), load_tables.clone());
+    let watch = tokio::spawn(watch.in_current_span());
     session
         .tuning
         .brakes
@@ -451,9 +453,10 @@ async fn run_pairs(shared: &Arc<Shared>, readers: Vec<Reader>) {
     let mut pairs = Vec::new();
     for reader in readers {
         let (jobs, inbox) = mpsc::channel::<Job>(1);
-        let writer = tokio::spawn(writing::write(shared.clone(), inbox));
-        let for_reader = shared.clone();
-        let reader = tokio::task::spawn_blocking(move || reading::read(&for_reader, reader, &jobs));
+        let writer = tokio::spawn(writing::write(shared.clone(), inbox).in_current_span());
+        let (for_reader, span) = (shared.clone(), Span::current());
+        let read = move || span.in_scope(|| reading::read(&for_reader, reader, &jobs));
+        let reader = tokio::task::spawn_blocking(read);
         pairs.push((reader, writer));
     }
     for (reader, writer) in pairs {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use super::error::Error;
 use super::follow::live::Live;
@@ -73,12 +74,13 @@ impl MainStream {
         }
         let stop = Arc::new(StopSignal::default());
         let (shared, failures) = (self.shared(stop.clone()), self.failures.clone());
-        let handle = tokio::spawn(async move {
+        let following = async move {
             if let Err(error) = follow::follow(&shared, MAIN, None).await {
                 // Nobody waits for it where the process ends.
                 let _ = failures.send(error);
             }
-        });
+        };
+        let handle = tokio::spawn(following.in_current_span());
         *task = Some(Task { stop, handle });
         Ok(())
     }

@@ -8,6 +8,8 @@ use arrow::array::{Array, RecordBatch};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Span;
+use tracing::field::Empty;
 
 use super::error::Error;
 use super::load::{LoadTable, Shared, Task, mends_itself};
@@ -44,9 +46,13 @@ pub(super) fn read(shared: &Shared, mut reader: Reader, jobs: &Sender<Job>) {
             Some(kept) if Arc::ptr_eq(&kept.0, &task.table) => instance.insert(kept),
             _ => instance.insert((task.table.clone(), task.table.bound.chain.instance())),
         };
+        // It lasts until the chunk is journalled.
+        let span = tracing::info_span!("chunk", table = %task.chunk.table, chunk = task.chunk.number, rows = Empty, bytes = Empty);
+        let _within = span.enter();
         let mut assembly = Assembly {
             shared,
             task: &task,
+            span: &span,
             chain,
             place,
             jobs,
@@ -132,6 +138,7 @@ struct Totals {
 struct Assembly<'a> {
     shared: &'a Shared,
     task: &'a Task,
+    span: &'a Span,
     chain: &'a mut ChainInstance,
     place: ChunkPlace<'a>,
     jobs: &'a Sender<Job>,
@@ -370,9 +377,12 @@ impl Assembly<'_> {
             digest,
             steps: steps.collect(),
         };
+        self.span.record("rows", result.ledger.read);
+        self.span.record("bytes", result.bytes);
         self.send(Job::Done {
             task: self.task.clone(),
             result,
+            span: self.span.clone(),
         })
     }
 

@@ -378,6 +378,10 @@ pub trait Progress: Send + Sync {
     fn following(&self, report: &FollowReport);
     /// Something that a person should know.
     fn note(&self, message: &str);
+    /// A table waits for a person to approve its swap, which this says.
+    fn needs_approval(&self, message: &str) {
+        self.note(message);
+    }
 }
 
 /// Nobody watches.

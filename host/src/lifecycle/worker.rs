@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use super::environment::Environment;
 use super::error::Error;
@@ -77,12 +78,13 @@ impl Worker {
 
     /// Does a job, and then, where `follow` says so, follows the binlog until it is asked to stop.
     pub(super) async fn run(mut self, job: Option<Job>, follow: bool) -> Result<Outcome, Error> {
-        let publish = tokio::spawn(live::publish(
+        let publish = live::publish(
             self.main.live.clone(),
             self.session.source.clone(),
             self.pipe.state.clone(),
             brakes(&self.session),
-        ));
+        );
+        let publish = tokio::spawn(publish.in_current_span());
         let done = self.work(job, follow).await;
         if let Err(error) = self.main.stop().await {
             tracing::warn!(%error, "the stream could not be stopped");
@@ -225,15 +227,20 @@ impl Worker {
             true => self.main.start().await?,
             false => self.main.stop().await?,
         }
+        let resync = work.resync();
+        if resync.phase == resync.working_phase() {
+            // It is entered no more, so who watches since a restart would not know it.
+            self.progress.phase(&resync.id, resync.phase);
+        }
         Ok(self.spawn(work, bound))
     }
 
     fn spawn(&mut self, work: Arc<Work>, bound: Vec<binding::BoundTable>) -> String {
         let id = work.id();
         let (session, main) = (self.session.clone(), self.main.clone());
-        self.job = Some(tokio::spawn(async move {
-            Box::pin(drive::drive(&session, &work, &main, bound)).await
-        }));
+        let span = drive::span(&work);
+        let driven = async move { Box::pin(drive::drive(&session, &work, &main, bound)).await };
+        self.job = Some(tokio::spawn(driven.instrument(span)));
         id
     }
 
@@ -248,7 +255,7 @@ impl Worker {
         match done {
             Ok(Outcome::Paused(summary)) => return Ok(Some(Outcome::Paused(summary))),
             Ok(outcome) if !goes_on => return Ok(Some(outcome)),
-            Ok(Outcome::NeedsApproval(_)) => self.progress.note(
+            Ok(Outcome::NeedsApproval(_)) => self.progress.needs_approval(
                 "a table waits for `tidemill approve` or `tidemill abort`; the pipe follows the binlog meanwhile",
             ),
             Ok(_) => {}

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::Receiver;
+use tracing::Span;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::error::Error;
@@ -35,6 +36,8 @@ pub(super) enum Job {
         task: Task,
         /// Its ledger.
         result: ChunkResult,
+        /// What it took is told in it.
+        span: Span,
     },
     /// The reader has lost its connection in the middle of the chunk, and is gone.
     Lost {
@@ -63,7 +66,7 @@ pub(super) async fn write(shared: Arc<Shared>, mut inbox: Receiver<Job>) {
                 block,
                 room: _room,
             } => insert(&shared, &task, to, sequence, &block).await,
-            Job::Done { task, result } => done(&shared, &task, result),
+            Job::Done { task, result, span } => span.in_scope(|| done(&shared, &task, result)),
             Job::Lost { task } => lost(&shared, task).await,
         };
         if let Err(error) = done {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Service;
+use super::metrics::Asked;
 use super::problem::Problem;
 use super::store::{NewToken, Role, TenantStore, TokenRecord};
 use super::supervisor::PipeId;
@@ -69,21 +70,32 @@ pub(super) fn bearer(service: &Service, parts: &Parts) -> Result<Caller, Problem
     let Some(value) = parts.headers.get(header::AUTHORIZATION) else {
         return Err(refused("the request bears no token"));
     };
-    let token = value.to_str().ok();
-    let token = token.and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    let Some(token) = token else {
+    let Some(token) = token(value) else {
         return Err(refused("the request's authorization is no bearer token"));
     };
     match service.store.bearer(token)? {
-        Some((tenant, token)) => Ok(Caller {
-            tenant,
-            token,
-            csrf: None,
-        }),
+        Some((tenant, token)) => {
+            told(parts, &tenant);
+            Ok(Caller {
+                tenant,
+                token,
+                csrf: None,
+            })
+        }
         None => Err(refused("the token is unknown, has ended or was taken back")),
+    }
+}
+
+/// The token of an `Authorization` header.
+pub(super) fn token(value: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Log and metrics are told who asks.
+fn told(parts: &Parts, tenant: &str) {
+    if let Some(asked) = parts.extensions.get::<Asked>() {
+        asked.by(tenant);
     }
 }
 
@@ -93,6 +105,9 @@ pub(super) fn session(service: &Service, parts: &Parts) -> Result<Option<Caller>
         return Ok(None);
     };
     let session = service.store.session(cookie)?;
+    if let Some(session) = &session {
+        told(parts, &session.tenant);
+    }
     Ok(session.map(|session| Caller {
         tenant: session.tenant,
         token: session.token,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::store::{Event, NewEvent, Store};
 
@@ -12,10 +12,19 @@ const BACKLOG: usize = 1024;
 /// How long events are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(50);
 
+/// What the writer is told.
+#[derive(Debug)]
+enum Told {
+    /// An event of a tenant.
+    Event(String, NewEvent),
+    /// To answer once all that it was told before is written.
+    Flush(oneshot::Sender<()>),
+}
+
 /// Where events go. A clone is the same place.
 #[derive(Clone, Debug)]
 pub(super) struct Events {
-    new: mpsc::UnboundedSender<(String, NewEvent)>,
+    new: mpsc::UnboundedSender<Told>,
     written: broadcast::Sender<Arc<(String, Event)>>,
 }
 
@@ -31,7 +40,15 @@ impl Events {
     /// Has an event written down and told.
     pub(super) fn put(&self, tenant: &str, event: NewEvent) {
         // Nobody is there to take it while the service ends.
-        let _ = self.new.send((tenant.to_owned(), event));
+        let _ = self.new.send(Told::Event(tenant.to_owned(), event));
+    }
+
+    /// Waits until all that was put before is written.
+    pub(super) async fn flush(&self) {
+        let (written, is_written) = oneshot::channel();
+        let _ = self.new.send(Told::Flush(written));
+        // A writer that is gone writes nothing more.
+        let _ = is_written.await;
     }
 
     /// All that is written from now on, with the tenant's name.
@@ -42,18 +59,27 @@ impl Events {
 
 async fn write(
     store: Arc<Store>,
-    mut inbox: mpsc::UnboundedReceiver<(String, NewEvent)>,
+    mut inbox: mpsc::UnboundedReceiver<Told>,
     written: broadcast::Sender<Arc<(String, Event)>>,
 ) {
-    let mut events = Vec::new();
-    while inbox.recv_many(&mut events, BACKLOG).await > 0 {
-        match store.put_events(std::mem::take(&mut events)) {
+    let mut told = Vec::new();
+    while inbox.recv_many(&mut told, BACKLOG).await > 0 {
+        let (mut events, mut waiting) = (Vec::new(), Vec::new());
+        for told in told.drain(..) {
+            match told {
+                Told::Event(tenant, event) => events.push((tenant, event)),
+                Told::Flush(waits) => waiting.push(waits),
+            }
+        }
+        match store.put_events(events) {
             Ok(numbered) => numbered.into_iter().for_each(|event| {
                 // That nobody listens is no error.
                 let _ = written.send(Arc::new(event));
             }),
             Err(error) => tracing::error!(%error, "events could not be written"),
         }
+        // Who has waited may have gone.
+        waiting.into_iter().for_each(|waits| drop(waits.send(())));
         tokio::time::sleep(GATHER).await;
     }
 }

@@ -15,6 +15,7 @@ mod auth;
 mod drafts;
 mod events;
 mod looks;
+mod metrics;
 mod pages;
 mod pipes;
 mod plugins;
@@ -24,6 +25,7 @@ mod shares;
 pub mod store;
 mod supervisor;
 mod vault;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,6 +39,7 @@ use crate::lifecycle::{Environment, Error};
 use crate::pipe::{Access, Pipe, Secrets, Tenancy};
 use drafts::Drafts;
 use events::Events;
+use metrics::Metrics;
 use secrecy::SecretString;
 use shares::Shares;
 use store::Store;
@@ -49,6 +52,7 @@ struct Service {
     store: Arc<Store>,
     vault: Arc<Vault>,
     events: Events,
+    metrics: Metrics,
     supervisor: Supervisor,
     environment: Environment,
     shares: Shares,

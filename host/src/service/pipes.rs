@@ -9,10 +9,12 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
+use tracing::Instrument;
 use utoipa::ToSchema;
 
 use super::Service;
 use super::auth::Caller;
+use super::metrics::Ending;
 use super::problem::Problem;
 use super::store::{EventKind, LastResync, Made, NewEvent, PipeRecord, Wanted};
 use super::supervisor::PipeId;
@@ -406,6 +408,7 @@ impl Service {
         }
         caller.store(self).remove_pipe(name)?;
         self.environment_of(&caller.tenant).forget_usage(name);
+        self.metrics.forget(&id);
         Ok(())
     }
 
@@ -477,7 +480,7 @@ impl Service {
             rows_per_second: sample.map_or(0.0, |sample| {
                 sample.rows_per_second + sample.events_per_second
             }),
-            last_resync: record.last,
+            last_resync: last(record.last, live.as_ref()),
             name: record.name,
             wanted: record.wanted,
             error: record.error,
@@ -572,6 +575,7 @@ impl Service {
                     .with_worker(id, lifecycle::abort(&pipe))
                     .await;
                 aborted.map_err(|error| self.problem(id, error))?;
+                self.metrics.pipe(id).ended_by_order(Ending::Aborted);
                 Ok(none)
             }
             Action::Rollback => {
@@ -584,6 +588,7 @@ impl Service {
                     self.supervisor.command(self, id, Command::Run).await?;
                 }
                 done.map_err(|error| self.problem(id, error))?;
+                self.metrics.pipe(id).ended_by_order(Ending::RolledBack);
                 Ok(none)
             }
         }
@@ -670,7 +675,8 @@ impl Service {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Problem> {
-        self.work.spawn(Box::pin(work)).await.map_err(|cause| {
+        let work = Box::pin(work.in_current_span());
+        self.work.spawn(work).await.map_err(|cause| {
             tracing::error!(%cause, "a request's work has ended unexpectedly");
             let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
             Problem::new(
@@ -726,8 +732,23 @@ fn record(pipe: &Pipe) -> PipeRecord {
     }
 }
 
+/// A pipe's last resync: what runs knows it a moment before the store does.
+fn last(stored: Option<LastResync>, live: Option<&Live>) -> Option<LastResync> {
+    let Some((id, phase)) = live.and_then(|live| live.resync.as_ref()) else {
+        return stored;
+    };
+    let stored = stored.filter(|stored| stored.id == *id);
+    let started = stored.as_ref().map(|stored| stored.started);
+    Some(LastResync {
+        id: id.clone(),
+        phase: *phase,
+        started: started.or(live?.since).unwrap_or_else(Timestamp::now),
+        ended: stored.and_then(|stored| stored.ended),
+    })
+}
+
 /// What a pipe is at, in one word.
-fn state(record: &PipeRecord, live: Option<&Live>) -> PipeState {
+pub(super) fn state(record: &PipeRecord, live: Option<&Live>) -> PipeState {
     let of_phase = |phase| match phase {
         Phase::Setup => PipeState::Setup,
         Phase::Snapshot => PipeState::Snapshot,
@@ -753,6 +774,8 @@ fn state(record: &PipeRecord, live: Option<&Live>) -> PipeState {
             of_phase(*phase)
         }
         (Some((_, Phase::Failed)), Some(_)) => PipeState::Failed,
+        // What it says of the binlog while its first load is still to begin has no tables.
+        (None, Some(following)) if following.tables.is_empty() => PipeState::Starting,
         (_, Some(_)) => PipeState::Running,
         (Some((_, phase)), None) => of_phase(*phase),
         (None, None) => PipeState::Starting,

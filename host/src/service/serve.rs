@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,12 +13,13 @@ use url::Url;
 
 use super::drafts::Drafts;
 use super::events::Events;
+use super::metrics::{Metrics, OperatorToken};
 use super::shares::Shares;
 use super::store::{Store, StoreError};
 use super::supervisor::Supervisor;
 use super::supervisor::observer::SAMPLE_EVERY;
 use super::vault::{Vault, VaultError};
-use super::{Service, api};
+use super::{Service, api, webhooks};
 use crate::lifecycle::{Environment, Error};
 use crate::policy::{Policy, PolicyError};
 
@@ -42,6 +44,8 @@ pub struct Settings {
     pub key_file: Option<PathBuf>,
     /// Whether loads and resyncs are finished before the process ends.
     pub drain: bool,
+    /// The token by which the metrics of all tenants are told; none: nobody is told of all.
+    pub metrics_token: Option<SecretString>,
     /// Where browsers find the service, if a proxy is in front of it.
     pub public_url: Option<Url>,
 }
@@ -67,6 +71,9 @@ pub enum ServeError {
         /// The data folder.
         folder: PathBuf,
     },
+    /// The operator's token for metrics is none.
+    #[error("the token for metrics has at least 16 characters; `openssl rand -hex 32` makes one")]
+    MetricsToken,
     /// The address can't be listened at.
     #[error("the address {address} can't be listened at: {cause}")]
     Listen {
@@ -89,6 +96,10 @@ impl From<VaultError> for ServeError {
 /// Serves until the process is asked to end. `ready` is told the address that is listened at.
 pub fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr)) -> Result<(), ServeError> {
     raise_file_limit();
+    let operator = settings.metrics_token.as_ref();
+    let operator = operator
+        .map(|token| OperatorToken::new(token).ok_or(ServeError::MetricsToken))
+        .transpose()?;
     let store = Arc::new(Store::open(&settings.data)?);
     let _lock = lock(&settings.data)?;
     let vault = Arc::new(Vault::open(&store, settings.key_file.as_deref())?);
@@ -106,6 +117,7 @@ pub fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr)) -> Result<(), 
         data: std::path::absolute(&settings.data)?,
         events: Events::start(store.clone(), work.handle()),
         store: store.clone(),
+        metrics: Metrics::new(operator),
         vault,
         supervisor: Supervisor::new(),
         shares: Shares::new(store.clone(), environment.clone()),
@@ -163,6 +175,7 @@ async fn answer(
     }
     service.work.spawn(sample(service.clone()));
     service.work.spawn(keep_quotas(service.clone()));
+    service.work.spawn(webhooks::deliver(service.clone()));
     let router = api::router(service).with_state(service.clone());
     let (ending, ended) = watch::channel(false);
     let mut stopping = ended.clone();

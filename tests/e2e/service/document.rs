@@ -31,8 +31,13 @@ fn no_request_of_the_document_gets_a_fault_or_an_undocumented_answer() {
     let run = Schemathesis {
         document: &document,
         token: &client.token,
-        // What the others need would be gone.
-        excluded: &["DELETE /v1/pipes/{pipe}"],
+        // What the others need would be gone; and a component can't be made up.
+        excluded: &[
+            "DELETE /v1/pipes/{pipe}",
+            "DELETE /v1/tokens/{id}",
+            "POST /v1/tokens/{id}/rotate",
+            "POST /v1/plugins",
+        ],
         known: &[
             ("path.pipe", &["known"]),
             ("path.table", &[&table]),

@@ -2,9 +2,14 @@
 
 mod access;
 mod document;
+mod logs;
+mod metrics;
 mod pages;
 mod pipes;
 mod reach;
+mod receiver;
 mod remote;
 mod restarts;
 mod shares;
+mod traces;
+mod webhooks;

@@ -175,7 +175,7 @@ fn a_plugin_is_uploaded_used_and_removed_once_it_is_unused() {
     client.upload("passthrough");
     let world = World::new(Flavor::MySql).table(
         "items",
-        "[[table.transform]]\nplugin = \"passthrough\"\nconfig = { rename = { name = \"title\" } }\n",
+        "[[table.transform]]\nplugin = \"passthrough\"\n",
     );
     world.mysql.run(
         "CREATE TABLE items (id INT PRIMARY KEY, name VARCHAR(9)); INSERT INTO items VALUES (1, 'a'), (2, 'b');\n",

@@ -117,7 +117,8 @@ async fn follow_once(
         writing.decodings(),
         target.cloned(),
     );
-    let reader = tokio::task::spawn_blocking(move || reading.run());
+    let span = tracing::Span::current();
+    let reader = tokio::task::spawn_blocking(move || span.in_scope(|| reading.run()));
     let written = writing.run(inbox).await;
     let read = reader
         .await

@@ -1,7 +1,8 @@
-//! What stands before every route: the request's id, the audit log, idempotency keys, and answers where there is no route.
+//! What stands before every route: the request's id, its line in the log and its place in the metrics, the audit log, idempotency keys, and answers where there is no route.
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
@@ -11,12 +12,15 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tracing::Instrument;
+use tracing::field::Empty;
 use uuid::Uuid;
 
 use crate::service::Service;
 use crate::service::auth::{self, Caller};
+use crate::service::metrics::Asked;
 use crate::service::problem::Problem;
 use crate::service::store::{AuditEntry, Kept, KeptAnswer};
+use crate::telemetry;
 
 /// The header of a request's id.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -29,17 +33,52 @@ const LARGEST_ANSWER: usize = 4 << 20;
 #[derive(Clone, Debug)]
 pub(in crate::service) struct RequestId(pub(in crate::service) String);
 
-/// Gives each request an id, and its log lines a span with it.
-pub(super) async fn request_id(mut request: Request, next: Next) -> Response {
+/// Gives each request an id, its log lines a span with it, and the log a line of it. It is counted once its answer begins.
+pub(super) async fn request(
+    State(service): State<Arc<Service>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let begun = Instant::now();
     let id = Uuid::now_v7().simple().to_string();
+    let asked = Asked::default();
     request.extensions_mut().insert(RequestId(id.clone()));
-    let path = request.uri().path().to_owned();
-    let span = tracing::info_span!("request", id, method = %request.method(), path);
-    let mut response = next.run(request).instrument(span).await;
+    request.extensions_mut().insert(asked.clone());
+    let method = method_name(request.method());
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or("(none)", MatchedPath::as_str).to_owned();
+    // At the level of errors, so that the span is there whatever is logged.
+    let span = tracing::error_span!(parent: None, "request", request = id, tenant = Empty, otel.kind = "server", otel.name = format!("{method} {route}"));
+    telemetry::follow(&span, request.headers());
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let (status, took) = (response.status().as_u16(), begun.elapsed());
+    telemetry::answer(&span, (method, &route), status);
+    span.in_scope(|| {
+        let ms = took.as_secs_f64() * 1e3;
+        tracing::info!(method, route, status, ms, "answered");
+    });
+    service
+        .metrics
+        .requests
+        .count(asked.tenant(), (method, &route), status, took);
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
+}
+
+/// A method's name; those that nobody knows have one in common.
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "OTHER",
+    }
 }
 
 /// What changes something is written into the audit log, whatever became of it; with an idempotency key it is done once.

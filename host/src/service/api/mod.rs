@@ -6,17 +6,19 @@ mod document;
 mod events;
 pub(super) mod guard;
 mod looks;
+mod measured;
 mod pipes;
 mod plugins;
 mod resyncs;
 mod tenant;
 mod tokens;
+mod webhooks;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -141,7 +143,8 @@ enum Refusals {
         (name = "pipes", description = "Pipes and what they do"),
         (name = "looks", description = "What changes nothing: check, plan, preview, rejected rows"),
         (name = "plugins", description = "Transforms of the tenant's own"),
-        (name = "tenant", description = "Tokens, quotas, the audit log")
+        (name = "tenant", description = "Tokens, quotas, the audit log"),
+        (name = "webhooks", description = "Where events are posted")
     )
 )]
 struct Document;
@@ -175,6 +178,9 @@ fn documented() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(tokens::list, tokens::make))
         .routes(routes!(tokens::rotate))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(webhooks::list, webhooks::make))
+        .routes(routes!(webhooks::remove))
+        .routes(routes!(webhooks::deliveries))
         .split_for_parts()
 }
 
@@ -189,12 +195,13 @@ pub(super) fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
         .merge(pages::router(service, &document))
         .merge(document::routes(document))
         .merge(tenant::health())
+        .merge(measured::routes())
         .fallback(pages::nothing_here)
         .method_not_allowed_fallback(guard::not_that_method)
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(
             guard::panicked,
         ))
-        .layer(from_fn(guard::request_id))
+        .layer(from_fn_with_state(service.clone(), guard::request))
 }
 
 #[cfg(test)]

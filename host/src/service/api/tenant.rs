@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
@@ -65,8 +66,18 @@ pub(super) fn health() -> Router<Arc<Service>> {
         .route("/readyz", get(ready))
 }
 
-/// Ready: the store answers.
+/// Ready: the service doesn't end, and its store can be written. Pipes that are still being started are no reason.
 async fn ready(State(service): State<Arc<Service>>) -> Result<&'static str, Problem> {
-    service.store.tenants()?;
+    let unavailable = |code, detail: &str| {
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
+        problem.suggest("try again later")
+    };
+    if service.supervisor.is_closing() {
+        return Err(unavailable("ending", "the service is about to end"));
+    }
+    if let Err(error) = service.store.probe() {
+        tracing::error!(%error, "the store can't be written");
+        return Err(unavailable("store", "the service's store can't be written"));
+    }
     Ok("ready\n")
 }

@@ -182,7 +182,7 @@ mod tests {
         let values = [Some(1.0), None, Some(4.0), Some(2.0)];
         let values = values
             .into_iter()
-            .zip(0..)
+            .zip(0_i64..)
             .map(|(value, i)| (at(i * 5), value));
         let series = Series {
             name: "rows".to_owned(),

@@ -15,12 +15,14 @@ use crate::service::store::{Event, EventKind};
 /// Events of a page.
 const EVENTS: usize = 100;
 /// The kinds that can be asked for, and what the choice says.
-const KINDS: [(&str, &str); 5] = [
+const KINDS: [(&str, &str); 7] = [
     ("", "Everything"),
     ("failure", "Failures"),
+    ("needs_approval", "Waits for approval"),
     ("phase", "Phases"),
     ("note", "Notes"),
     ("action", "Actions of people"),
+    ("webhook", "Webhooks"),
 ];
 
 #[derive(Template)]

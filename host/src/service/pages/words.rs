@@ -102,7 +102,9 @@ pub(super) fn event_kind(kind: &EventKind) -> Markup {
         EventKind::Phase => toned("busy", "Phase"),
         EventKind::Note => toned("idle", "Note"),
         EventKind::Failure => toned("bad", "Failure"),
+        EventKind::NeedsApproval => toned("warn", "Needs approval"),
         EventKind::Action => toned("good", "Action"),
+        EventKind::Webhook => toned("warn", "Webhook"),
     }
 }
 

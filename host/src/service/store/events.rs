@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::pipes::{LastResync, PipeRecord};
-use super::{Store, StoreError, TenantStore, json, parsed};
+use super::{Store, StoreError, TenantStore, json, parsed, webhooks};
 use crate::lifecycle::report::Phase;
 
 /// Events that are kept of a pipe.
@@ -21,8 +21,12 @@ pub enum EventKind {
     Note,
     /// The pipe was ended by an error.
     Failure,
+    /// A table waits for approval of its swap.
+    NeedsApproval,
     /// Somebody has started, stopped or changed the pipe.
     Action,
+    /// A webhook could not be told of an event.
+    Webhook,
 }
 
 /// An event, before it has a number.
@@ -96,7 +100,9 @@ impl Store {
                            (SELECT id FROM events WHERE tenant = ?1 AND pipe = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)";
                 tx.prepare_cached(old)?
                     .execute(params![tenant, event.pipe, KEPT])?;
-                written.push((tenant, event.numbered(id)));
+                let event = event.numbered(id);
+                webhooks::enqueue(tx, &tenant, &event)?;
+                written.push((tenant, event));
             }
             Ok(written)
         })

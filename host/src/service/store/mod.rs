@@ -11,13 +11,16 @@ mod plugins;
 mod secrets;
 mod tenants;
 mod tokens;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use crate::times::Times;
 pub use answers::{Kept, KeptAnswer};
 pub use audit::AuditEntry;
 pub use events::{Event, EventKind, NewEvent};
@@ -25,11 +28,15 @@ pub use pipes::{LastResync, Made, PipeRecord, Wanted};
 pub use plugins::PluginRecord;
 pub use tenants::{Quotas, TenantRecord};
 pub use tokens::{NewToken, Role, SessionRecord, TokenRecord};
+pub use webhooks::{DeliveryRecord, DeliveryState, Head, WebhookRecord};
 
 /// The version of the tables in `schema.sql`, kept in SQLite's `user_version`.
 const SCHEMA_VERSION: i64 = 1;
 /// How long a write waits for another process, such as `tidemill tenant`.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a write that was done says that the next one can be.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// Why the store can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +74,9 @@ pub struct Store {
     writer: Mutex<Connection>,
     /// Who reads doesn't wait for who writes.
     reader: Mutex<Connection>,
+    writes: Times,
+    /// When it was found to be writable.
+    probed: Mutex<Option<Instant>>,
 }
 
 impl Store {
@@ -97,6 +107,8 @@ impl Store {
         Ok(Self {
             writer: Mutex::new(writer),
             reader: Mutex::new(reader),
+            writes: Times::default(),
+            probed: Mutex::default(),
         })
     }
 
@@ -126,10 +138,28 @@ impl Store {
         change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let done = change(&tx)?;
-        tx.commit()?;
-        Ok(done)
+        self.writes.measure(|| {
+            let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = change(&tx)?;
+            tx.commit()?;
+            Ok(done)
+        })
+    }
+
+    /// How many writes there were, and how many seconds they took.
+    pub(super) fn write_times(&self) -> (u64, f64) {
+        self.writes.read()
+    }
+
+    /// Whether it can be written: something is, unless that was just done. Who asks needs no token, and is not to keep the disk busy.
+    pub(super) fn probe(&self) -> Result<(), StoreError> {
+        let mut probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
+        if probed.is_none_or(|at| at.elapsed() >= PROBE_EVERY) {
+            *probed = None;
+            self.set_meta("probed", Timestamp::now().to_string().as_bytes())?;
+            *probed = Some(Instant::now());
+        }
+        Ok(())
     }
 
     // A panic while a lock was held leaves no half-made change behind: SQLite rolls it back.

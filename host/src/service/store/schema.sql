@@ -36,3 +36,15 @@ CREATE TABLE IF NOT EXISTS answers (
   tenant TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE, key TEXT NOT NULL, request BLOB NOT NULL, at INTEGER NOT NULL, answer TEXT,
   PRIMARY KEY (tenant, key)
 ) STRICT;
+-- Where events are sent. The key that signs them is among the secrets, as `webhook.<id>` of no pipe.
+CREATE TABLE IF NOT EXISTS webhooks (
+  id TEXT PRIMARY KEY, tenant TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE, record TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS webhooks_of_tenant ON webhooks (tenant);
+-- Events on their way to webhooks. waits: 1 until it was delivered or given up.
+CREATE TABLE IF NOT EXISTS deliveries (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE,
+  webhook TEXT NOT NULL REFERENCES webhooks ON DELETE CASCADE, waits INTEGER NOT NULL, record TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS deliveries_of_webhook ON deliveries (tenant, webhook, id);
+CREATE INDEX IF NOT EXISTS deliveries_that_wait ON deliveries (webhook, id) WHERE waits = 1;

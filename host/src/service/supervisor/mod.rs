@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
+use tracing::Instrument;
 
 use super::Service;
 use super::problem::{Problem, without_path};
@@ -170,6 +171,11 @@ impl Supervisor {
         }
     }
 
+    /// Whether the service is about to end: nothing is started any more.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
     /// Ends all pipes at their next batch boundary, or, if they are to be drained, when no load or resync is at work any more. Nothing is
     /// started from now on.
     pub(super) async fn close(&self, drain: bool, hurry: &watch::Receiver<bool>) {
@@ -197,11 +203,12 @@ impl Supervisor {
             return;
         }
         let (ending, ended) = watch::channel(false);
+        let handle = service.work.clone();
         let data = service.pipe_folder(&id);
         let events = service.events.clone();
         let running = Arc::new(Running {
             stop: Stop::default(),
-            observer: Arc::new(Observer::new(&id.tenant, &id.name, data, events)),
+            observer: Arc::new(Observer::new(&id, data, events, service.metrics.pipe(&id))),
             ended,
         });
         {
@@ -212,12 +219,17 @@ impl Supervisor {
             all.insert(id.clone(), running.clone());
         }
         let service = service.clone();
-        service.work.clone().spawn(async move {
+        // All that is logged of the pipe's work bears its name. At the level of errors, so that the span is there whatever is logged.
+        let span = tracing::error_span!(parent: None, "pipe", tenant = id.tenant, pipe = id.name);
+        let work = async move {
             run(&service, &id, &running, command).await;
+            // From now on the store alone tells what it was at.
+            service.events.flush().await;
             running.observer.ended();
             service.supervisor.guard().remove(&id);
             let _ = ending.send(true);
-        });
+        };
+        handle.spawn(work.instrument(span));
     }
 
     fn guard(&self) -> MutexGuard<'_, HashMap<PipeId, Arc<Running>>> {
@@ -310,14 +322,15 @@ fn after_restart(pipe: &Pipe) -> Result<Command, Error> {
 
 /// A pipe has done what it was to do.
 fn ended(service: &Service, id: &PipeId, running: &Running, outcome: &Outcome) {
-    let note = match outcome {
-        Outcome::Stopped(_) | Outcome::Paused(_) => "stopped",
-        Outcome::Completed(_) => "completed",
-        Outcome::NeedsApproval(_) => {
-            "a table waits for approval: approve the swap, or give the resync up"
-        }
+    let (kind, note) = match outcome {
+        Outcome::Stopped(_) | Outcome::Paused(_) => (EventKind::Note, "stopped"),
+        Outcome::Completed(_) => (EventKind::Note, "completed"),
+        Outcome::NeedsApproval(_) => (
+            EventKind::NeedsApproval,
+            "a table waits for approval: approve the swap, or give the resync up",
+        ),
     };
-    running.observer.tell(EventKind::Note, note);
+    running.observer.tell(kind, note);
     // What the service's own end has stopped goes on with its next start.
     if !service.supervisor.closing.load(Ordering::Acquire) {
         want_stopped(service, id, None);

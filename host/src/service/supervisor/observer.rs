@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -11,9 +11,11 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use utoipa::ToSchema;
 
+use super::PipeId;
 use crate::lifecycle::PipeUsage;
 use crate::lifecycle::report::{FollowReport, Phase, Progress, TableStatistics};
 use crate::service::events::Events;
+use crate::service::metrics::PipeMetrics;
 use crate::service::problem::without_path;
 use crate::service::store::{EventKind, NewEvent};
 
@@ -42,6 +44,8 @@ pub(crate) struct Sample {
 pub(crate) struct Live {
     /// The resync at work, and its phase.
     pub(crate) resync: Option<(String, Phase)>,
+    /// Since when it is at work.
+    pub(crate) since: Option<Timestamp>,
     /// The statistics of the resync's tables, newer than the journal's.
     pub(crate) tables: BTreeMap<String, TableStatistics>,
     /// What the pipe is at in the binlog.
@@ -59,6 +63,7 @@ pub(crate) struct Observer {
     /// The service's folder, whose paths are not told.
     data: PathBuf,
     events: Events,
+    metrics: Arc<PipeMetrics>,
     live: Mutex<Live>,
     samples: Mutex<Samples>,
     /// Told once the pipe's servers have answered.
@@ -75,12 +80,18 @@ struct Samples {
 }
 
 impl Observer {
-    pub(crate) fn new(tenant: &str, pipe: &str, data: PathBuf, events: Events) -> Self {
+    pub(in crate::service) fn new(
+        id: &PipeId,
+        data: PathBuf,
+        events: Events,
+        metrics: Arc<PipeMetrics>,
+    ) -> Self {
         Self {
-            tenant: tenant.to_owned(),
-            pipe: pipe.to_owned(),
+            tenant: id.tenant.clone(),
+            pipe: id.name.clone(),
             data,
             events,
+            metrics,
             live: Mutex::default(),
             samples: Mutex::new(Samples {
                 kept: VecDeque::new(),
@@ -146,6 +157,7 @@ impl Observer {
 
     /// The pipe doesn't run any more.
     pub(crate) fn ended(&self) {
+        self.metrics.stopped();
         let mut live = self.live_guard();
         live.following = None;
         live.resync = None;
@@ -157,15 +169,16 @@ impl Observer {
         self.put(kind, None, None, message.as_ref());
     }
 
+    /// Tells something of the resync at work, if one is.
+    fn put_of_resync(&self, kind: EventKind, message: &str) {
+        let resync = self.live_guard().resync.clone();
+        let resync = resync.as_ref().map(|(id, _)| id.as_str());
+        self.put(kind, resync, None, message);
+    }
+
     fn put(&self, kind: EventKind, resync: Option<&str>, phase: Option<Phase>, message: &str) {
         let message = without_path(message, &self.data);
-        tracing::info!(
-            tenant = self.tenant,
-            pipe = self.pipe,
-            resync,
-            message,
-            "event"
-        );
+        tracing::info!(resync, kind = ?kind, "{message}");
         let event = NewEvent {
             at: Timestamp::now(),
             pipe: self.pipe.clone(),
@@ -198,11 +211,13 @@ fn plugin_cpu(before: Option<&PipeUsage>, now: &PipeUsage, seconds: f64) -> BTre
 impl Progress for Observer {
     fn phase(&self, id: &str, phase: Phase) {
         self.open();
+        self.metrics.phase(id, phase);
         {
             let mut live = self.live_guard();
             let is_new = live.resync.as_ref().is_none_or(|(known, _)| known != id);
             if is_new {
                 live.tables.clear();
+                live.since = Some(Timestamp::now());
             }
             live.resync = Some((id.to_owned(), phase));
         }
@@ -211,6 +226,7 @@ impl Progress for Observer {
     }
 
     fn table(&self, statistics: &TableStatistics) {
+        self.metrics.table(statistics);
         let mut live = self.live_guard();
         let before = live.tables.get(&statistics.source);
         let (rows, bytes) = before.map_or((0, 0), |before| (before.ledger.read, before.bytes));
@@ -222,12 +238,15 @@ impl Progress for Observer {
 
     fn following(&self, report: &FollowReport) {
         self.open();
+        self.metrics.following(report);
         self.live_guard().following = Some(report.clone());
     }
 
     fn note(&self, message: &str) {
-        let resync = self.live_guard().resync.clone();
-        let resync = resync.as_ref().map(|(id, _)| id.as_str());
-        self.put(EventKind::Note, resync, None, message);
+        self.put_of_resync(EventKind::Note, message);
+    }
+
+    fn needs_approval(&self, message: &str) {
+        self.put_of_resync(EventKind::NeedsApproval, message);
     }
 }

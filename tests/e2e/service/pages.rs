@@ -300,7 +300,7 @@ fn a_pipe_is_made_watched_and_resynced_in_the_browser() {
     expect_refusal(&desk, "401");
     browser.fill(By::Field("Token"), &admin.token);
     browser.click(By::Button("Sign in"));
-    browser.wait_for_text("there is no pipe `shop`", LOAD);
+    browser.wait_for_text("There is no pipe `shop`", LOAD);
     expect_refusal(&desk, "404");
     desk.look("not-found");
 
@@ -572,7 +572,7 @@ fn pages_are_for_those_who_have_signed_in() {
     }
     let missing = nobody.send("GET", "/pipes/none", &with, None).is(404);
     assert!(
-        missing.text.contains("there is no pipe `none`"),
+        missing.text.contains("There is no pipe `none`"),
         "{}",
         missing.text
     );

@@ -15,7 +15,7 @@ use subtle::ConstantTimeEq;
 use url::form_urlencoded::byte_serialize;
 
 use super::fields::Fields;
-use super::{Frame, show};
+use super::{Frame, show, words};
 use crate::service::Service;
 use crate::service::api::RequestId;
 use crate::service::auth::{self, Caller};

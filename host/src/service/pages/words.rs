@@ -185,6 +185,16 @@ pub(super) fn between_texts(from: &str, to: &Option<String>) -> String {
         .map_or_else(|_| String::new(), |from| between(&from, &end))
 }
 
+/// A message as a sentence: it begins with a capital, unless with a name.
+pub(super) fn sentence(text: &str) -> String {
+    let word = text.split([' ', '\'']).next().unwrap_or_default();
+    let is_word = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    match is_word {
+        true => text[..1].to_ascii_uppercase() + &text[1..],
+        false => text.to_owned(),
+    }
+}
+
 /// `1 table`, `4 tables`.
 pub(super) fn count(count: usize, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
@@ -393,6 +403,18 @@ mod tests {
             [rate(&0.0), rate(&1.25), rate(&12_345.6)],
             ["0", "1.2", "12,346"]
         );
+    }
+
+    #[test]
+    fn a_sentence_leaves_names_as_they_are() {
+        for (text, shown) in [
+            ("the server can't be reached", "The server can't be reached"),
+            ("shop.orders: it is gone", "shop.orders: it is gone"),
+            ("`shop` is unknown", "`shop` is unknown"),
+            ("", ""),
+        ] {
+            assert_eq!(sentence(text), shown);
+        }
     }
 
     #[test]

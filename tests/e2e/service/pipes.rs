@@ -173,10 +173,8 @@ fn a_plugin_is_uploaded_used_and_removed_once_it_is_unused() {
     let service = Service::start();
     let client = service.tenant("acme");
     client.upload("passthrough");
-    let world = World::new(Flavor::MySql).table(
-        "items",
-        "[[table.transform]]\nplugin = \"passthrough\"\n",
-    );
+    let world =
+        World::new(Flavor::MySql).table("items", "[[table.transform]]\nplugin = \"passthrough\"\n");
     world.mysql.run(
         "CREATE TABLE items (id INT PRIMARY KEY, name VARCHAR(9)); INSERT INTO items VALUES (1, 'a'), (2, 'b');\n",
     );

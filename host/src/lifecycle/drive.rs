@@ -10,6 +10,7 @@ use super::catch_up::{self, CaughtUp};
 use super::error::Error;
 use super::load::{self, Loaded};
 use super::main_stream::MainStream;
+use super::reading::signed;
 use super::report::{Outcome, PercentChange};
 use super::session::Session;
 use super::work::Work;
@@ -32,7 +33,7 @@ pub(super) fn span(work: &Work) -> Span {
         "resync",
         resync = resync.id,
         kind = ?resync.kind,
-        tables = work.tables().len(),
+        tables = signed(work.tables().len() as u64),
         rows = Empty,
         bytes = Empty,
         phase = Empty,
@@ -50,8 +51,8 @@ fn tell_span(work: &Work) -> Result<(), Error> {
         }
     }
     Span::current()
-        .record("rows", rows)
-        .record("bytes", bytes)
+        .record("rows", signed(rows))
+        .record("bytes", signed(bytes))
         .record("phase", display(work.resync().phase));
     Ok(())
 }

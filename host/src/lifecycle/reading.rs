@@ -47,7 +47,7 @@ pub(super) fn read(shared: &Shared, mut reader: Reader, jobs: &Sender<Job>) {
             _ => instance.insert((task.table.clone(), task.table.bound.chain.instance())),
         };
         // It lasts until the chunk is journalled.
-        let span = tracing::info_span!("chunk", table = %task.chunk.table, chunk = task.chunk.number, rows = Empty, bytes = Empty);
+        let span = tracing::info_span!("chunk", table = %task.chunk.table, chunk = i64::from(task.chunk.number), rows = Empty, bytes = Empty);
         let _within = span.enter();
         let mut assembly = Assembly {
             shared,
@@ -377,8 +377,8 @@ impl Assembly<'_> {
             digest,
             steps: steps.collect(),
         };
-        self.span.record("rows", result.ledger.read);
-        self.span.record("bytes", result.bytes);
+        self.span.record("rows", signed(result.ledger.read));
+        self.span.record("bytes", signed(result.bytes));
         self.send(Job::Done {
             task: self.task.clone(),
             result,
@@ -390,6 +390,11 @@ impl Assembly<'_> {
     fn send(&self, job: Job) -> Result<(), Ended> {
         self.jobs.blocking_send(job).map_err(|_| Ended::Stopped)
     }
+}
+
+/// A count as traces have numbers; as an unsigned one it would be a text there.
+pub(super) fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The memory of a batch's values, in bytes; of a slice, only its part.

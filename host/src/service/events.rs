@@ -79,7 +79,9 @@ async fn write(
             Err(error) => tracing::error!(%error, "events could not be written"),
         }
         // Who has waited may have gone.
-        waiting.into_iter().for_each(|waits| drop(waits.send(())));
+        for waits in waiting {
+            let _ = waits.send(());
+        }
         tokio::time::sleep(GATHER).await;
     }
 }

@@ -3,6 +3,7 @@
 //! Spans say what a line belongs to: `request` and `pipe` (in the service), `resync`, `chunk`. Those by which a line is found have the level of errors, and so are
 //! there whatever is logged.
 
+mod fields;
 mod traces;
 
 use std::io::IsTerminal;
@@ -25,7 +26,10 @@ pub(crate) fn start(level: &str, format: LogFormat, traces: Traces) -> Traces {
     let filter = EnvFilter::new(format!("tidemill={level}"));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Text => lines
+            .fmt_fields(fields::Fields::default())
+            .with_ansi(std::io::stderr().is_terminal())
+            .boxed(),
         LogFormat::Json => lines
             .json()
             .flatten_event(true)

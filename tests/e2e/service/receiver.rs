@@ -13,25 +13,25 @@ use crate::support::block_on;
 
 /// A request that came in.
 #[derive(Clone, Debug)]
-pub struct Got {
-    pub path: String,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(super) struct Got {
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
     /// The status that it was answered with.
-    pub status: u16,
+    pub(super) status: u16,
 }
 
 impl Got {
     /// A header, as text.
     #[track_caller]
-    pub fn header(&self, name: &str) -> &str {
+    pub(super) fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
         let value = value.unwrap_or_else(|| panic!("no header `{name}`: {self:?}"));
         value.to_str().expect("text")
     }
 
     /// Whether it was taken.
-    pub fn is_taken(&self) -> bool {
+    pub(super) fn is_taken(&self) -> bool {
         self.status == 200
     }
 }
@@ -46,18 +46,18 @@ struct Kept {
 
 /// The server.
 #[derive(Clone, Debug)]
-pub struct Receiver {
+pub(super) struct Receiver {
     /// Where it listens: `http://127.0.0.1:PORT`.
-    pub url: String,
+    pub(super) url: String,
     kept: Arc<Mutex<Kept>>,
 }
 
 /// The status of an answer that never comes.
-pub const SILENCE: u16 = 0;
+pub(super) const SILENCE: u16 = 0;
 
 impl Receiver {
     /// Starts one that gives these answers first, and takes all that comes after.
-    pub fn start(next: &[u16]) -> Self {
+    pub(super) fn start(next: &[u16]) -> Self {
         let kept = Arc::new(Mutex::new(Kept {
             got: Vec::new(),
             next: next.iter().copied().collect(),
@@ -75,20 +75,20 @@ impl Receiver {
     }
 
     /// Gives this answer from now on.
-    pub fn answer(&self, status: u16) {
+    pub(super) fn answer(&self, status: u16) {
         let mut kept = self.kept.lock().expect("no panic");
         kept.next.clear();
         kept.after = status;
     }
 
     /// What came in.
-    pub fn got(&self) -> Vec<Got> {
+    pub(super) fn got(&self) -> Vec<Got> {
         self.kept.lock().expect("no panic").got.clone()
     }
 
     /// Waits until what came in is what is wanted.
     #[track_caller]
-    pub fn await_got(&self, what: &str, is: impl Fn(&[Got]) -> bool) -> Vec<Got> {
+    pub(super) fn await_got(&self, what: &str, is: impl Fn(&[Got]) -> bool) -> Vec<Got> {
         let deadline = Instant::now() + Duration::from_secs(90);
         loop {
             let got = self.got();

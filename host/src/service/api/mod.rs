@@ -138,6 +138,7 @@ enum Refusals {
         title = "Tidemill",
         description = "Pipes from MySQL to ClickHouse, their resyncs, and what becomes of their rows."
     ),
+    components(schemas(Problem)),
     modifiers(&Security),
     tags(
         (name = "pipes", description = "Pipes and what they do"),

@@ -10,13 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 use tracing::Instrument;
 
 use super::Service;
 use super::problem::{Problem, without_path};
-use super::store::{EventKind, Wanted};
-use crate::lifecycle::report::{Outcome, Phase};
+use super::store::{EventKind, LastResync, Wanted};
+use crate::lifecycle::report::{Outcome, Phase, ResyncSummary};
 use crate::lifecycle::{self, Command, Error, Stop, Told};
 use crate::pipe::Pipe;
 use observer::Observer;
@@ -287,7 +288,7 @@ async fn run_once(
     let environment = service.environment_of(&id.tenant);
     let command = match command {
         Some(command) => command,
-        None => after_restart(&pipe)?,
+        None => after_restart(service, id, &pipe)?,
     };
     // Should the semaphore be closed, there is no reason to wait.
     let mut turn = service.supervisor.opening.acquire().await.ok();
@@ -309,8 +310,9 @@ async fn run_once(
 }
 
 /// What a pipe that should run does after a restart of the service.
-fn after_restart(pipe: &Pipe) -> Result<Command, Error> {
+fn after_restart(service: &Service, id: &PipeId, pipe: &Pipe) -> Result<Command, Error> {
     let status = lifecycle::status(pipe)?;
+    recall(service, id, status.resync.as_ref());
     let paused = status.cdc.is_some_and(|cdc| cdc.report.paused);
     // A stop of the service pauses a resync at a batch boundary; one that a person has paused belongs to a pipe that shouldn't run.
     let resync = status.resync.map(|resync| resync.phase);
@@ -318,6 +320,27 @@ fn after_restart(pipe: &Pipe) -> Result<Command, Error> {
         true => Command::Resume,
         false => Command::Run,
     })
+}
+
+/// A crash may have come between the pipe's journal and the store: what the journal says of the last resync counts.
+fn recall(service: &Service, id: &PipeId, last: Option<&ResyncSummary>) {
+    let Some(last) = last else { return };
+    let ended = last.ended.as_ref().and_then(|at| at.parse().ok());
+    let store = service.store.tenant(&id.tenant);
+    let changed = store.change_pipe(&id.name, |record| {
+        let is_known = |known: &LastResync| known.id == last.id && known.phase == last.phase;
+        if !record.last.as_ref().is_some_and(is_known) {
+            record.last = Some(LastResync {
+                id: last.id.clone(),
+                phase: last.phase,
+                started: last.started.parse().unwrap_or_else(|_| Timestamp::now()),
+                ended,
+            });
+        }
+    });
+    if let Err(error) = changed {
+        tracing::error!(%error, pipe = id.name, "the store could not be written");
+    }
 }
 
 /// A pipe has done what it was to do.

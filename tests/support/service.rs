@@ -228,7 +228,7 @@ impl Reply {
 
     /// Expects a problem document of this status and code.
     #[track_caller]
-    pub fn is_problem(self, status: u16, code: &str) -> Self {
+    pub fn problem(self, status: u16, code: &str) -> Self {
         let reply = self.is(status);
         assert_eq!(reply.json["code"], code, "{reply:#?}");
         assert_eq!(reply.json["status"], status, "{reply:#?}");

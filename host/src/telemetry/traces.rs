@@ -37,7 +37,7 @@ impl Traces {
     pub(crate) fn of_environment() -> Result<Self, ExporterBuildError> {
         let named = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let disabled = std::env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value == "true");
-        if disabled || !ENDPOINTS.iter().any(|name| named(&name)) {
+        if disabled || !ENDPOINTS.iter().any(&named) {
             return Ok(Self(None));
         }
         // The client needs one in the process; that there is one already is as good.

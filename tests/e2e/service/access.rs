@@ -250,12 +250,12 @@ fn quotas_bound_pipes_and_uploads() {
     service.tenant_command(&["set", "small", "--pipes", "1", "--uploads", "1KiB"]);
     client.create(PIPE).is(201);
     let second = PIPE.replace("secret-pipe", "second");
-    client.create(&second).is_problem(403, "quota");
+    client.create(&second).problem(403, "quota");
     let file = crate::support::root().join("target/plugins/passthrough.wasm");
     let bytes = Some(std::fs::read(file).expect("it is built"));
     let headers = [("content-type", "application/wasm")];
     let refused = client.send("POST", "/v1/plugins?name=passthrough", &headers, bytes);
-    refused.is_problem(403, "quota");
+    refused.problem(403, "quota");
     client.get("/v1/plugins/passthrough").is(404);
 }
 
@@ -266,7 +266,7 @@ fn a_pipe_that_cant_reach_its_servers_is_tried_until_it_is_stopped() {
     let world = World::new(Flavor::MySql).table("t", "").source_through(1);
     client.create(&world.pipe_text("p")).is(201);
     let refused = client.post("/v1/pipes/p/check", &json!({}));
-    let refused = refused.is_problem(424, "source").json;
+    let refused = refused.problem(424, "source").json;
     assert_eq!(refused["class"], "source");
     client.order("p", &json!({ "state": "start" })).is(202);
     let pipe = client.await_pipe("p", "told why", |pipe| pipe["error"].is_string());

@@ -204,7 +204,7 @@ fn a_tenant_is_told_of_its_own_and_the_operator_of_all() {
         &OPERATOR[1..],
         "an-operators-token",
     ] {
-        acme.with(token).get("/metrics").is_problem(401, "token");
+        acme.with(token).get("/metrics").problem(401, "token");
     }
     let text = told(&acme.with(OPERATOR));
     let state = "tidemill_pipe_state";
@@ -287,7 +287,7 @@ fn a_service_that_drains_is_alive_and_not_ready() {
         assert!(Instant::now() < deadline, "it is still ready");
         std::thread::sleep(Duration::from_millis(20));
     }
-    nobody.get("/readyz").is_problem(503, "ending");
+    nobody.get("/readyz").problem(503, "ending");
     nobody.get("/healthz").is(200);
     assert_eq!(service.await_end(), Some(0));
     let rows = "SELECT count() FROM {db}.orders FINAL";
@@ -305,7 +305,7 @@ fn a_service_whose_store_cannot_be_written_is_not_ready() {
     store.execute_batch("BEGIN IMMEDIATE").expect("a lock");
     // What was found a moment ago counts for a second.
     std::thread::sleep(Duration::from_millis(1_100));
-    nobody.get("/readyz").is_problem(503, "store");
+    nobody.get("/readyz").problem(503, "store");
     nobody.get("/healthz").is(200);
     store.execute_batch("ROLLBACK").expect("the end of it");
     nobody.get("/readyz").is(200);

@@ -596,7 +596,7 @@ fn pages_are_for_those_who_have_signed_in() {
             .text
             .contains("<h1>")
     );
-    nobody.get("/v1/nowhere").is_problem(404, "not_found");
+    nobody.get("/v1/nowhere").problem(404, "not_found");
 
     // An asset is asked for once more only if it has changed.
     let css = nobody.get("/assets/tidemill.css").is(200);

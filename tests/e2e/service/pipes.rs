@@ -93,7 +93,7 @@ fn a_pipe_is_made_loaded_followed_and_resynced() {
     client.order("shop", &json!({ "state": "stop" })).is(202);
     client.await_state("shop", "stopped");
     client.delete("/v1/pipes/shop").is(204);
-    client.get("/v1/pipes/shop").is_problem(404, "not_found");
+    client.get("/v1/pipes/shop").problem(404, "not_found");
     assert_eq!(rows(&world, "orders"), "5001");
 }
 
@@ -109,7 +109,7 @@ fn settings_are_json_as_well_and_may_change_while_a_pipe_runs() {
     assert_eq!(made.json["secrets"], json!(["mask_key", "source.password"]));
     client
         .post("/v1/pipes", &settings)
-        .is_problem(409, "nothing_to_do");
+        .problem(409, "nothing_to_do");
     client.order("shop", &json!({ "state": "start" })).is(202);
     client.await_state("shop", "running");
 
@@ -121,7 +121,7 @@ fn settings_are_json_as_well_and_may_change_while_a_pipe_runs() {
     });
     settings["snapshot"] = json!({ "parallel_chunks": 0 });
     let refused = client.put("/v1/pipes/shop", &settings);
-    let refused = refused.is_problem(422, "pipe").json;
+    let refused = refused.problem(422, "pipe").json;
     assert_eq!(refused["place"]["key"], "snapshot.parallel_chunks");
     assert_eq!(refused["class"], "configuration");
     let text = refused.to_string();
@@ -133,7 +133,7 @@ fn settings_are_json_as_well_and_may_change_while_a_pipe_runs() {
     settings["name"] = json!("other");
     client
         .put("/v1/pipes/shop", &settings)
-        .is_problem(422, "invalid");
+        .problem(422, "invalid");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_request_with_an_idempotency_key_is_done_once() {
     let other = Some(b"name = \"other\"".to_vec());
     client
         .send("POST", "/v1/pipes", &headers, other)
-        .is_problem(422, "invalid");
+        .problem(422, "invalid");
     // A token is shown once, whatever is sent again.
     let headers = [
         ("content-type", "application/json"),
@@ -181,16 +181,16 @@ fn a_plugin_is_uploaded_used_and_removed_once_it_is_unused() {
     let headers = [("content-type", "application/wasm")];
     let junk = Some(b"no component".to_vec());
     let refused = client.send("POST", "/v1/plugins?name=junk", &headers, junk);
-    refused.is_problem(422, "transform");
+    refused.problem(422, "transform");
     let climb = client.send("POST", "/v1/plugins?name=..%2Fx", &headers, Some(vec![0]));
-    climb.is_problem(422, "invalid");
+    climb.problem(422, "invalid");
     let inspected = client.get("/v1/plugins/passthrough").is(200).json;
     assert_eq!(inspected["pipes"], json!([]));
     assert!(inspected["config_schema"].is_object());
 
     client.create(&world.pipe_text("items")).is(201);
     let used = client.delete("/v1/plugins/passthrough");
-    used.is_problem(409, "nothing_to_do");
+    used.problem(409, "nothing_to_do");
     client.order("items", &json!({ "state": "start" })).is(202);
     client.await_state("items", "completed");
     client.delete("/v1/pipes/items").is(204);
@@ -267,7 +267,7 @@ fn what_a_tenants_pipe_may_not_name_of_the_machine_is_refused_with_its_key() {
         ),
     ];
     for (key, toml) in cases {
-        let refused = client.create(&toml).is_problem(422, "pipe").json;
+        let refused = client.create(&toml).problem(422, "pipe").json;
         assert_eq!(refused["place"]["key"], key, "{refused}");
         assert!(!refused.to_string().contains("/data/tenants"), "{refused}");
     }

@@ -125,7 +125,7 @@ fn events_are_posted_signed_in_order_and_again_until_they_are_taken() {
     client
         .delete(&format!("/v1/webhooks/{}", id.as_str().expect("an id")))
         .is(204);
-    client.get(&path).is_problem(404, "not_found");
+    client.get(&path).problem(404, "not_found");
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn dead_addresses_of_one_tenant_do_not_hold_another_up() {
         make(&dead, &json!({ "url": silent.url }));
     }
     let refused = dead.post("/v1/webhooks", &json!({ "url": silent.url }));
-    refused.is_problem(403, "quota");
+    refused.problem(403, "quota");
     start(&dead);
     // No more of the tenant's are under way than it may have at a time.
     silent.await_got("busy", |got| got.len() >= 4);
@@ -202,7 +202,7 @@ fn an_address_out_of_reach_is_refused() {
         "not a URL",
     ] {
         let refused = client.post("/v1/webhooks", &json!({ "url": url }));
-        refused.is_problem(422, "invalid");
+        refused.problem(422, "invalid");
     }
     let url = "http://127.0.0.1:9/hook";
     for webhook in [
@@ -215,7 +215,7 @@ fn an_address_out_of_reach_is_refused() {
     client
         .role("operator")
         .get("/v1/webhooks")
-        .is_problem(403, "role");
+        .problem(403, "role");
     assert_eq!(client.get("/v1/webhooks").is(200).json["items"], json!([]));
 }
 

@@ -33,7 +33,10 @@ enum Value {
 
 /// Metrics with their series, by name.
 #[derive(Debug, Default)]
-pub(super) struct Exposition(BTreeMap<&'static str, (&'static Metric, Vec<(Labels, Value)>)>);
+pub(super) struct Exposition(BTreeMap<&'static str, (&'static Metric, Series)>);
+
+/// The values of a metric, by their labels.
+type Series = Vec<(Labels, Value)>;
 
 impl Exposition {
     /// Adds a series of a counter or gauge.

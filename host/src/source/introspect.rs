@@ -54,10 +54,11 @@ impl Source {
     pub async fn tables(&self, database: Option<&str>) -> Result<Vec<TableSummary>, SourceError> {
         let mut control = self.control().await?;
         let sql = format!(
-            "SELECT t.table_schema, t.table_name, t.table_type, t.table_rows, t.data_length, EXISTS( \
-               SELECT 1 FROM information_schema.statistics s WHERE s.table_schema = t.table_schema AND s.table_name = t.table_name \
-               AND s.non_unique = 0 GROUP BY s.index_name HAVING SUM(s.nullable = 'YES' OR s.column_name IS NULL) = 0) \
-             FROM information_schema.tables t WHERE t.table_schema NOT IN {SYSTEM} AND (t.table_type IN {TABLES} OR t.table_type = 'VIEW') \
+            "SELECT t.table_schema, t.table_name, t.table_type, t.table_rows, t.data_length, k.name IS NOT NULL \
+             FROM information_schema.tables t LEFT JOIN (SELECT DISTINCT table_schema AS owner, table_name AS name \
+               FROM information_schema.statistics WHERE non_unique = 0 GROUP BY table_schema, table_name, index_name \
+               HAVING SUM(nullable = 'YES' OR column_name IS NULL) = 0) k ON k.owner = t.table_schema AND k.name = t.table_name \
+             WHERE t.table_schema NOT IN {SYSTEM} AND (t.table_type IN {TABLES} OR t.table_type = 'VIEW') \
              AND (? IS NULL OR t.table_schema = ?) ORDER BY 1, 2"
         );
         let rows = control

@@ -37,13 +37,15 @@ struct Line {
     taken: usize,
     /// Who waits, the first one first.
     waiting: VecDeque<u64>,
+    /// The number of the last place that it got: who has had one more recently comes later.
+    served: u64,
 }
 
 impl Line {
-    /// What stands in the way of another place, if it is this line's turn: fewest places, then the longest wait.
-    fn rank(&self) -> Option<(usize, u64)> {
+    /// What stands in the way of another place, if it is this line's turn: fewest places, then the longest time without a new one.
+    fn rank(&self) -> Option<(usize, u64, u64)> {
         let first = self.waiting.front()?;
-        self.has_room().then_some((self.taken, *first))
+        self.has_room().then_some((self.taken, self.served, *first))
     }
 
     fn has_room(&self) -> bool {
@@ -72,12 +74,16 @@ impl State {
         let first = self.tenants.values().filter_map(Line::rank).min();
         let own = self.tenants.get(&tenant).and_then(Line::rank);
         self.taken < self.total
-            && first.is_some_and(|first| own == Some(first) && first.1 == ticket)
+            && first.is_some_and(|first| own == Some(first) && first.2 == ticket)
     }
 
     fn take(&mut self, tenant: TenantId, ticket: u64) {
         self.leave_line(tenant, ticket);
-        self.line(tenant).taken += 1;
+        self.tickets += 1;
+        let served = self.tickets;
+        let line = self.line(tenant);
+        line.taken += 1;
+        line.served = served;
         self.taken += 1;
     }
 

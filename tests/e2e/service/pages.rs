@@ -406,11 +406,11 @@ fn a_pipe_is_made_watched_and_resynced_in_the_browser() {
     assert!(!browser.text().contains("seen-nowhere"));
     desk.look("settings");
     desk.go("/pipes/shop/logs");
-    browser.wait_for_text("resync by `first token`", LOAD);
+    browser.wait_for_text("Resync by `first token`", LOAD);
     desk.look("logs");
     browser.fill(By::Field("Show"), "Phases");
     browser.wait_until("phases alone", LOAD, || {
-        !browser.text().contains("resync by")
+        !browser.text().contains("Resync by")
     });
     // Samples are taken every five seconds.
     desk.go("/pipes/shop/metrics");

@@ -112,6 +112,8 @@ struct Operation {
     parameters: Vec<Field>,
     bodies: Vec<Content>,
     answers: Vec<Answer>,
+    /// Statuses of what goes wrong: they are the same nearly everywhere.
+    refusals: Vec<String>,
 }
 
 struct Group {
@@ -219,7 +221,9 @@ fn operation(path: &str, method: &'static str, value: &Value) -> Operation {
         needed: parameter["required"] == true,
         about: text(parameter, "description"),
     });
-    let answers = fields_of(&value["responses"]).map(|(status, answer)| Answer {
+    let (good, bad): (Vec<_>, Vec<_>) =
+        fields_of(&value["responses"]).partition(|(status, _)| status.starts_with(['1', '2', '3']));
+    let answers = good.into_iter().map(|(status, answer)| Answer {
         status: status.clone(),
         about: text(answer, "description"),
         contents: contents(&answer["content"]),
@@ -233,6 +237,7 @@ fn operation(path: &str, method: &'static str, value: &Value) -> Operation {
         parameters: parameters.collect(),
         bodies: contents(&value["requestBody"]["content"]),
         answers: answers.collect(),
+        refusals: bad.into_iter().map(|(status, _)| status.clone()).collect(),
     }
 }
 

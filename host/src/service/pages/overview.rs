@@ -42,8 +42,6 @@ struct Overview {
     stuck: Vec<FollowedTable>,
     /// Tables whose swap waits for approval.
     waiting: Vec<TableStatistics>,
-    /// Whether a load or resync is unfinished.
-    unfinished: bool,
     history: Vec<ResyncSummary>,
     /// Which buttons make sense.
     can: Can,
@@ -68,9 +66,6 @@ pub(super) async fn page(
     let (id, pipe) = service.pipe_of(&caller, &name)?;
     let status = service.status_of(&id)?;
     let history = service.latest(&caller, &name, HISTORY)?;
-    let followed = status.cdc.iter().flat_map(|cdc| &cdc.report.tables);
-    let stuck = followed.filter(|table| table.state != FollowState::Following);
-    let stuck = stuck.cloned().collect();
     let resync = status.resync.as_ref();
     let waiting = resync.iter().flat_map(|resync| &resync.tables);
     let waiting = waiting.filter(|table| table.state == "needs approval");
@@ -79,7 +74,15 @@ pub(super) async fn page(
         // The pipe follows meanwhile, and its resync is at work for all that the process knows.
         page.pipe.state = PipeState::NeedsApproval;
     }
-    let unfinished = resync.is_some_and(|resync| !resync.phase.is_over());
+    // What is being rebuilt needs nothing more.
+    let unfinished = resync.filter(|resync| !resync.phase.is_over());
+    let is_rebuilt = |table: &&FollowedTable| {
+        let mut rebuilt = unfinished.iter().flat_map(|resync| &resync.tables);
+        rebuilt.any(|rebuilt| rebuilt.source == table.source)
+    };
+    let followed = status.cdc.iter().flat_map(|cdc| &cdc.report.tables);
+    let stuck = followed.filter(|table| table.state != FollowState::Following);
+    let stuck = stuck.filter(|table| !is_rebuilt(table)).cloned().collect();
     let can = match frame.operates() {
         true => can(
             &page.pipe,
@@ -93,7 +96,6 @@ pub(super) async fn page(
         doing: words::doing(&page.pipe, &status),
         stuck,
         waiting,
-        unfinished,
         history,
         can,
         status,

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 
 use super::fields::Asked;
 use super::{Frame, Head, Page, show, words};
-use crate::lifecycle::report::{Plan, Preview, PreviewAfter};
+use crate::lifecycle::report::{Plan, Preview, PreviewAfter, PreviewRow};
 use crate::service::Service;
 use crate::service::auth::{Operator, Viewer};
 use crate::service::looks::table_name;
@@ -79,7 +79,78 @@ pub(super) async fn page(
 struct PreviewPage {
     frame: Frame,
     page: Head,
-    preview: Preview,
+    source: String,
+    /// The columns before, then those that only come out.
+    columns: Vec<String>,
+    rows: Vec<PreviewedRow>,
+}
+
+/// A row in the columns of the page.
+struct PreviewedRow {
+    before: Vec<Cell>,
+    after: Result<Vec<Cell>, String>,
+}
+
+/// A value.
+struct Cell {
+    text: String,
+    /// Whether it is a value, or a word in its place.
+    is_value: bool,
+    /// Whether the transforms have made it another one.
+    differs: bool,
+}
+
+impl Cell {
+    /// The value of a row; none: the row has no such column.
+    fn new(value: Option<&Option<String>>, before: Option<&Option<String>>) -> Self {
+        let (text, is_value) = match value {
+            None => ("–", false),
+            Some(None) => ("NULL", false),
+            Some(Some(text)) => (text.as_str(), true),
+        };
+        Self {
+            text: text.to_owned(),
+            is_value,
+            differs: value != before,
+        }
+    }
+}
+
+/// The columns of both sides, and each row in them.
+fn previewed(preview: Preview) -> (Vec<String>, Vec<PreviewedRow>) {
+    let Preview {
+        columns_before,
+        columns_after,
+        ..
+    } = &preview;
+    let new = columns_after
+        .iter()
+        .filter(|name| !columns_before.contains(name));
+    let columns: Vec<String> = columns_before.iter().chain(new).cloned().collect();
+    let value = |names: &[String], values: &[Option<String>], column: &String| {
+        let at = names.iter().position(|name| name == column)?;
+        values.get(at).cloned()
+    };
+    let row = |row: PreviewRow| {
+        let cells = |names: &[String], values: &[Option<String>]| {
+            let cell = |column: &String| {
+                let before = value(columns_before, &row.before, column);
+                Cell::new(value(names, values, column).as_ref(), before.as_ref())
+            };
+            columns.iter().map(cell).collect()
+        };
+        PreviewedRow {
+            before: cells(columns_before, &row.before),
+            after: match &row.after {
+                PreviewAfter::Row(values) => Ok(cells(columns_after, values)),
+                PreviewAfter::Filtered => Err("It is left out.".to_owned()),
+                PreviewAfter::Rejected(reason) => Err(format!("It is rejected: {reason}")),
+                PreviewAfter::Stops(reason) => Err(format!("It stops the load: {reason}")),
+            },
+        }
+    };
+    let rows = preview.rows.iter().cloned().map(row).collect();
+    (columns, rows)
 }
 
 pub(super) async fn preview(
@@ -91,9 +162,13 @@ pub(super) async fn preview(
     let (frame, page) = Head::new(&service, &caller, &name, "transforms", &query)?;
     let table = table_name(query.needed("table")?)?;
     let preview = service.preview(&caller, &name, table, ROWS).await?;
+    let source = preview.source.clone();
+    let (columns, rows) = previewed(preview);
     show(&PreviewPage {
         frame,
         page,
-        preview,
+        source,
+        columns,
+        rows,
     })
 }

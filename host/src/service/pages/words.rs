@@ -151,7 +151,7 @@ pub(super) fn bytes(bytes: &u64) -> String {
 pub(super) fn rate(rate: &f64) -> String {
     match *rate {
         rate if rate < 0.05 => "0".to_owned(),
-        rate if rate < 10.0 => format!("{rate:.1}"),
+        rate if rate < 10.0 && rate.fract() != 0.0 => format!("{rate:.1}"),
         rate => number(&(rate.round() as u64)),
     }
 }
@@ -204,6 +204,11 @@ pub(super) fn count(count: usize, what: &str) -> String {
 /// `1 chunk`, `4 chunks`.
 pub(super) fn chunks(chunks: &u64) -> String {
     count(usize::try_from(*chunks).unwrap_or(usize::MAX), "chunk")
+}
+
+/// Who did something, without the token's id before its name.
+pub(super) fn actor(actor: &str) -> &str {
+    actor.split_once(' ').map_or(actor, |(_, name)| name)
 }
 
 /// The beginning of a digest.

@@ -79,6 +79,28 @@ pub(super) enum PipeCommand {
         /// The pipe file
         file: PathBuf,
     },
+    /// Show the files that were uploaded for a pipe
+    Files {
+        /// The pipe's name
+        name: String,
+    },
+    /// Upload a file that a pipe's settings name as `files/NAME`: a reference table, a certificate authority
+    Upload {
+        /// The pipe's name
+        name: String,
+        /// The file
+        file: PathBuf,
+        /// The file's name there; default: its own
+        #[arg(long = "as", value_name = "NAME")]
+        as_name: Option<String>,
+    },
+    /// Remove an uploaded file that the pipe's settings don't name
+    RemoveFile {
+        /// The pipe's name
+        name: String,
+        /// The file's name, without `files/`
+        file: String,
+    },
     /// Stop a pipe and remove it; its tables in the destination stay
     Delete {
         /// The pipe's name

@@ -57,11 +57,14 @@ pub fn main() -> ExitCode {
 
 fn run(arguments: &Arguments, printer: &Printer) -> Result<exit::Exit, Failure> {
     Compiler::offer();
+    let is_remote = arguments.server.server.is_some();
     match &arguments.command {
         // The library sets signal handlers of its own: it gets the process before any thread is started.
         Command::Clickhouse(server) => commands::clickhouse(server),
         Command::CompilePlugin { seconds } => std::process::exit(compile_standard_input(*seconds)),
-        Command::Plugin { command } => plugin::run(command, &arguments.pipe, printer),
+        Command::Plugin { command } if !(command.is_of_service() && is_remote) => {
+            plugin::run(command, &arguments.pipe, printer)
+        }
         Command::Serve(settings) => serve::serve(settings, printer),
         Command::Tenant { data, command } => serve::tenant(&data.data, command, printer),
         Command::Types { markdown } => {

@@ -383,6 +383,24 @@ pub(super) fn pipes(pipes: &[serde_json::Value]) -> String {
     format!("{table}\n")
 }
 
+/// Plugins or files that were uploaded.
+pub(super) fn uploads(uploads: &[serde_json::Value]) -> String {
+    let text =
+        |upload: &serde_json::Value, key: &str| upload[key].as_str().unwrap_or("-").to_owned();
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING);
+    table.set_header(["name", "bytes", "sha256", "uploaded"]);
+    for upload in uploads {
+        table.add_row([
+            text(upload, "name"),
+            upload["bytes"].to_string(),
+            text(upload, "digest"),
+            text(upload, "uploaded"),
+        ]);
+    }
+    format!("{table}\n")
+}
+
 pub(super) fn history(resyncs: &[ResyncSummary]) -> String {
     let rows = resyncs.iter().map(|summary| {
         let changes = |what: fn(&ChangeCounts) -> u64| {

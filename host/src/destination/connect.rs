@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bytesize::ByteSize;
 use clickhouse::query::{BytesCursor, Query};
 use clickhouse::{Client, Compression};
 use secrecy::ExposeSecret;
@@ -18,6 +19,8 @@ use crate::schema::finding::{Finding, Severity};
 
 /// The oldest server that works.
 const OLDEST: (u32, u32) = (24, 1);
+/// Longest answer that is held as a whole, in bytes: rows are streamed, so what is asked for otherwise is short.
+const ANSWER_BYTES: usize = 16 << 20;
 /// ClickHouse parses statements of 256 KiB; a table of thousands of columns takes more.
 const USUAL_STATEMENT_BYTES: usize = 200_000;
 /// The first server with `Time64`.
@@ -182,7 +185,7 @@ impl Destination {
             .and_then(|mut row| row.remove("engine")))
     }
 
-    /// The answer of a query as tab-separated text with a line of names: for people.
+    /// The answer of a query as tab-separated text with a line of names: for people, and so bounded.
     pub async fn query_text(&self, sql: &str) -> Result<String, DestinationError> {
         let cursor = self.statement(sql).fetch_bytes("TabSeparatedWithNames");
         self.collect("run the query", cursor).await
@@ -323,8 +326,18 @@ impl Destination {
         cursor: clickhouse::error::Result<BytesCursor>,
     ) -> Result<String, DestinationError> {
         let failed = |error| DestinationError::of(doing, &error);
-        let bytes = cursor.map_err(failed)?.collect().await.map_err(failed)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        let mut cursor = cursor.map_err(failed)?;
+        let mut answer = Vec::new();
+        while let Some(bytes) = cursor.next().await.map_err(failed)? {
+            if answer.len() + bytes.len() > ANSWER_BYTES {
+                return Err(DestinationError::TooLong {
+                    doing: doing.to_owned(),
+                    most: ByteSize(ANSWER_BYTES as u64),
+                });
+            }
+            answer.extend_from_slice(&bytes);
+        }
+        Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
+
 use crate::policy::{OutOfReach, ReachError};
 
 /// Longest part of a server's message that is shown, in bytes.
@@ -73,6 +75,16 @@ pub enum DestinationError {
         doing: String,
         /// Why.
         reason: String,
+    },
+    /// An answer is longer than what is held in memory.
+    #[error(
+        "ClickHouse's answer is longer than {most}: {doing}; ask for fewer rows or columns, for example with LIMIT"
+    )]
+    TooLong {
+        /// What was done.
+        doing: String,
+        /// The most that is held.
+        most: ByteSize,
     },
     /// A value that the destination's column can't hold.
     #[error("column `{column}` of {table}, row {row}: {reason}")]

@@ -326,6 +326,14 @@ impl TableMapping {
 }
 
 impl Pipe {
+    /// The files beside it that it names: what its transforms look up, and the authority of its source.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let transforms = self.tables.iter().flat_map(|table| &table.transforms);
+        let references = transforms.flat_map(|used| &used.references);
+        let references = references.map(|reference| reference.file.as_path());
+        references.chain(self.source.ca.as_deref())
+    }
+
     /// Reads and checks a pipe file. Nothing but the file, the environment variables and secret files that it names, and the machine's
     /// name is looked at.
     pub fn load(path: &Path) -> Result<Self, PipeError> {

@@ -24,6 +24,7 @@ mod serve;
 mod shares;
 pub mod store;
 mod supervisor;
+mod uploads;
 mod vault;
 mod webhooks;
 

@@ -12,6 +12,7 @@ use super::api::PluginDetail;
 use super::auth::Caller;
 use super::problem::Problem;
 use super::store::PluginRecord;
+use super::uploads::too_much;
 use crate::files::write_whole;
 use crate::transform::Plugin;
 
@@ -38,8 +39,7 @@ impl Service {
         }
         let policy = self.environment.policy();
         policy.check_size(name, bytes.len() as u64)?;
-        let tenant = self.store.tenant_record(&caller.tenant)?;
-        let most = tenant.map_or(0, |tenant| tenant.quotas.upload_bytes);
+        let most = self.most_uploaded(caller)?;
         let file = self.plugin_file(caller, name);
         let plugin = self.loaded(caller, file.clone(), bytes.clone()).await?;
         let record = PluginRecord {
@@ -54,8 +54,7 @@ impl Service {
         let folder = file.parent().unwrap_or(&self.data);
         private.recursive(true).mode(0o700).create(folder)?;
         if !caller.store(self).put_plugin(&record, most)? {
-            let detail = format!("the tenant's uploads would be more than {most} bytes");
-            return Err(Problem::quota(detail));
+            return Err(too_much(most));
         }
         write_whole(&file, 0o600, &[&bytes])?;
         self.described(caller, record, &plugin)

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::store::{Quotas, Store};
 use crate::lifecycle::{Allowance, Environment, Machine, Share};
 
@@ -18,6 +20,8 @@ pub(super) struct Shares {
 struct Tenant {
     share: Share,
     environment: Environment,
+    /// An upload is in memory as a whole: a tenant has one at a time.
+    uploads: Arc<Semaphore>,
 }
 
 impl Shares {
@@ -32,8 +36,19 @@ impl Shares {
 
     /// What a tenant's pipes share; always the same.
     pub(super) fn of(&self, tenant: &str) -> Environment {
+        self.known(tenant, |known| known.environment.clone())
+    }
+
+    /// A tenant's turn to upload something.
+    pub(super) async fn upload(&self, tenant: &str) -> Option<OwnedSemaphorePermit> {
+        let uploads = self.known(tenant, |known| known.uploads.clone());
+        // It is never closed.
+        uploads.acquire_owned().await.ok()
+    }
+
+    fn known<T>(&self, tenant: &str, read: impl Fn(&Tenant) -> T) -> T {
         if let Some(known) = self.tenants().get(tenant) {
-            return known.environment.clone();
+            return read(known);
         }
         let quotas = match self.store.tenant_record(tenant) {
             Ok(record) => record.map(|record| record.quotas).unwrap_or_default(),
@@ -43,12 +58,15 @@ impl Shares {
             }
         };
         let mut tenants = self.tenants();
-        let known = tenants.entry(tenant.to_owned()).or_insert_with(|| {
+        read(tenants.entry(tenant.to_owned()).or_insert_with(|| {
             let share = Share::of(&self.machine, &allowance(&quotas));
             let environment = self.environment.for_tenant(&share);
-            Tenant { share, environment }
-        });
-        known.environment.clone()
+            Tenant {
+                share,
+                environment,
+                uploads: Arc::new(Semaphore::new(1)),
+            }
+        }))
     }
 
     /// Takes up what the store says now.

@@ -12,4 +12,5 @@ mod remote;
 mod restarts;
 mod shares;
 mod traces;
+mod uploads;
 mod webhooks;

@@ -56,6 +56,31 @@ pub(in crate::cli) enum PluginCommand {
     },
     #[command(flatten)]
     Ship(ShipCommand),
+    #[command(flatten)]
+    Service(ServicePluginCommand),
+}
+
+/// What is done with a tenant's own plugins at a service.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum ServicePluginCommand {
+    /// Show the plugins that were uploaded to a service (with --server)
+    List,
+    /// Upload a plugin to a service (with --server), in place of one of its name
+    Upload {
+        /// The component's file
+        file: PathBuf,
+        /// The name by which pipes use it; default: the file's, without its ending
+        #[arg(long = "as", value_name = "NAME")]
+        as_name: Option<String>,
+    },
+    /// Remove a plugin that no pipe uses from a service (with --server)
+    Remove {
+        /// The plugin's name
+        name: String,
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// What brings plugins from their author to the operator.
@@ -143,6 +168,11 @@ pub(in crate::cli) struct RowsArguments {
 }
 
 impl PluginCommand {
+    /// Whether it is about a service's plugins, not about files of this machine.
+    pub(in crate::cli) fn is_of_service(&self) -> bool {
+        matches!(self, Self::Service(_))
+    }
+
     /// The name as it was typed, for the JSON envelope.
     pub(in crate::cli) fn name(&self) -> &'static str {
         match self {
@@ -157,6 +187,11 @@ impl PluginCommand {
                 ShipCommand::Pull { .. } => "plugin pull",
                 ShipCommand::Sign { .. } => "plugin sign",
                 ShipCommand::Keygen { .. } => "plugin keygen",
+            },
+            Self::Service(command) => match command {
+                ServicePluginCommand::List => "plugin list",
+                ServicePluginCommand::Upload { .. } => "plugin upload",
+                ServicePluginCommand::Remove { .. } => "plugin remove",
             },
         }
     }

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-pub(super) use arguments::PluginCommand;
 use arguments::RowsArguments;
+pub(super) use arguments::{PluginCommand, ServicePluginCommand};
 use host::Host;
 
 use super::exit::{Exit, Failure};
@@ -43,6 +43,9 @@ pub(super) fn run(
         PluginCommand::Test(arguments) => test::run(&Host::start()?, arguments, pipe, printer),
         PluginCommand::Inspect { plugin } => inspect(&Host::start()?, plugin, printer),
         PluginCommand::Ship(command) => ship::run(command, printer),
+        PluginCommand::Service(_) => Err(Failure::usage(
+            "the plugins of a service are meant: name it with --server",
+        )),
         PluginCommand::Dev { folder } => dev(&Host::start()?, folder, printer),
         PluginCommand::Bench {
             plugin,

@@ -88,6 +88,21 @@ impl Client {
         self.answer(request.body(toml.to_owned())).await
     }
 
+    /// Sends a file of this type.
+    pub(super) async fn upload<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        kind: &'static str,
+        bytes: Vec<u8>,
+    ) -> Result<T, Failure> {
+        let method = method.parse().map_err(|cause| Failure::internal(&cause))?;
+        let request = self.request(method, path);
+        let kind = header::HeaderValue::from_static(kind);
+        self.answer(request.header(header::CONTENT_TYPE, kind).body(bytes))
+            .await
+    }
+
     pub(super) async fn delete(&self, path: &str) -> Result<(), Failure> {
         let _: Option<Value> = self.answer(self.request(Method::DELETE, path)).await?;
         Ok(())

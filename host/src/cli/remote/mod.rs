@@ -1,6 +1,7 @@
 //! The commands on a pipe of a service: the same words, the same answers, asked of its API.
 
 mod client;
+mod uploads;
 mod watch;
 
 use std::path::Path;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use super::arguments::{Command, PipeCommand, RemoteArguments};
 use super::commands::{self, found};
 use super::exit::{Exit, Failure};
+use super::plugin::PluginCommand;
 use super::printer::Printer;
 use super::progress::Display;
 use super::{ask, show};
@@ -31,8 +33,12 @@ pub(super) async fn run(
     printer: &Printer,
 ) -> Result<Exit, Failure> {
     let client = Client::new(server)?;
-    if let Command::Pipe { command } = command {
-        return pipes(&client, command, printer).await;
+    match command {
+        Command::Pipe { command } => return pipes(&client, command, printer).await,
+        Command::Plugin {
+            command: PluginCommand::Service(command),
+        } => return uploads::plugins(&client, command, printer).await,
+        _ => {}
     }
     let remote = Remote {
         at: format!("/v1/pipes/{}", name(pipe)?),
@@ -252,6 +258,15 @@ async fn pipes(client: &Client, command: &PipeCommand, printer: &Printer) -> Res
             let path = format!("/v1/pipes/{name}");
             let changed: Value = client.send_toml("PUT", &path, &text).await?;
             printer.result("changed", &format!("changed `{name}`"), &changed);
+        }
+        PipeCommand::Files { name } => uploads::files(client, name, printer).await?,
+        PipeCommand::Upload {
+            name,
+            file,
+            as_name,
+        } => uploads::upload_file(client, name, file, as_name.as_deref(), printer).await?,
+        PipeCommand::RemoveFile { name, file } => {
+            uploads::remove_file(client, name, file, printer).await?;
         }
         PipeCommand::Delete { name, yes } => {
             let question = format!(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::{Json, body::Bytes};
@@ -74,9 +74,36 @@ fn content_type(request: &Request) -> String {
 }
 
 /// The bytes of a body.
-pub(super) async fn bytes(request: Request) -> Result<Bytes, Problem> {
+async fn bytes(request: Request) -> Result<Bytes, Problem> {
     let read = Bytes::from_request(request, &()).await;
     read.map_err(|refused| Problem::new(refused.status(), "body", refused.body_text()))
+}
+
+/// The type of a plugin that is uploaded.
+pub(super) const WASM: &str = "application/wasm";
+/// The type of a file that is uploaded.
+pub(super) const FILE: &str = "application/octet-stream";
+
+/// Whether a request brings a file, which may be larger than another request.
+pub(super) fn is_upload(request: &Request) -> bool {
+    matches!(content_type(request).as_str(), WASM | FILE)
+}
+
+/// The bytes of a file of this type.
+pub(super) async fn upload(
+    service: &Service,
+    kind: &str,
+    mut request: Request,
+) -> Result<Bytes, Problem> {
+    if content_type(&request) != kind {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "body",
+            format!("what is uploaded here is sent as {kind}"),
+        ));
+    }
+    DefaultBodyLimit::max(service.largest_upload()).apply(&mut request);
+    bytes(request).await
 }
 
 /// The settings of a pipe.

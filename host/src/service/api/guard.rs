@@ -15,6 +15,8 @@ use tracing::Instrument;
 use tracing::field::Empty;
 use uuid::Uuid;
 
+use super::LARGEST_BODY;
+use super::body::is_upload;
 use crate::service::Service;
 use crate::service::auth::{self, Caller};
 use crate::service::metrics::Asked;
@@ -114,6 +116,10 @@ pub(super) async fn changes(
         request: request_id.map_or_else(String::new, |id| id.0),
     };
     let request = Request::from_parts(parts, body);
+    let _turn = match is_upload(&request) {
+        true => service.shares.upload(&caller.tenant).await,
+        false => None,
+    };
     let response = match once(&service, &caller, request, next).await {
         Ok(response) => response,
         Err(problem) => problem.into_response(),
@@ -136,8 +142,11 @@ async fn once(
     let Some(key) = key(request.headers())? else {
         return Ok(next.run(request).await);
     };
+    let most = match is_upload(&request) {
+        true => service.largest_upload(),
+        false => LARGEST_BODY,
+    };
     let (parts, body) = request.into_parts();
-    let most = usize::try_from(service.environment.policy().max_size()).unwrap_or(usize::MAX);
     let body = to_bytes(body, most).await.map_err(|_| {
         let detail = format!("the body has more than {most} bytes");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body", detail)

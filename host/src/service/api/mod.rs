@@ -4,6 +4,7 @@
 mod body;
 mod document;
 mod events;
+mod files;
 pub(super) mod guard;
 mod looks;
 mod measured;
@@ -158,6 +159,8 @@ fn documented() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(pipes::order))
         .routes(routes!(pipes::secrets))
         .routes(routes!(pipes::put_secret, pipes::remove_secret))
+        .routes(routes!(files::list))
+        .routes(routes!(files::put, files::remove))
         .routes(routes!(resyncs::status))
         .routes(routes!(resyncs::tables, resyncs::add_table))
         .routes(routes!(resyncs::leave_table))

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::body::bytes;
-use super::{List, Page, PathOf, QueryOf, Refusals};
+use super::{List, Page, PathOf, QueryOf, Refusals, body};
 use crate::service::Service;
 use crate::service::auth::{Operator, Viewer};
 use crate::service::problem::Problem;
@@ -67,12 +66,9 @@ pub(super) async fn upload(
     State(service): State<Arc<Service>>,
     Operator(caller): Operator,
     QueryOf(upload): QueryOf<Upload>,
-    mut request: Request,
+    request: Request,
 ) -> Result<(StatusCode, Json<PluginDetail>), Problem> {
-    let most = service.environment.policy().max_size();
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
-    DefaultBodyLimit::max(most).apply(&mut request);
-    let bytes = bytes(request).await?;
+    let bytes = body::upload(&service, body::WASM, request).await?;
     let plugin = service.upload_plugin(&caller, &upload.name, bytes).await?;
     Ok((StatusCode::CREATED, Json(plugin)))
 }

@@ -3,7 +3,9 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::body::Bytes;
+use axum::extract::multipart::MultipartError;
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Multipart, Request};
 use axum::http::request::Parts;
 use secrecy::SecretString;
 use url::form_urlencoded::parse;
@@ -73,5 +75,48 @@ impl FromRequest<Arc<Service>> for Fields {
     async fn from_request(request: Request, _: &Arc<Service>) -> Result<Self, Problem> {
         let body = super::guard::whole(request.into_body(), super::guard::LARGEST_FORM).await?;
         Ok(Self::of(&body))
+    }
+}
+
+/// A file that a form brings.
+pub(super) struct Upload {
+    /// The name that was given to it.
+    pub(super) name: Option<String>,
+    /// The name that it has in the browser.
+    pub(super) file_name: String,
+    pub(super) bytes: Bytes,
+}
+
+/// The file of a form. That it is one of this browser's session, and how large it is, was looked at before.
+impl FromRequest<Arc<Service>> for Upload {
+    type Rejection = Problem;
+
+    async fn from_request(mut request: Request, _: &Arc<Service>) -> Result<Self, Problem> {
+        let unusable =
+            |error: MultipartError| Problem::new(error.status(), "body", error.body_text());
+        DefaultBodyLimit::disable().apply(&mut request);
+        let form = Multipart::from_request(request, &()).await;
+        let mut form =
+            form.map_err(|error| Problem::new(error.status(), "body", error.body_text()))?;
+        let (mut name, mut file) = (None, None);
+        while let Some(field) = form.next_field().await.map_err(unusable)? {
+            match field.name() {
+                Some("name") => name = Some(field.text().await.map_err(unusable)?),
+                Some("file") => {
+                    let file_name = field.file_name().unwrap_or_default().to_owned();
+                    let bytes = field.bytes().await.map_err(unusable)?;
+                    file = Some((file_name, bytes)).filter(|(_, bytes)| !bytes.is_empty());
+                }
+                _ => {}
+            }
+        }
+        let (file_name, bytes) =
+            file.ok_or_else(|| Problem::unusable("no file was chosen, or it is empty"))?;
+        let name = name.map(|name| name.trim().to_owned());
+        Ok(Self {
+            name: name.filter(|name| !name.is_empty()),
+            file_name,
+            bytes,
+        })
     }
 }

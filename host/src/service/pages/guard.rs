@@ -130,6 +130,10 @@ pub(super) async fn signed_in(
         return next.run(Request::from_parts(parts, body)).await;
     }
     let entry = entry(&parts, &caller);
+    let _turn = match is_upload(&parts.headers) {
+        true => service.shares.upload(&caller.tenant).await,
+        false => None,
+    };
     let response = match checked(&service, &caller, parts, body).await {
         Ok(request) => next.run(request).await,
         Err(problem) => problem.into_response(),
@@ -183,11 +187,9 @@ async fn checked(
     body: Body,
 ) -> Result<Request, Problem> {
     own_origin(&parts.headers)?;
-    let is_upload = content_type(&parts.headers).starts_with("multipart/form-data");
+    let is_upload = is_upload(&parts.headers);
     let most = match is_upload {
-        true => usize::try_from(service.environment.policy().max_size())
-            .unwrap_or(usize::MAX)
-            .saturating_add(AROUND_A_FILE),
+        true => service.largest_upload().saturating_add(AROUND_A_FILE),
         false => LARGEST_FORM,
     };
     let body = whole(body, most).await?;
@@ -251,6 +253,10 @@ pub(super) fn content_type(headers: &HeaderMap) -> &str {
     value
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
+}
+
+fn is_upload(headers: &HeaderMap) -> bool {
+    content_type(headers).starts_with("multipart/form-data")
 }
 
 /// A body as a whole, if it isn't larger than this.

@@ -68,6 +68,8 @@ pub(super) fn router(service: &Arc<Service>, document: &OpenApi) -> Router<Arc<S
             "/pipes/{pipe}/secrets/remove",
             post(settings::remove_secret),
         )
+        .route("/pipes/{pipe}/files", post(settings::put_file))
+        .route("/pipes/{pipe}/files/remove", post(settings::remove_file))
         .route("/pipes/{pipe}/resync", get(settings::resync))
         .route("/pipes/{pipe}/rollback", get(settings::rollback))
         .route(

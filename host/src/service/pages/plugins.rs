@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{DefaultBodyLimit, FromRequest};
-use axum::extract::{Multipart, Path, Request, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect};
 
-use super::fields::Asked;
+use super::fields::{Asked, Upload};
 use super::{Confirm, Frame, Page, show, words};
 use crate::service::Service;
 use crate::service::api::PluginDetail;
@@ -73,31 +72,11 @@ pub(super) async fn inspect(
 pub(super) async fn upload(
     State(service): State<Arc<Service>>,
     Operator(caller): Operator,
-    mut request: Request,
+    sent: Upload,
 ) -> Page {
-    let unusable = |error: axum::extract::multipart::MultipartError| {
-        Problem::new(error.status(), "body", error.body_text())
-    };
-    // How large it may be was looked at before.
-    DefaultBodyLimit::disable().apply(&mut request);
-    let form = Multipart::from_request(request, &()).await;
-    let mut form = form.map_err(|error| Problem::new(error.status(), "body", error.body_text()))?;
-    let (mut name, mut file) = (String::new(), None);
-    while let Some(field) = form.next_field().await.map_err(unusable)? {
-        match field.name() {
-            Some("name") => name = field.text().await.map_err(unusable)?.trim().to_owned(),
-            Some("file") => {
-                let of_file = field.file_name().unwrap_or_default();
-                let of_file = of_file.trim_end_matches(".wasm").to_owned();
-                let bytes = field.bytes().await.map_err(unusable)?;
-                file = Some((of_file, bytes)).filter(|(_, bytes)| !bytes.is_empty());
-            }
-            _ => {}
-        }
-    }
-    let (of_file, bytes) = file.ok_or_else(|| Problem::unusable("no file was chosen"))?;
-    let name = if name.is_empty() { of_file } else { name };
-    service.upload_plugin(&caller, &name, bytes).await?;
+    let of_file = sent.file_name.trim_end_matches(".wasm").to_owned();
+    let name = sent.name.unwrap_or(of_file);
+    service.upload_plugin(&caller, &name, sent.bytes).await?;
     Ok(Redirect::to(&format!("/plugins/{name}?done=uploaded")).into_response())
 }
 

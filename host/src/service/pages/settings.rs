@@ -8,13 +8,17 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 
-use super::fields::{Asked, Fields};
+use super::fields::{Asked, Fields, Upload};
 use super::{Confirm, Frame, Head, Page, show, words};
 use crate::lifecycle::report::{Plan, Status};
 use crate::service::Service;
 use crate::service::auth::{Operator, Viewer};
 use crate::service::pipes::Sent;
 use crate::service::problem::Problem;
+use crate::service::store::FileRecord;
+
+/// Files that are shown.
+const FILES: usize = 500;
 
 #[derive(Template)]
 #[template(path = "settings.html")]
@@ -23,6 +27,7 @@ struct Settings {
     page: Head,
     toml: String,
     secrets: Vec<String>,
+    files: Vec<FileRecord>,
     status: Status,
     /// Why what was sent can't be used.
     refused: Option<Problem>,
@@ -40,6 +45,7 @@ pub(super) async fn page(
     show(&Settings {
         toml: detail.toml,
         secrets: detail.secrets,
+        files: caller.store(&service).files(&name, "", FILES)?,
         status,
         refused: None,
         frame,
@@ -64,6 +70,7 @@ pub(super) async fn change(
             let mut answer = show(&Settings {
                 toml: without_passwords(&toml),
                 secrets: caller.store(&service).secret_names(&name)?,
+                files: caller.store(&service).files(&name, "", FILES)?,
                 status: service.status_of(&caller.pipe(&name))?,
                 refused: Some(refused),
                 frame,
@@ -125,6 +132,29 @@ pub(super) async fn remove_secret(
         ),
         false => Err(Problem::not_found("secret", name)),
     }
+}
+
+/// Keeps a file.
+pub(super) async fn put_file(
+    State(service): State<Arc<Service>>,
+    Operator(caller): Operator,
+    Path(pipe): Path<String>,
+    sent: Upload,
+) -> Page {
+    let name = sent.name.unwrap_or(sent.file_name);
+    service.put_file(&caller, &pipe, &name, &sent.bytes)?;
+    Ok(Redirect::to(&format!("/pipes/{pipe}/settings?done=file")).into_response())
+}
+
+/// Removes a file.
+pub(super) async fn remove_file(
+    State(service): State<Arc<Service>>,
+    Operator(caller): Operator,
+    Path(pipe): Path<String>,
+    fields: Fields,
+) -> Page {
+    service.remove_file(&caller, &pipe, fields.needed("name")?)?;
+    Ok(Redirect::to(&format!("/pipes/{pipe}/settings?done=file-removed")).into_response())
 }
 
 #[derive(Template)]

@@ -282,6 +282,8 @@ pub(super) fn done(word: &str) -> Option<&'static str> {
         }
         "secret" => "The secret was saved.",
         "secret-removed" => "The secret was removed.",
+        "file" => "The file was uploaded. The next resync takes it up.",
+        "file-removed" => "The file was removed.",
         "deleted" => "The pipe was deleted; its tables in the destination are as they were.",
         "uploaded" => "The plugin was uploaded.",
         "plugin-deleted" => "The plugin was deleted.",

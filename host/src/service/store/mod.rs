@@ -7,10 +7,10 @@ mod answers;
 mod audit;
 mod events;
 mod pipes;
-mod plugins;
 mod secrets;
 mod tenants;
 mod tokens;
+mod uploads;
 mod webhooks;
 
 use std::path::{Path, PathBuf};
@@ -25,13 +25,13 @@ pub use answers::{Kept, KeptAnswer};
 pub use audit::AuditEntry;
 pub use events::{Event, EventKind, NewEvent};
 pub use pipes::{LastResync, Made, PipeRecord, Wanted};
-pub use plugins::PluginRecord;
 pub use tenants::{Quotas, TenantRecord};
 pub use tokens::{NewToken, Role, SessionRecord, TokenRecord};
+pub use uploads::{FileRecord, PluginRecord};
 pub use webhooks::{DeliveryRecord, DeliveryState, Head, WebhookRecord};
 
 /// The version of the tables in `schema.sql`, kept in SQLite's `user_version`.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// How long a write waits for another process, such as `tidemill tenant`.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -137,11 +137,30 @@ impl Store {
         &self,
         change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
+        self.transaction(change, |_| true)
+    }
+
+    /// A change that stays if it says so, which is the answer.
+    fn write_if(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<bool>,
+    ) -> Result<bool, StoreError> {
+        self.transaction(change, |stays| *stays)
+    }
+
+    fn transaction<T>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+        stays: impl FnOnce(&T) -> bool,
+    ) -> Result<T, StoreError> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.writes.measure(|| {
             let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let done = change(&tx)?;
-            tx.commit()?;
+            // One that is dropped is rolled back.
+            if stays(&done) {
+                tx.commit()?;
+            }
             Ok(done)
         })
     }

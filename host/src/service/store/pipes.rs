@@ -118,12 +118,13 @@ impl TenantStore<'_> {
         })
     }
 
-    /// Removes a pipe with its secrets and events. Whether there was one.
+    /// Removes a pipe with its secrets, events and files. Whether there was one.
     pub fn remove_pipe(&self, name: &str) -> Result<bool, StoreError> {
         self.store.write(|tx| {
             let keys = params![self.tenant, name];
             tx.execute("DELETE FROM secrets WHERE tenant = ?1 AND pipe = ?2", keys)?;
             tx.execute("DELETE FROM events WHERE tenant = ?1 AND pipe = ?2", keys)?;
+            tx.execute("DELETE FROM files WHERE tenant = ?1 AND pipe = ?2", keys)?;
             let sql = "DELETE FROM pipes WHERE tenant = ?1 AND name = ?2";
             Ok(tx.execute(sql, keys)? > 0)
         })

@@ -179,7 +179,7 @@ fn the_command_line_uploads_plugins_and_files() {
     let (code, refused) = remote(&["plugin", "upload", &csv]);
     assert_eq!(
         (code, &refused["error"]["code"]),
-        (Some(5), &json!("plugin")),
+        (Some(5), &json!("transform")),
         "{refused}"
     );
 }

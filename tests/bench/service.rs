@@ -3,8 +3,10 @@
 //! ```text
 //! tests/bench/run --service [--idle 1000] [--resyncs 50] [--rounds 3]
 //! ```
-//! Ten tenants share the pipes: idle ones follow a table that nobody changes, the others resync a small table, all at once, each round anew. Meanwhile one
-//! client asks what a page asks, and the time to each answer is measured.
+//! Ten tenants share the pipes: idle ones follow a table that nobody changes, the others resync a small table, all at once, each round anew. Meanwhile
+//! people of four tenants look at pages and programs ask the API, and the time to each answer is measured.
+//!
+//! Then a tenant's table is resynced, alone and beside another tenant's plugin that burns all the CPU that it gets, without a quota and with one.
 #![allow(missing_docs, clippy::unwrap_used, dead_code, reason = "a benchmark")]
 
 #[path = "../support/mod.rs"]
@@ -23,6 +25,10 @@ use support::{ClickHouse, Client, Flavor, MySql, Service, World, servers};
 const TENANTS: usize = 10;
 /// Rows of a table that is resynced.
 const ROWS: u32 = 20_000;
+/// Rows of the table that is resynced beside a burning plugin.
+const LARGE: u32 = 1_000_000;
+/// Tenants whose people look at pages.
+const ASKERS: usize = 4;
 
 /// A pipe of the benchmark, and its tenant.
 struct Pipe {
@@ -40,7 +46,11 @@ fn main() {
          CREATE TABLE small (id INT PRIMARY KEY, email VARCHAR(60), total DECIMAL(10, 2)); \
          SET SESSION cte_max_recursion_depth = 1000000; \
          INSERT INTO small WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS}) \
-         SELECT i, CONCAT('buyer', i, '@example.com'), i / 4 FROM n;\n"
+         SELECT i, CONCAT('buyer', i, '@example.com'), i / 4 FROM n; \
+         CREATE TABLE large LIKE small; CREATE TABLE burnt LIKE small; \
+         INSERT INTO large WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {LARGE}) \
+         SELECT i, CONCAT('buyer', i, '@example.com'), i / 4 FROM n; \
+         INSERT INTO burnt SELECT * FROM large LIMIT 100000;\n"
     ));
     let processes = Processes {
         mysql: mysql.server.process(),
@@ -61,8 +71,8 @@ fn main() {
     );
 
     let began = Instant::now();
-    let followers = make(&world, &tenants, "idle", idle, "");
-    let workers = make(&world, &tenants, "small", resyncs, MASK);
+    let followers = make(&world, &tenants, ("idle", idle), ONE, "");
+    let workers = make(&world, &tenants, ("small", resyncs), ONE, MASK);
     println!("made and started in {:.1} s", began.elapsed().as_secs_f64());
     for pipe in followers.iter().chain(&workers) {
         pipe.client.await_state(&pipe.name, "running");
@@ -93,23 +103,17 @@ fn main() {
     for round in 1..=rounds {
         let (done, began) = (AtomicBool::new(false), Instant::now());
         let times = std::thread::scope(|scope| {
-            let (done, client, pipe) = (&done, &tenants[0], &workers[0].name);
-            let asks =
-                scope.spawn(move || ask_until(client, pipe, || done.load(Ordering::Relaxed)));
-            let ids: Vec<String> = workers
-                .iter()
-                .map(|pipe| {
-                    let ordered = pipe.client.order(&pipe.name, &json!({ "state": "resync" }));
-                    ordered.is(202).json["resync"].as_str().unwrap().to_owned()
+            let done = &done;
+            let asks: Vec<_> = (0..ASKERS)
+                .map(|i| (&tenants[i], &workers[i].name))
+                .map(|(client, pipe)| {
+                    scope.spawn(move || ask_until(client, pipe, || done.load(Ordering::Relaxed)))
                 })
                 .collect();
-            for (pipe, id) in workers.iter().zip(&ids) {
-                pipe.client.await_pipe(&pipe.name, "resynced", |pipe| {
-                    pipe["last_resync"]["id"] == **id && pipe["last_resync"]["phase"] == "running"
-                });
-            }
+            resync_all(&workers);
             done.store(true, Ordering::Relaxed);
-            asks.join().unwrap()
+            let times = asks.into_iter().flat_map(|asks| asks.join().unwrap());
+            times.collect::<Vec<_>>()
         });
         println!(
             "round {round}: {resyncs} resyncs in {:.1} s; {}",
@@ -118,20 +122,80 @@ fn main() {
         );
         tell("answers meanwhile", &times);
     }
+    for pipe in followers.iter().chain(&workers) {
+        pipe.client
+            .order(&pipe.name, &json!({ "state": "stop" }))
+            .is(202);
+    }
+    for pipe in followers.iter().chain(&workers) {
+        pipe.client.await_state(&pipe.name, "stopped");
+    }
+    share(&world, &service, rounds);
+}
+
+/// Resyncs all, and waits until they are done.
+fn resync_all(pipes: &[Pipe]) {
+    let begin = |pipe: &Pipe| {
+        let ordered = pipe.client.order(&pipe.name, &json!({ "state": "resync" }));
+        ordered.is(202).json["resync"].as_str().unwrap().to_owned()
+    };
+    let ids: Vec<String> = pipes.iter().map(begin).collect();
+    for (pipe, id) in pipes.iter().zip(&ids) {
+        pipe.client.await_pipe(&pipe.name, "resynced", |pipe| {
+            pipe["last_resync"]["id"] == **id && pipe["last_resync"]["phase"] == "running"
+        });
+    }
+}
+
+/// What a tenant has left beside one whose plugin burns.
+fn share(world: &World, service: &Service, rounds: usize) {
+    let (victim, burner) = (service.tenant("victim"), service.tenant("burner"));
+    burner.upload("hostile");
+    let victims = make(world, &[victim], ("large", 1), "", MASK);
+    victims[0].client.await_state(&victims[0].name, "running");
+    let time = || {
+        let began = Instant::now();
+        resync_all(&victims);
+        began.elapsed().as_secs_f64()
+    };
+    let times = |rounds| (0..rounds).map(|_| time()).collect::<Vec<f64>>();
+    let alone = times(rounds);
+    let burn = "[[table.transform]]\nplugin = \"hostile\"\nconfig = { mode = \"burn\" }\nlimits = { deadline = \"60s\" }\n";
+    let burners = make(world, &[burner], ("burnt", 1), BURNING, burn);
+    burners[0].client.await_state(&burners[0].name, "snapshot");
+    std::thread::sleep(Duration::from_secs(5));
+    let beside = times(rounds);
+    service.tenant_command(&["set", "burner", "--plugin-cpu", "12000"]);
+    std::thread::sleep(Duration::from_secs(70));
+    let bounded = times(rounds);
+    println!(
+        "a resync of {LARGE} rows: alone {alone:.1?} s, beside a plugin that burns {beside:.1?} s, beside one that may have 0.2 of a core {bounded:.1?} s"
+    );
 }
 
 const MASK: &str = "[[table.transform]]\nplugin = \"mask\"\n\
      config = { key = \"00112233445566778899aabbccddeeff\", columns = [{ column = \"email\", method = \"hash\", length = 24 }] }\n";
 
+/// A chunk at a time.
+const ONE: &str = "parallel_chunks = 1";
+/// Eight chunks at a time, in batches that take about a second.
+const BURNING: &str = "parallel_chunks = 8\nchunk_rows = 1000\nbatch_rows = 100";
+
 /// Makes and starts pipes of a table, shared out among the tenants, each into a table of its own.
-fn make(world: &World, tenants: &[Client], table: &str, count: usize, toml: &str) -> Vec<Pipe> {
+fn make(
+    world: &World,
+    tenants: &[Client],
+    (table, count): (&str, usize),
+    snapshot: &str,
+    toml: &str,
+) -> Vec<Pipe> {
     (0..count)
         .map(|i| {
             let (client, name) = (tenants[i % tenants.len()].clone(), format!("{table}-{i}"));
             let server = uuid::Uuid::new_v4().as_u64_pair().0 % 4_000_000_000 + 1_000;
             let text = world.pipe_text(&name);
             let text = format!(
-                "{text}\n[apply]\nserver_id = {server}\n[snapshot]\nparallel_chunks = 1\n\
+                "{text}\n[apply]\nserver_id = {server}\n[snapshot]\n{snapshot}\n\
                  [[table]]\nsource = \"{}.{table}\"\ndestination = \"{table}_{i}\"\n{toml}",
                 world.mysql.database
             );
@@ -147,21 +211,43 @@ fn ask_for(client: &Client, pipe: &str, time: Duration) -> Vec<Duration> {
     ask_until(client, pipe, || began.elapsed() > time)
 }
 
-/// Asks what pages ask, one after the other, until it is over: how long each answer took.
+/// Asks for what programs and pages show, one after the other, until it is over: how long each answer took.
 fn ask_until(client: &Client, pipe: &str, over: impl Fn() -> bool) -> Vec<Duration> {
-    let paths = [
+    let api = [
         "/v1/pipes".to_owned(),
         format!("/v1/pipes/{pipe}"),
         format!("/v1/pipes/{pipe}/status"),
         format!("/v1/pipes/{pipe}/tables"),
+        format!("/v1/pipes/{pipe}/resyncs"),
+        format!("/v1/pipes/{pipe}/metrics"),
         format!("/v1/pipes/{pipe}/events"),
         "/v1/tenant".to_owned(),
     ];
+    let pages = [
+        "/".to_owned(),
+        format!("/pipes/{pipe}"),
+        format!("/pipes/{pipe}/tables"),
+        format!("/pipes/{pipe}/metrics"),
+        format!("/pipes/{pipe}/settings"),
+        format!("/pipes/{pipe}/logs"),
+    ];
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let token = format!("token={}", client.token);
+    let session = client
+        .send("POST", "/login", &form, Some(token.into()))
+        .is(303);
+    let cookie = session.header("set-cookie").unwrap();
+    let cookie = [("cookie", cookie.split(';').next().unwrap())];
     let mut times = Vec::new();
     while !over() {
-        for path in &paths {
+        for path in &api {
             let began = Instant::now();
             client.get(path).is(200);
+            times.push(began.elapsed());
+        }
+        for path in &pages {
+            let began = Instant::now();
+            client.send("GET", path, &cookie, None).is(200);
             times.push(began.elapsed());
         }
         std::thread::sleep(Duration::from_millis(20));

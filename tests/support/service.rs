@@ -356,6 +356,19 @@ impl Client {
         self.send("POST", &path, &headers, Some(bytes)).is(201);
     }
 
+    /// Runs a command of the command line on the service: its exit code, and what it prints as JSON.
+    #[track_caller]
+    pub fn command(&self, arguments: &[&str]) -> (Option<i32>, Value) {
+        let output = Command::new(super::tidemill())
+            .args(["--output", "json", "--server", &self.url])
+            .args(arguments)
+            .env("TIDEMILL_TOKEN", &self.token)
+            .output()
+            .expect("the binary runs");
+        let json = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        (output.status.code(), json)
+    }
+
     /// Waits until a pipe is in a state, and returns it.
     #[track_caller]
     pub fn await_state(&self, pipe: &str, state: &str) -> Value {

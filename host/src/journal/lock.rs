@@ -4,8 +4,13 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use super::JournalError;
+
+/// How often a lock that is held is looked at again, and the pause before that: who asks whether it is held has it for a moment.
+const LOOKS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The pipe's lock, held until it is dropped.
 #[derive(Debug)]
@@ -28,7 +33,7 @@ impl PipeLock {
             .truncate(false)
             .open(state.join("lock"));
         let mut file = open.map_err(unusable)?;
-        match file.try_lock() {
+        match patiently(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut process = String::new();
@@ -57,6 +62,16 @@ impl PipeLock {
     }
 }
 
+fn patiently(file: &File) -> Result<(), TryLockError> {
+    for _ in 1..LOOKS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            done => return done,
+        }
+    }
+    file.try_lock()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +86,26 @@ mod tests {
         assert!(error.contains(&std::process::id().to_string()), "{error}");
         drop(first);
         PipeLock::take(folder.path()).expect("free again");
+    }
+
+    #[test]
+    fn who_asks_whether_it_is_held_keeps_nobody_from_taking_it() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let folder = tempfile::tempdir().expect("a folder");
+        drop(PipeLock::take(folder.path()).expect("free"));
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        PipeLock::is_held(folder.path());
+                    }
+                });
+            }
+            let taken = (0..200).map(|_| PipeLock::take(folder.path()).map(drop));
+            let taken: Result<Vec<()>, _> = taken.collect();
+            done.store(true, Ordering::Relaxed);
+            taken.expect("nobody has it");
+        });
     }
 }

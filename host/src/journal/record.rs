@@ -96,6 +96,9 @@ pub struct ResyncRecord {
     pub live: bool,
     /// Why it failed.
     pub error: Option<String>,
+    /// Whose matter that is.
+    #[serde(default)]
+    pub error_class: Option<String>,
     /// What a person should know.
     pub notes: Vec<String>,
 }
@@ -116,6 +119,7 @@ impl ResyncRecord {
             p1: None,
             live: false,
             error: None,
+            error_class: None,
             notes: Vec::new(),
         }
     }

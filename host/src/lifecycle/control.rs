@@ -10,11 +10,9 @@ use super::session::Outlet;
 use super::status::status;
 use super::stop::StopSignal;
 use super::work::{Held, Work};
-use super::worker::{self, Job, Worker};
-use super::{drive, nothing_under_way, setup};
-use crate::journal::{
-    FollowedRecord, Journal, Kind, MAIN, Order, Phase, PipeLock, TableRecord, TableState,
-};
+use super::worker::{self, Worker};
+use super::{job, nothing_under_way, setup};
+use crate::journal::{Journal, MAIN, Order, Phase, PipeLock};
 use crate::pipe::Pipe;
 use crate::schema::TableName;
 
@@ -36,6 +34,11 @@ impl Stop {
     /// Waits so long, or until it is asked for: whether it was.
     pub async fn within(&self, pause: std::time::Duration) -> bool {
         self.0.within(pause).await
+    }
+
+    /// Waits until it is asked for.
+    pub async fn asked(&self) {
+        self.0.asked().await;
     }
 
     /// Lets the worker look for orders now.
@@ -84,32 +87,9 @@ impl Command {
         }
     }
 
-    /// What is begun where no process is at work, and whether the binlog is followed afterwards.
-    fn job(
-        &self,
-        pipe: &Pipe,
-        held: &Held,
-        progress: &Arc<dyn Progress>,
-    ) -> Result<(Option<Job>, bool), Error> {
-        match self {
-            Self::Run => Ok((job_of_run(pipe, held, progress)?, true)),
-            Self::Resync { tables, live } => {
-                let (kind, tables, live) = (Kind::Resync, tables.clone(), *live);
-                Ok((Some(Job::Start { kind, tables, live }), false))
-            }
-            Self::AddTable { table } => Ok((Some(worker::add(&held.1, table.clone())?), false)),
-            Self::Resume => Ok((job_of_resume(pipe, held)?, true)),
-            Self::Approve => {
-                let work = Work::take_up(pipe, held.clone(), Arc::new(Silent))?;
-                match work.filter(|work| !work.resync().phase.is_over()) {
-                    None => Err(nothing_under_way(pipe)),
-                    Some(work) => {
-                        approve_waiting(&work)?;
-                        Ok((Some(Job::GoOn), false))
-                    }
-                }
-            }
-        }
+    /// Whether the binlog is followed afterwards where the command itself doesn't say how long it lasts.
+    fn follows(&self) -> bool {
+        matches!(self, Self::Run | Self::Resume)
     }
 
     fn check(&self, pipe: &Pipe) -> Result<(), Error> {
@@ -139,11 +119,8 @@ pub async fn perform(
         }
     }
     let held = Work::lock(pipe)?;
-    let (job, follow) = command.job(pipe, &held, &progress)?;
-    Worker::new(pipe, environment, held, progress, stop.0)
-        .await?
-        .run(job, follow)
-        .await
+    let follow = command.follows();
+    work(pipe, environment, (command, follow), held, progress, stop).await
 }
 
 /// Does it in this process, which has the pipe from then on: it follows the binlog, where the pipe does, until `stop`.
@@ -156,11 +133,31 @@ pub async fn keep(
 ) -> Result<Outcome, Error> {
     command.check(pipe)?;
     let held = Work::lock(pipe)?;
-    let (job, _) = command.job(pipe, &held, &progress)?;
-    Worker::new(pipe, environment, held, progress, stop.0)
-        .await?
-        .run(job, true)
-        .await
+    work(pipe, environment, (command, true), held, progress, stop).await
+}
+
+/// Does a command, and whether the binlog is followed afterwards. A stop that is asked for while servers are waited for ends that, too.
+async fn work(
+    pipe: &Pipe,
+    environment: &Environment,
+    (command, follow): (Command, bool),
+    held: Held,
+    progress: Arc<dyn Progress>,
+    Stop(stop): Stop,
+) -> Result<Outcome, Error> {
+    let job = job::of(&command, pipe, &held, &progress)?;
+    let worker = Worker::new(pipe, environment, held, progress, stop.clone());
+    let worker = tokio::select! {
+        worker = worker => worker?,
+        () = stop.asked() => return Ok(Outcome::Stopped(Box::default())),
+    };
+    worker.run(job, follow).await
+}
+
+/// Why nothing would come of a command to a pipe that no process is at work on, as far as its journal tells.
+pub fn foresee(pipe: &Pipe, command: &Command) -> Result<(), Error> {
+    command.check(pipe)?;
+    job::foresee(command, pipe)
 }
 
 /// Has the process that is at work on the pipe do it, and doesn't wait for the end: the id of the resync that it began.
@@ -175,88 +172,6 @@ pub async fn tell(pipe: &Pipe, command: &Command) -> Result<Told, Error> {
     order::tell(pipe, &order).await
 }
 
-/// What `run` begins with.
-fn job_of_run(
-    pipe: &Pipe,
-    held: &Held,
-    progress: &Arc<dyn Progress>,
-) -> Result<Option<Job>, Error> {
-    let follows = pipe.cdc.follows();
-    let stream = held.1.stream(MAIN)?;
-    if stream.as_ref().is_some_and(|stream| stream.paused) {
-        return Err(Error::Nothing {
-            reason: format!("the pipe `{}` is paused", pipe.name),
-            suggestion: "go on with `tidemill resume`".to_owned(),
-        });
-    }
-    let load = Job::Start {
-        kind: Kind::Load,
-        tables: Vec::new(),
-        live: false,
-    };
-    let job = match held.1.last_resync()? {
-        None => Some(load),
-        Some(last) if !last.phase.is_over() => match last.phase {
-            // What was interrupted by a crash goes on; what a person or an error stopped waits for a person.
-            Phase::Setup | Phase::Snapshot | Phase::Resync
-                if (follows || last.kind == Kind::Load) && !waits(&held.1, &last.id)? =>
-            {
-                Some(Job::GoOn)
-            }
-            // A first load that has failed is tried again: there is nothing else to do.
-            Phase::Failed if last.kind == Kind::Load && stream.is_none() => Some(Job::GoOn),
-            _ if stream.is_some() => {
-                progress.note(&format!(
-                    "the resync {} is not finished (phase {}): `tidemill resume` or `tidemill abort`",
-                    last.id, last.phase
-                ));
-                None
-            }
-            _ => Some(load),
-        },
-        Some(_) if stream.is_some() && follows => None,
-        Some(last) if last.phase == Phase::Completed => {
-            return Err(Error::Nothing {
-                reason: format!(
-                    "the pipe `{}` is loaded already (resync {})",
-                    pipe.name, last.id
-                ),
-                suggestion: "rebuild its tables with `tidemill resync`".to_owned(),
-            });
-        }
-        Some(_) => Some(load),
-    };
-    if job.is_none() && !held.1.followed(MAIN)?.iter().any(FollowedRecord::follows) {
-        return Err(Error::Nothing {
-            reason: format!("no table of the pipe `{}` can be followed", pipe.name),
-            suggestion: "`tidemill status` says why; a resync loads them afresh".to_owned(),
-        });
-    }
-    Ok(job)
-}
-
-/// What `resume` begins with.
-fn job_of_resume(pipe: &Pipe, held: &Held) -> Result<Option<Job>, Error> {
-    let stream = held.1.stream(MAIN)?;
-    if let Some(mut stream) = stream.clone().filter(|stream| stream.paused) {
-        stream.paused = false;
-        held.1.write_stream(MAIN, &stream, &[], "resumed")?;
-    }
-    let last = held.1.last_resync()?;
-    let is_open = last.is_some_and(|last| !last.phase.is_over());
-    match (is_open, stream) {
-        (true, _) => Ok(Some(Job::GoOn)),
-        (false, Some(_)) if pipe.cdc.follows() => Ok(None),
-        (false, _) => Err(nothing_under_way(pipe)),
-    }
-}
-
-/// Whether a resync waits for approval.
-fn waits(journal: &Journal, id: &str) -> Result<bool, Error> {
-    let waits = |table: &TableRecord| table.state == TableState::NeedsApproval && !table.approved;
-    Ok(journal.tables(id)?.iter().any(waits))
-}
-
 /// Follows a table no longer. Its destination table stays.
 pub async fn remove_table(pipe: &Pipe, table: &TableName) -> Result<Status, Error> {
     let order = Order::RemoveTable {
@@ -269,20 +184,6 @@ pub async fn remove_table(pipe: &Pipe, table: &TableName) -> Result<Status, Erro
     worker::remove(&held.1, table)?;
     drop(held);
     status(pipe)
-}
-
-pub(super) fn approve_waiting(work: &Work) -> Result<(), Error> {
-    if !work
-        .tables()
-        .iter()
-        .any(|table| table.state == TableState::NeedsApproval)
-    {
-        return Err(Error::Nothing {
-            reason: "no table waits for approval".to_owned(),
-            suggestion: "`tidemill status` says what the pipe is at".to_owned(),
-        });
-    }
-    drive::approve(work)
 }
 
 /// Whether the process at work has done it; there may be none.
@@ -339,19 +240,35 @@ pub async fn abort(pipe: &Pipe) -> Result<Status, Error> {
     status(pipe)
 }
 
+/// Why the last resync can't be rolled back, as far as the pipe's journal tells.
+pub fn foresee_rollback(pipe: &Pipe) -> Result<(), Error> {
+    let journal = Journal::open_existing(&pipe.state)?;
+    let last = journal.map(|journal| journal.last_resync()).transpose()?;
+    match last.flatten().filter(|last| is_done(last.phase)) {
+        Some(_) => Ok(()),
+        None => Err(nothing_to_roll_back(pipe)),
+    }
+}
+
+fn is_done(phase: Phase) -> bool {
+    matches!(phase, Phase::Completed | Phase::Running)
+}
+
+fn nothing_to_roll_back(pipe: &Pipe) -> Error {
+    Error::Nothing {
+        reason: format!(
+            "the pipe `{}` has no completed resync to roll back",
+            pipe.name
+        ),
+        suggestion: "an unfinished one is given up with `tidemill abort`".to_owned(),
+    }
+}
+
 /// Brings back the old tables of the last resync, of these tables or of all. A table that followed does so no longer.
 pub async fn rollback(pipe: &Pipe, tables: &[TableName]) -> Result<Status, Error> {
     let work = Work::take_up(pipe, Work::lock(pipe)?, Arc::new(Silent))?;
-    let is_done = |work: &Work| matches!(work.resync().phase, Phase::Completed | Phase::Running);
-    let Some(work) = work.filter(is_done) else {
-        return Err(Error::Nothing {
-            reason: format!(
-                "the pipe `{}` has no completed resync to roll back",
-                pipe.name
-            ),
-            suggestion: "an unfinished one is given up with `tidemill abort`".to_owned(),
-        });
-    };
+    let work = work.filter(|work| is_done(work.resync().phase));
+    let work = work.ok_or_else(|| nothing_to_roll_back(pipe))?;
     let outlet = Outlet::open(pipe).await?;
     let rolled_back = super::rollback::roll_back(&outlet.destination, &work, tables).await;
     outlet.close().await?;

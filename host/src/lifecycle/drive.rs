@@ -66,8 +66,10 @@ pub(super) async fn drive(
 ) -> Result<Outcome, Error> {
     let driven = run(session, work, main, tables).await;
     if let Err(error) = &driven {
-        let message = error.to_string();
-        work.update("failed", |resync| resync.error = Some(message.clone()))?;
+        work.update("failed", |resync| {
+            resync.error = Some(error.to_string());
+            resync.error_class = Some(error.class().name().to_owned());
+        })?;
         work.enter(Phase::Failed)?;
     }
     if let Err(error) = tell_span(work) {
@@ -82,7 +84,6 @@ async fn run(
     main: &MainStream,
     tables: Vec<BoundTable>,
 ) -> Result<Outcome, Error> {
-    work.journal.clear_request(&work.id())?;
     take_up(work, &tables)?;
     loop {
         let next = match work.resync().phase {

@@ -32,6 +32,22 @@ pub enum ErrorClass {
     Internal,
 }
 
+impl ErrorClass {
+    /// Its name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Configuration => "configuration",
+            Self::Source => "source",
+            Self::Plugin => "plugin",
+            Self::Verification => "verification",
+            Self::Destination => "destination",
+            Self::State => "state",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 /// Why a run ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -21,6 +21,7 @@ mod environment;
 mod error;
 mod follow;
 mod inspect;
+mod job;
 mod load;
 mod main_stream;
 mod merges;
@@ -49,7 +50,10 @@ mod work;
 mod worker;
 mod writing;
 
-pub use control::{Command, Stop, abort, keep, pause, perform, remove_table, rollback, tell};
+pub use control::{
+    Command, Stop, abort, foresee, foresee_rollback, keep, pause, perform, remove_table, rollback,
+    tell,
+};
 pub use environment::Environment;
 pub use error::{Error, ErrorClass};
 pub use inspect::Sample;

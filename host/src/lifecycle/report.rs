@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::journal::FollowedRecord;
 pub use crate::journal::{ChangeCounts, FollowState, Kind, Phase};
+use crate::journal::{FollowedRecord, TableState};
 use crate::pipe::VerifyMode;
 pub use crate::schema::finding::{Finding, Severity};
 use crate::schema::{Ledger, Position};
@@ -207,7 +207,7 @@ pub struct TableStatistics {
     pub source: String,
     /// The destination table.
     pub destination: String,
-    /// What it is at: `waiting`, `loading`, `loaded`, `verified`, `needs_approval`, `swapped`, `failed`.
+    /// What it is at: `waiting`, `loading`, `loaded`, `verified`, `needs approval`, `carried over`, `swapped`, `failed` and others.
     pub state: String,
     /// What became of its rows so far.
     pub ledger: Ledger,
@@ -231,6 +231,13 @@ pub struct TableStatistics {
     pub reason: Option<String>,
     /// What has become of its changes since the load; none before it follows.
     pub changes: Option<ChangeCounts>,
+}
+
+impl TableStatistics {
+    /// Whether its swap waits for approval. One that was approved has no reason to wait any more.
+    pub fn waits(&self) -> bool {
+        self.state == TableState::NeedsApproval.to_string() && self.reason.is_some()
+    }
 }
 
 /// What a pipe that follows the binlog is at.
@@ -314,6 +321,9 @@ pub struct ResyncSummary {
     pub consistency: Option<String>,
     /// Why it failed.
     pub error: Option<String>,
+    /// Whose matter that is, in the words of an error's class.
+    #[serde(default)]
+    pub error_class: Option<String>,
     /// The statistics of its tables.
     pub tables: Vec<TableStatistics>,
     /// What a person should know: what was carried, kept, lost.

@@ -35,6 +35,7 @@ pub(super) fn summary(
         position: resync.position.clone(),
         consistency: resync.consistency.clone(),
         error: resync.error.clone(),
+        error_class: resync.error_class.clone(),
         tables: statistics.collect::<Result<_, JournalError>>()?,
         notes: resync.notes.clone(),
     })

@@ -8,6 +8,8 @@ use tokio::sync::Notify;
 
 /// How long the end of a transaction is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A wait that has no end of its own is made of these.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// Asks for a stop, once.
 #[derive(Debug, Default)]
@@ -41,6 +43,11 @@ impl StopSignal {
     /// Whether a stop was asked for.
     pub(super) fn is_asked(&self) -> bool {
         self.asked.load(Ordering::Acquire)
+    }
+
+    /// Waits until a stop is asked for.
+    pub(super) async fn asked(&self) {
+        while !self.within(LONG).await {}
     }
 
     /// Whether it was asked for so long ago that a transaction's end is waited for no longer.

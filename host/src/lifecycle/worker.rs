@@ -22,6 +22,9 @@ use crate::journal::{FollowedRecord, Journal, Kind, MAIN, Order, OrderAnswer};
 use crate::pipe::{Cdc, Pipe};
 use crate::schema::TableName;
 
+/// That a pipe that follows has a resync that waits.
+pub(super) const WAITS: &str = "a table waits for `tidemill approve` or `tidemill abort`; the pipe follows the binlog meanwhile";
+
 /// What is wanted of a process.
 pub(super) enum Job {
     /// A load or resync of these tables, or of all.
@@ -179,7 +182,7 @@ impl Worker {
                 "dropped `{table}`: the time to roll back to it is over"
             ))?;
         }
-        Ok(self.spawn(work, bound))
+        self.spawn(work, bound)
     }
 
     /// Whether there is a table to follow.
@@ -232,16 +235,18 @@ impl Worker {
             // It is entered no more, so who watches since a restart would not know it.
             self.progress.phase(&resync.id, resync.phase);
         }
-        Ok(self.spawn(work, bound))
+        self.spawn(work, bound)
     }
 
-    fn spawn(&mut self, work: Arc<Work>, bound: Vec<binding::BoundTable>) -> String {
+    fn spawn(&mut self, work: Arc<Work>, bound: Vec<binding::BoundTable>) -> Result<String, Error> {
         let id = work.id();
+        // An older request; one that is made from now on is this job's.
+        work.journal.clear_request(&id)?;
         let (session, main) = (self.session.clone(), self.main.clone());
         let span = drive::span(&work);
         let driven = async move { Box::pin(drive::drive(&session, &work, &main, bound)).await };
         self.job = Some(tokio::spawn(driven.instrument(span)));
-        id
+        Ok(id)
     }
 
     /// After a job: its outcome, if that is the end of the work.
@@ -255,9 +260,7 @@ impl Worker {
         match done {
             Ok(Outcome::Paused(summary)) => return Ok(Some(Outcome::Paused(summary))),
             Ok(outcome) if !goes_on => return Ok(Some(outcome)),
-            Ok(Outcome::NeedsApproval(_)) => self.progress.needs_approval(
-                "a table waits for `tidemill approve` or `tidemill abort`; the pipe follows the binlog meanwhile",
-            ),
+            Ok(Outcome::NeedsApproval(_)) => self.progress.needs_approval(WAITS),
             Ok(_) => {}
             Err(error) if !goes_on => return Err(error),
             Err(error) => self.progress.note(&format!("the resync failed: {error}")),
@@ -375,7 +378,7 @@ impl Worker {
                 removed.map(|()| OrderAnswer::Done)
             }
             Order::Resume => begun(self.go_on(|_| Ok(())).await?),
-            Order::Approve => begun(self.go_on(super::control::approve_waiting).await?),
+            Order::Approve => begun(self.go_on(super::job::approve_waiting).await?),
             Order::Abort => {
                 if self.job.is_some() {
                     return Err(Error::Nothing {

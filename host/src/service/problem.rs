@@ -65,8 +65,8 @@ impl Problem {
     /// A problem of this status.
     pub(super) fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
         let class = match status {
+            StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE => "state",
             _ if status.is_server_error() => "internal",
-            StatusCode::CONFLICT => "state",
             _ => "usage",
         };
         Self {
@@ -157,11 +157,8 @@ impl From<Error> for Problem {
             ErrorClass::Verification | ErrorClass::State => StatusCode::CONFLICT,
             ErrorClass::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let class = serde_json::to_value(error.class()).ok();
         let mut problem = Self::new(status, error.code(), error.to_string());
-        problem.class = class
-            .and_then(|class| class.as_str().map(str::to_owned))
-            .unwrap_or(problem.class);
+        error.class().name().clone_into(&mut problem.class);
         problem.suggestion = error.suggestion();
         problem.place = error.location().map(Into::into);
         problem

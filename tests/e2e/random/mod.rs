@@ -89,9 +89,14 @@ fn runner(seed: u64) -> TestRunner {
         max_shrink_time: SHRINK_MS,
         ..Config::default()
     };
+    TestRunner::new_with_rng(config, rng(seed))
+}
+
+/// The random numbers of a seed, as proptest takes them.
+pub fn rng(seed: u64) -> TestRng {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
+    TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
 }
 
 /// Why tables are not equal.

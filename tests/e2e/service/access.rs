@@ -1,13 +1,11 @@
 //! Who may do what: without a token, with another tenant's, with each role, on every route of the document.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use crate::support::{Client, Flavor, Service, World};
 
 /// The methods and paths of the API's document, with names of things that exist.
-fn routes(client: &Client, names: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(super) fn routes(client: &Client, names: &[(&str, &str)]) -> Vec<(String, String)> {
     let document = client.get("/v1/openapi.json").is(200).json;
     let paths = document["paths"].as_object().expect("paths").clone();
     let mut routes = Vec::new();
@@ -29,7 +27,7 @@ fn routes(client: &Client, names: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 /// A body that each route with one can read.
-fn body(method: &str, path: &str) -> Option<Value> {
+pub(super) fn body(method: &str, path: &str) -> Option<Value> {
     if method == "GET" || method == "DELETE" {
         return None;
     }
@@ -44,7 +42,7 @@ fn body(method: &str, path: &str) -> Option<Value> {
     })
 }
 
-const PIPE: &str = "name = \"secret-pipe\"\n[source]\nhost = \"203.0.113.9\"\nuser = \"u\"\n[destination]\nurl = \"http://203.0.113.9\"\ndatabase = \"d\"\n[[table]]\nsource = \"a.b\"\n";
+pub(super) const PIPE: &str = "name = \"secret-pipe\"\n[source]\nhost = \"203.0.113.9\"\nuser = \"u\"\n[destination]\nurl = \"http://203.0.113.9\"\ndatabase = \"d\"\n[[table]]\nsource = \"a.b\"\n";
 
 #[test]
 fn without_a_token_every_route_answers_401() {
@@ -147,100 +145,6 @@ fn tokens_end_when_they_are_rotated_revoked_or_over() {
     assert_eq!(last["action"], "DELETE /v1/tokens/{id}");
     assert_eq!(last["status"], 204);
     assert_eq!(last["target"], format!("tokens/{id}"));
-}
-
-/// All texts and numbers of a JSON value.
-fn leaves(value: &Value, found: &mut BTreeMap<String, usize>) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| leaves(item, found)),
-        Value::Object(fields) => fields.values().for_each(|field| leaves(field, found)),
-        Value::Null | Value::Bool(_) => {}
-        leaf => *found.entry(leaf.to_string()).or_default() += 1,
-    }
-}
-
-/// What one tenant sees is the same whatever another one has and does: routes, names of whatever kind, lists, counts.
-#[test]
-fn no_route_shows_one_tenant_anothers_names_ids_or_counts() {
-    let service = Service::start();
-    let (acme, other) = (service.tenant("acme"), service.tenant("other"));
-    let names = [
-        ("pipe", "secret-pipe"),
-        ("id", "i"),
-        ("name", "source.password"),
-        ("table", "a.b"),
-        ("plugin", "passthrough"),
-    ];
-    let routes = routes(&acme, &names);
-    let look = |client: &Client| -> Vec<(String, u16, Value)> {
-        let reads = routes.iter().filter(|(method, _)| method == "GET");
-        let answer = |(_, path): &(String, String)| {
-            let path = match path.ends_with("rejected") {
-                true => format!("{path}?table=a.b"),
-                false => path.clone(),
-            };
-            let reply = client.get(&path);
-            (path, reply.status, reply.json)
-        };
-        reads.map(answer).collect()
-    };
-    let before = look(&acme);
-
-    // The other tenant has one of each.
-    other.create(PIPE).is(201);
-    other.upload("passthrough");
-    let token = other.post(
-        "/v1/tokens",
-        &json!({ "name": "secret-token", "role": "viewer" }),
-    );
-    let token = token.is(201).json["id"].as_str().expect("an id").to_owned();
-    other
-        .order("secret-pipe", &json!({ "state": "stop" }))
-        .is(202);
-    let mut known = BTreeMap::new();
-    look(&other)
-        .iter()
-        .for_each(|(_, _, json)| leaves(json, &mut known));
-    assert!(
-        known.keys().any(|leaf| leaf.contains("secret-pipe")),
-        "{known:?}"
-    );
-
-    let after = look(&acme);
-    assert_eq!(before.len(), after.len());
-    for (then, now) in before.iter().zip(&after) {
-        assert_eq!(then, now, "what the other tenant did is seen");
-    }
-    // Nor can it be touched, and what is refused is refused as if it didn't exist.
-    for (method, path) in &routes {
-        let path = path.replace("/i/", &format!("/{token}/"));
-        let is_named = ["secret-pipe", "passthrough", token.as_str()]
-            .iter()
-            .any(|name| path.contains(name));
-        if !is_named {
-            continue;
-        }
-        let sent = body(method, &path);
-        let sent = if path == "/v1/pipes/secret-pipe" && method == "PUT" {
-            let settings: toml::Table = PIPE.parse().expect("TOML");
-            Some(serde_json::to_value(settings).expect("JSON"))
-        } else {
-            sent
-        };
-        let path = if path.ends_with("rejected") {
-            format!("{path}?table=a.b")
-        } else {
-            path
-        };
-        let reply = acme.ask(method, &path, sent.as_ref());
-        assert_eq!(reply.status, 404, "{method} {path}: {reply:#?}");
-    }
-    other.get("/v1/pipes/secret-pipe").is(200);
-    other.get("/v1/plugins/passthrough").is(200);
-    let tokens = other.get("/v1/tokens").is(200).json;
-    assert_eq!(tokens["items"].as_array().map(Vec::len), Some(2));
-    // The same name is free.
-    acme.create(PIPE).is(201);
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 mod access;
 mod document;
+mod isolation;
 mod logs;
 mod metrics;
+mod orders;
 mod pages;
 mod pipes;
 mod reach;

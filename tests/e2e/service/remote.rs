@@ -1,24 +1,10 @@
 //! The command line with `--server`: the same subcommands and outputs as on a pipe file of this machine.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Client, Flavor, Service, World, tidemill};
-
-/// Runs a command on the pipes of a service: its exit code, and what it prints as JSON.
-#[track_caller]
-fn remote(client: &Client, arguments: &[&str]) -> (Option<i32>, Value) {
-    let output = Command::new(tidemill())
-        .args(["--output", "json", "--server", &client.url])
-        .args(arguments)
-        .env("TIDEMILL_TOKEN", &client.token)
-        .output()
-        .expect("the binary runs");
-    let json = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    (output.status.code(), json)
-}
+use crate::support::{Flavor, Service, World};
 
 /// The names of all members of a document, each by its way from the top.
 fn shape(value: &Value, at: &str, found: &mut BTreeSet<String>) {
@@ -57,7 +43,7 @@ fn commands_answer_of_a_service_as_of_a_pipe_file() {
     let file = there.folder().join("remote.toml");
     std::fs::write(&file, there.pipe_text("remote")).expect("it is writable");
     let file = file.display().to_string();
-    let (code, made) = remote(&client, &["pipe", "create", &file]);
+    let (code, made) = client.command(&["pipe", "create", &file]);
     assert_eq!((code, &made["ok"]), (Some(0), &Value::Bool(true)), "{made}");
 
     let tables = [&here, &there].map(|world| format!("{}.orders", world.mysql.database));
@@ -86,7 +72,7 @@ fn commands_answer_of_a_service_as_of_a_pipe_file() {
         let mut arguments = vec!["--pipe", "remote"];
         let others = words(&others);
         arguments.extend(&others);
-        let (code, json) = remote(&client, &arguments);
+        let (code, json) = client.command(&arguments);
         assert_eq!(code, local.code, "{step:?}: {json:#} {local:#?}");
         assert_eq!(json["command"], local.json["command"]);
         let differ = (shape_of(&local.json), shape_of(&json));
@@ -98,21 +84,21 @@ fn commands_answer_of_a_service_as_of_a_pipe_file() {
         );
     }
     // By the file, whose name it has; and what is refused has the same code and exit.
-    let (code, json) = remote(&client, &["--pipe", &file, "abort", "--yes"]);
+    let (code, json) = client.command(&["--pipe", &file, "abort", "--yes"]);
     assert_eq!(code, Some(9), "{json}");
     assert_eq!(json["error"]["code"], "nothing_to_do");
-    let (code, json) = remote(&client, &["--pipe", "none", "status"]);
+    let (code, json) = client.command(&["--pipe", "none", "status"]);
     assert_eq!(
         (code, &json["error"]["code"]),
         (Some(2), &"not_found".into())
     );
-    let (code, listed) = remote(&client, &["pipe", "list"]);
+    let (code, listed) = client.command(&["pipe", "list"]);
     assert_eq!(
         (code, &listed["result"][0]["name"]),
         (Some(0), &"remote".into())
     );
-    let (code, _) = remote(&client, &["pipe", "delete", "remote", "--yes"]);
+    let (code, _) = client.command(&["pipe", "delete", "remote", "--yes"]);
     assert_eq!(code, Some(0));
-    let (code, json) = remote(&client.with("tm_0_0"), &["pipe", "list"]);
+    let (code, json) = client.with("tm_0_0").command(&["pipe", "list"]);
     assert_eq!((code, &json["error"]["code"]), (Some(2), &"token".into()));
 }

@@ -1,10 +1,8 @@
 //! What a tenant uploads: files that a pipe's settings name.
 
-use std::process::Command;
+use serde_json::json;
 
-use serde_json::{Value, json};
-
-use crate::support::{Client, Flavor, Reply, Service, World, tidemill};
+use crate::support::{Client, Flavor, Reply, Service, World};
 
 const COUNTRIES: &str = "code,name\nDE,Germany\nFR,France\n";
 
@@ -126,16 +124,7 @@ fn files_are_their_tenants_and_bounded() {
 fn the_command_line_uploads_plugins_and_files() {
     let (world, service) = (orders("null"), Service::start());
     let client = service.tenant("acme");
-    let remote = |arguments: &[&str]| {
-        let output = Command::new(tidemill())
-            .args(["--output", "json", "--server", &client.url])
-            .args(arguments)
-            .env("TIDEMILL_TOKEN", &client.token)
-            .output()
-            .expect("the binary runs");
-        let json: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        (output.status.code(), json)
-    };
+    let remote = |arguments: &[&str]| client.command(arguments);
     let folder = world.folder();
     let write = |name: &str, bytes: &[u8]| {
         let file = folder.join(name);

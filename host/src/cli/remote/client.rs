@@ -169,9 +169,9 @@ impl Client {
     }
 }
 
-/// What a service refused, as the command line would have.
-fn refused(problem: Problem) -> Failure {
-    let exit = match problem.class.as_str() {
+/// The exit code for an error of this class.
+pub(super) fn exit_of(class: &str) -> Exit {
+    match class {
         "configuration" => Exit::Configuration,
         "source" => Exit::Source,
         "plugin" => Exit::Plugin,
@@ -180,7 +180,12 @@ fn refused(problem: Problem) -> Failure {
         "state" => Exit::State,
         "internal" => Exit::Internal,
         _ => Exit::Usage,
-    };
+    }
+}
+
+/// What a service refused, as the command line would have.
+fn refused(problem: Problem) -> Failure {
+    let exit = exit_of(&problem.class);
     let location = problem.place.map(|place| Location {
         file: "pipe.toml".into(),
         line: place.line,

@@ -148,7 +148,11 @@ impl Remote {
                 let summary = show::count(resyncs.len(), "resync");
                 printer.result(&summary, &show::history(&resyncs), &resyncs);
             }
-            Command::Pause => self.ordered_status("stop").await?,
+            Command::Pause => {
+                self.order(&json!({ "state": "stop" })).await?;
+                watch::until_it_stands(self).await?;
+                self.show_status().await?;
+            }
             Command::Abort { yes } => {
                 let question = "Give the unfinished resync up and drop its `_resync` tables?";
                 if ask::confirm(question, *yes)? {

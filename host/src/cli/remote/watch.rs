@@ -3,11 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::Remote;
+use super::client::exit_of;
 use crate::cli::exit::{Exit, Failure};
-use crate::lifecycle::report::{Outcome, Phase, Progress, ResyncSummary, Status};
+use crate::lifecycle::report::{Outcome, Phase, Progress, ResyncSummary, Status, TableStatistics};
 
 /// How often the service is asked.
 const LOOK: Duration = Duration::from_millis(300);
+/// How long a pipe without news of its load counts as one that only follows, and a failed resync as one that may just be taken up again.
+const SETTLES: Duration = Duration::from_secs(2);
 /// How long a resync may take to be begun: its servers are asked first.
 const BEGINS: Duration = Duration::from_secs(60);
 
@@ -33,7 +36,7 @@ pub(super) async fn watch(
             None => before.as_ref() != Some(&resync.id) || !resync.phase.is_over(),
         };
         let Some(resync) = resync.filter(is_meant) else {
-            if follows && id.is_none() && began.elapsed() > Duration::from_secs(2) {
+            if follows && id.is_none() && began.elapsed() > SETTLES {
                 return Ok(None);
             }
             failed(remote).await?;
@@ -53,18 +56,15 @@ pub(super) async fn watch(
         let news = resync.notes.get(told..).unwrap_or_default();
         news.iter().for_each(|note| progress.note(note));
         told = resync.notes.len();
-        let waits = resync
-            .tables
-            .iter()
-            .any(|table| table.state == "needs_approval");
+        let waits = resync.tables.iter().any(TableStatistics::waits);
         match resync.phase {
             // It is taken up again in a moment.
             Phase::Paused if active => {}
             Phase::Paused => return Ok(Some(Outcome::Paused(resync))),
-            Phase::Failed if began.elapsed() > Duration::from_secs(2) => {
+            Phase::Failed if began.elapsed() > SETTLES => {
                 let error = resync.error.unwrap_or_default();
                 return Err(Failure {
-                    exit: Exit::State,
+                    exit: resync.error_class.as_deref().map_or(Exit::State, exit_of),
                     code: "resync_failed".to_owned(),
                     suggestion: Some(
                         "go on with `tidemill resume`, or give it up with `tidemill abort`"
@@ -79,6 +79,19 @@ pub(super) async fn watch(
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Waits until no work is done on the pipe any more.
+pub(super) async fn until_it_stands(remote: &Remote) -> Result<(), Failure> {
+    let began = Instant::now();
+    while began.elapsed() < BEGINS {
+        let status: Status = remote.get("status").await?;
+        if !status.active {
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 /// Why the pipe doesn't run, if an error ended it.

@@ -131,6 +131,9 @@ enum Refusals {
     /// The pipe's source or destination has failed or refused.
     #[response(status = 424, content_type = "application/problem+json")]
     FailedDependency(Problem),
+    /// The service is about to end.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Problem),
 }
 
 #[derive(OpenApi)]

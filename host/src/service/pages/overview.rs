@@ -62,18 +62,13 @@ pub(super) async fn page(
     Path(name): Path<String>,
     Asked(query): Asked,
 ) -> Page {
-    let (frame, mut page) = Head::new(&service, &caller, &name, "overview", &query)?;
+    let (frame, page) = Head::new(&service, &caller, &name, "overview", &query)?;
     let (id, pipe) = service.pipe_of(&caller, &name)?;
     let status = service.status_of(&id)?;
     let history = service.latest(&caller, &name, HISTORY)?;
     let resync = status.resync.as_ref();
     let waiting = resync.iter().flat_map(|resync| &resync.tables);
-    let waiting = waiting.filter(|table| table.state == "needs approval");
-    let waiting: Vec<TableStatistics> = waiting.cloned().collect();
-    if !waiting.is_empty() {
-        // The pipe follows meanwhile, and its resync is at work for all that the process knows.
-        page.pipe.state = PipeState::NeedsApproval;
-    }
+    let waiting = waiting.filter(|table| table.waits()).cloned().collect();
     // What is being rebuilt needs nothing more.
     let unfinished = resync.filter(|resync| !resync.phase.is_over());
     let is_rebuilt = |table: &&FollowedTable| {
@@ -114,7 +109,9 @@ fn can(pipe: &PipeSummary, status: &Status, runs: bool) -> Can {
         stop: runs,
         resync: phase.is_some_and(Phase::is_over),
         approve: waits,
-        abort: phase.is_some_and(|phase| !phase.is_over()),
+        // One that is at work is stopped first.
+        abort: phase.is_some_and(|phase| !phase.is_over())
+            && (!runs || waits || matches!(phase, Some(Phase::Failed | Phase::Paused))),
     }
 }
 

@@ -96,8 +96,11 @@ pub(super) struct PipeDetail {
 impl Service {
     /// Stops a pipe and removes it with its journal. Tables of the destination stay.
     pub(super) async fn remove_pipe(&self, caller: &Caller, name: &str) -> Result<(), Problem> {
-        self.pipe_record(caller, name)?;
         let id = caller.pipe(name);
+        // Whatever it is at, it ends.
+        self.supervisor.stop(&id);
+        let _turn = self.supervisor.turn(&id).await;
+        self.pipe_record(caller, name)?;
         caller
             .store(self)
             .change_pipe(name, |record| record.wanted = Wanted::Stopped)?;
@@ -294,6 +297,9 @@ pub(super) fn state(record: &PipeRecord, live: Option<&Live>) -> PipeState {
             (Some(_), _) => PipeState::Stopped,
         };
     };
+    if live.waits {
+        return PipeState::NeedsApproval;
+    }
     match (&live.resync, &live.following) {
         (Some((_, phase @ (Phase::Setup | Phase::Snapshot | Phase::Resync))), _) => {
             of_phase(*phase)

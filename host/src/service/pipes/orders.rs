@@ -63,20 +63,21 @@ impl Service {
         name: &str,
         order: Order,
     ) -> Result<Ordered, Problem> {
-        let record = self.pipe_record(caller, name)?;
+        let (service, caller) = (self.clone(), caller.clone());
         let id = caller.pipe(name);
-        let service = self.clone();
-        let word = format!("{:?}", order.state).to_lowercase();
-        let caller_name = caller.clone();
-        let (done, id) = self
-            .on_work(async move {
-                let done = service.act(&id, record, order).await;
-                (done, id)
-            })
-            .await?;
-        let done = done?;
-        self.note(&caller_name, &id, &word);
-        Ok(done)
+        self.on_work(async move {
+            if order.state == Action::Stop {
+                // It doesn't wait for another order to end, which it may be meant for.
+                service.supervisor.stop(&id);
+            }
+            let _turn = service.supervisor.turn(&id).await;
+            let record = service.pipe_record(&caller, &id.name)?;
+            let word = format!("{:?}", order.state).to_lowercase();
+            let resync = service.act(&id, record, order).await?;
+            service.note(&caller, &id, &word);
+            Ok(Ordered { resync })
+        })
+        .await?
     }
 
     async fn act(
@@ -84,63 +85,49 @@ impl Service {
         id: &PipeId,
         record: PipeRecord,
         order: Order,
-    ) -> Result<Ordered, Problem> {
-        let none = Ordered { resync: None };
+    ) -> Result<Option<String>, Problem> {
         match order.state {
-            Action::Start => {
-                self.want(id, Wanted::Running)?;
-                let begun = self.start(id).await;
-                self.unwanted_unless_running(id, record.wanted, begun)
-            }
-            Action::Stop => {
-                self.want(id, Wanted::Stopped)?;
-                self.supervisor.stop(id);
-                Ok(none)
-            }
+            Action::Start => self.begun(id, record, self.start(id)).await,
             Action::Resync => {
                 let pipe = self.load(id)?;
-                if let Some(table) = order
-                    .tables
-                    .iter()
-                    .find(|table| pipe.table(table).is_none())
-                {
+                let mut tables = order.tables.iter();
+                if let Some(table) = tables.find(|table| pipe.table(table).is_none()) {
                     return Err(Problem::not_found("table", &table.to_string()));
                 }
-                self.want(id, Wanted::Running)?;
                 let (tables, live) = (order.tables, order.live);
-                let begun = self
-                    .supervisor
-                    .command(self, id, Command::Resync { tables, live });
-                let begun = begun.await;
-                self.unwanted_unless_running(id, record.wanted, begun)
+                let command = Command::Resync { tables, live };
+                let begun = self.supervisor.command(self, id, command);
+                self.begun(id, record, begun).await
             }
             Action::Approve => {
-                self.want(id, Wanted::Running)?;
-                let begun = self.supervisor.command(self, id, Command::Approve).await;
-                self.unwanted_unless_running(id, record.wanted, begun)
+                let begun = self.supervisor.command(self, id, Command::Approve);
+                self.begun(id, record, begun).await
+            }
+            Action::Stop => {
+                self.want(id, Wanted::Stopped, None)?;
+                self.supervisor.stop(id);
+                Ok(None)
             }
             Action::Abort => {
                 let pipe = self.load(id)?;
-                let aborted = self
-                    .supervisor
-                    .with_worker(id, lifecycle::abort(&pipe))
-                    .await;
+                let aborted = lifecycle::abort(&pipe);
+                let aborted = self.supervisor.with_worker(id, aborted).await;
                 aborted.map_err(|error| self.problem(id, error))?;
                 self.metrics.pipe(id).ended_by_order(Ending::Aborted);
-                Ok(none)
+                Ok(None)
             }
             Action::Rollback => {
                 let pipe = self.load(id)?;
-                let again = self.supervisor.running(id).is_some();
-                self.supervisor.stop_and_wait(id).await;
+                let possible = lifecycle::foresee_rollback(&pipe);
+                possible.map_err(|error| self.problem(id, error))?;
+                let again = self.supervisor.stop_and_wait(id).await;
                 let done = lifecycle::rollback(&pipe, &order.tables).await;
                 if again {
-                    self.want(id, Wanted::Running)?;
-                    self.supervisor.command(self, id, Command::Run).await?;
+                    self.supervisor.begin_again(self, id);
                 }
                 done.map_err(|error| self.problem(id, error))?;
                 self.metrics.pipe(id).ended_by_order(Ending::RolledBack);
-                Ok(none)
+                Ok(None)
             }
         }
     }
@@ -154,35 +141,36 @@ impl Service {
             .is_some_and(|resync| matches!(resync.phase, Phase::Paused | Phase::Failed));
         let paused = status.cdc.is_some_and(|cdc| cdc.report.paused);
         match (self.supervisor.running(id), waits || paused) {
-            (Some(running), false) if !running.is_stopping() => Ok(None),
+            (Some(_), false) => Ok(None),
             (_, true) => self.supervisor.command(self, id, Command::Resume).await,
-            (_, false) => self.supervisor.command(self, id, Command::Run).await,
+            (None, false) => self.supervisor.command(self, id, Command::Run).await,
         }
     }
 
-    fn want(&self, id: &PipeId, wanted: Wanted) -> Result<(), Problem> {
+    fn want(&self, id: &PipeId, wanted: Wanted, error: Option<String>) -> Result<(), Problem> {
         let store = self.store.tenant(&id.tenant);
         store.change_pipe(&id.name, |record| {
             record.wanted = wanted;
-            record.error = None;
+            record.error = error;
         })?;
         Ok(())
     }
 
-    /// What was refused doesn't change what is wanted.
-    fn unwanted_unless_running(
+    /// Has a pipe begin something: it is to run from then on. What is refused changes nothing of what is wanted.
+    async fn begun(
         &self,
         id: &PipeId,
-        before: Wanted,
-        begun: Result<Option<String>, Problem>,
-    ) -> Result<Ordered, Problem> {
-        match begun {
-            Ok(resync) => Ok(Ordered { resync }),
-            Err(problem) => {
-                self.want(id, before)?;
-                Err(problem)
-            }
+        before: PipeRecord,
+        begin: impl Future<Output = Result<Option<String>, Problem>>,
+    ) -> Result<Option<String>, Problem> {
+        self.supervisor.takes_orders(id).await?;
+        // Before it begins: a crash in between starts it, and doesn't forget it.
+        self.want(id, Wanted::Running, None)?;
+        let begun = begin.await;
+        if begun.is_err() {
+            self.want(id, before.wanted, before.error)?;
         }
+        begun
     }
 
     /// Loads a table that is new in the settings.
@@ -192,15 +180,19 @@ impl Service {
         name: &str,
         table: TableName,
     ) -> Result<Ordered, Problem> {
-        let (id, _) = self.pipe_of(caller, name)?;
-        let service = self.clone();
-        let begun = self
-            .on_work(async move {
-                let command = Command::AddTable { table };
-                service.supervisor.command(&service, &id, command).await
-            })
-            .await??;
-        Ok(Ordered { resync: begun })
+        let (service, caller) = (self.clone(), caller.clone());
+        let id = caller.pipe(name);
+        self.on_work(async move {
+            let _turn = service.supervisor.turn(&id).await;
+            let record = service.pipe_record(&caller, &id.name)?;
+            let word = format!("table {table} added");
+            let command = Command::AddTable { table };
+            let begun = service.supervisor.command(&service, &id, command);
+            let resync = service.begun(&id, record, begun).await?;
+            service.note(&caller, &id, &word);
+            Ok(Ordered { resync })
+        })
+        .await?
     }
 
     /// Follows a table no longer.
@@ -210,14 +202,17 @@ impl Service {
         name: &str,
         table: TableName,
     ) -> Result<(), Problem> {
-        let (id, pipe) = self.pipe_of(caller, name)?;
-        let service = self.clone();
+        let (service, caller) = (self.clone(), caller.clone());
+        let id = caller.pipe(name);
         self.on_work(async move {
+            let _turn = service.supervisor.turn(&id).await;
+            let (_, pipe) = service.pipe_of(&caller, &id.name)?;
             let left = lifecycle::remove_table(&pipe, &table);
             let left = service.supervisor.with_worker(&id, left).await;
-            left.map_err(|error| service.problem(&id, error))
+            left.map_err(|error| service.problem(&id, error))?;
+            service.note(&caller, &id, &format!("table {table} left"));
+            Ok(())
         })
-        .await??;
-        Ok(())
+        .await?
     }
 }

@@ -6,12 +6,16 @@
 pub(super) mod observer;
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use axum::http::StatusCode;
+use futures::FutureExt;
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedMutexGuard, Semaphore, watch};
 use tracing::Instrument;
 
 use super::Service;
@@ -47,12 +51,12 @@ pub(super) struct Running {
     ended: watch::Receiver<bool>,
 }
 
-impl Running {
-    /// Whether it was asked to stop.
-    pub(super) fn is_stopping(&self) -> bool {
-        self.stop.is_asked()
-    }
+/// The turn of one who does something to a pipe. Others wait until it is dropped.
+pub(super) struct Turn {
+    _guard: OwnedMutexGuard<()>,
+}
 
+impl Running {
     /// Waits for its end.
     async fn wait(&self) {
         // A sender that is gone has ended, too.
@@ -75,6 +79,7 @@ impl Running {
 /// All pipes that run.
 pub(super) struct Supervisor {
     running: Mutex<HashMap<PipeId, Arc<Running>>>,
+    turns: Mutex<HashMap<PipeId, Weak<tokio::sync::Mutex<()>>>>,
     opening: Semaphore,
     closing: AtomicBool,
 }
@@ -83,8 +88,27 @@ impl Supervisor {
     pub(super) fn new() -> Self {
         Self {
             running: Mutex::default(),
+            turns: Mutex::default(),
             opening: Semaphore::new(OPENING),
             closing: AtomicBool::new(false),
+        }
+    }
+
+    /// Waits for one's turn with a pipe: orders to it, changes of it and its removal come one after the other.
+    pub(super) async fn turn(&self, id: &PipeId) -> Turn {
+        let turns = {
+            let mut all = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = all.get(id).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                // Those that nobody waits for are forgotten.
+                all.retain(|_, turns| turns.strong_count() > 0);
+                let new = Arc::default();
+                all.insert(id.clone(), Arc::downgrade(&new));
+                new
+            })
+        };
+        Turn {
+            _guard: turns.lock_owned().await,
         }
     }
 
@@ -114,6 +138,19 @@ impl Supervisor {
         Ok(wanted.len())
     }
 
+    /// Refuses an order to a pipe that is still about to stop, or to a service that is.
+    pub(super) async fn takes_orders(&self, id: &PipeId) -> Result<(), Problem> {
+        if self.is_closing() {
+            return Err(closing());
+        }
+        match self.running(id).filter(|running| running.stop.is_asked()) {
+            None => Ok(()),
+            Some(running) => tokio::time::timeout(STOPPING, running.wait())
+                .await
+                .map_err(|_| changing(id)),
+        }
+    }
+
     /// Has a pipe do something: it is told if it runs, and started for it if not. The id of the resync that was begun, if it is known yet.
     pub(super) async fn command(
         &self,
@@ -121,10 +158,6 @@ impl Supervisor {
         id: &PipeId,
         command: Command,
     ) -> Result<Option<String>, Problem> {
-        if let Some(running) = self.running(id).filter(|running| running.is_stopping()) {
-            // That it takes longer is told below.
-            let _ = tokio::time::timeout(STOPPING, running.wait()).await;
-        }
         if let Some(running) = self.running(id) {
             let pipe = service.load(id)?;
             let told = running.nudging(lifecycle::tell(&pipe, &command)).await?;
@@ -135,12 +168,27 @@ impl Supervisor {
                 Told::NobodyThere => {}
             }
             if self.running(id).is_some() {
-                let detail = format!("the pipe `{}` is just being started or stopped", id.name);
-                return Err(Problem::conflict(detail).suggest("try again in some seconds"));
+                return Err(changing(id));
             }
         }
-        self.spawn(service, id.clone(), Some(command));
+        self.begin(service, id, command)?;
         Ok(None)
+    }
+
+    /// Starts a pipe that stands for a command, if something can come of it.
+    fn begin(&self, service: &Arc<Service>, id: &PipeId, command: Command) -> Result<(), Problem> {
+        let pipe = service.load(id)?;
+        lifecycle::foresee(&pipe, &command).map_err(|error| service.problem(id, error))?;
+        match self.spawn(service, id.clone(), Some(command)) {
+            true => Ok(()),
+            false if self.is_closing() => Err(closing()),
+            false => Err(changing(id)),
+        }
+    }
+
+    /// Starts a pipe again that was stopped for something that was done to it: it goes on as after a restart.
+    pub(super) fn begin_again(&self, service: &Arc<Service>, id: &PipeId) {
+        self.spawn(service, id.clone(), None);
     }
 
     /// Does something with a pipe that may run, such as giving a resync up, which its worker does if there is one.
@@ -164,12 +212,14 @@ impl Supervisor {
         running.inspect(|running| running.stop.ask()).is_some()
     }
 
-    /// Asks a pipe to stop, and waits for its end.
-    pub(super) async fn stop_and_wait(&self, id: &PipeId) {
-        if let Some(running) = self.running(id) {
-            running.stop.ask();
-            running.wait().await;
-        }
+    /// Asks a pipe to stop, and waits for its end. Whether it ran.
+    pub(super) async fn stop_and_wait(&self, id: &PipeId) -> bool {
+        let Some(running) = self.running(id) else {
+            return false;
+        };
+        running.stop.ask();
+        running.wait().await;
+        true
     }
 
     /// Whether the service is about to end: nothing is started any more.
@@ -180,7 +230,11 @@ impl Supervisor {
     /// Ends all pipes at their next batch boundary, or, if they are to be drained, when no load or resync is at work any more. Nothing is
     /// started from now on.
     pub(super) async fn close(&self, drain: bool, hurry: &watch::Receiver<bool>) {
-        self.closing.store(true, Ordering::Release);
+        {
+            // What is started is started before this or not at all.
+            let _all = self.guard();
+            self.closing.store(true, Ordering::Release);
+        }
         let ends = self.all().into_iter().map(|(_, running)| {
             let mut hurry = hurry.clone();
             async move {
@@ -198,11 +252,9 @@ impl Supervisor {
         futures::future::join_all(ends).await;
     }
 
-    /// Starts a pipe in a task of its own, unless it runs already. Without a command it does what it is to do after a restart.
-    fn spawn(&self, service: &Arc<Service>, id: PipeId, command: Option<Command>) {
-        if self.closing.load(Ordering::Acquire) {
-            return;
-        }
+    /// Starts a pipe in a task of its own, unless it runs already, or the service is about to end: whether it did. Without a command it does
+    /// what it is to do after a restart.
+    fn spawn(&self, service: &Arc<Service>, id: PipeId, command: Option<Command>) -> bool {
         let (ending, ended) = watch::channel(false);
         let handle = service.work.clone();
         let data = service.pipe_folder(&id);
@@ -214,8 +266,8 @@ impl Supervisor {
         });
         {
             let mut all = self.guard();
-            if all.contains_key(&id) {
-                return;
+            if self.is_closing() || all.contains_key(&id) {
+                return false;
             }
             all.insert(id.clone(), running.clone());
         }
@@ -223,7 +275,11 @@ impl Supervisor {
         // All that is logged of the pipe's work bears its name. At the level of errors, so that the span is there whatever is logged.
         let span = tracing::error_span!(parent: None, "pipe", tenant = id.tenant, pipe = id.name);
         let work = async move {
-            run(&service, &id, &running, command).await;
+            let done = AssertUnwindSafe(run(&service, &id, &running, command));
+            if done.catch_unwind().await.is_err() {
+                let message = "it has ended unexpectedly; the service's log says why".to_owned();
+                failed(&service, &id, &running, message);
+            }
             // From now on the store alone tells what it was at.
             service.events.flush().await;
             running.observer.ended();
@@ -231,6 +287,7 @@ impl Supervisor {
             let _ = ending.send(true);
         };
         handle.spawn(work.instrument(span));
+        true
     }
 
     fn guard(&self) -> MutexGuard<'_, HashMap<PipeId, Arc<Running>>> {
@@ -238,11 +295,22 @@ impl Supervisor {
     }
 }
 
+fn closing() -> Problem {
+    let detail = "the service is about to end, and begins nothing any more";
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "closing", detail);
+    problem.suggest("try again once it has been started again")
+}
+
+fn changing(id: &PipeId) -> Problem {
+    let detail = format!("the pipe `{}` is just being started or stopped", id.name);
+    Problem::conflict(detail).suggest("try again in some seconds")
+}
+
 /// Whether a load or a resync is at work.
 fn is_loading(running: &Running) -> bool {
     let live = running.observer.live();
     let at_work = |phase| matches!(phase, Phase::Setup | Phase::Snapshot | Phase::Resync);
-    live.resync.is_some_and(|(_, phase)| at_work(phase))
+    !live.waits && live.resync.is_some_and(|(_, phase)| at_work(phase))
 }
 
 /// Runs a pipe until it is stopped, or an error ends it. Servers that can't be reached are tried again.
@@ -263,8 +331,11 @@ async fn run(
         };
         let folder = service.pipe_folder(id);
         let message = without_path(&error.to_string(), &folder);
-        if !error.is_transient() || running.stop.is_asked() {
-            return failed(service, id, running, message);
+        match (error.is_transient(), running.stop.is_asked()) {
+            // What was tried until then is not what ended it.
+            (true, true) => return running.observer.tell(EventKind::Note, "stopped"),
+            (true, false) => {}
+            (false, _) => return failed(service, id, running, message),
         }
         set_error(service, id, Some(format!("{message}; it is tried again")));
         if pause == PAUSES.0 {
@@ -288,11 +359,14 @@ async fn run_once(
     let environment = service.environment_of(&id.tenant);
     let command = match command {
         Some(command) => command,
-        None => after_restart(service, id, &pipe)?,
+        None => after_restart(service, id, &pipe, running.observer.has_opened())?,
     };
-    // Should the semaphore be closed, there is no reason to wait.
-    let mut turn = service.supervisor.opening.acquire().await.ok();
-    set_error(service, id, None);
+    let turn = tokio::select! {
+        // Should the semaphore be closed, there is no reason to wait.
+        turn = service.supervisor.opening.acquire() => turn.ok(),
+        () = running.stop.asked() => return Ok(Outcome::Stopped(Box::default())),
+    };
+    running.observer.opens();
     let (observer, stop) = (running.observer.clone(), running.stop.clone());
     let mut work = Box::pin(lifecycle::keep(
         &pipe,
@@ -301,22 +375,41 @@ async fn run_once(
         observer,
         stop,
     ));
-    let opened = tokio::time::timeout(OPENING_TIME, running.observer.opened());
-    tokio::select! {
+    let mut opened = pin!(running.observer.opened());
+    let in_time = tokio::select! {
         done = &mut work => return done,
-        _ = opened => drop(turn.take()),
+        opened = tokio::time::timeout(OPENING_TIME, &mut opened) => opened.is_ok(),
+    };
+    drop(turn);
+    if !in_time {
+        tokio::select! {
+            done = &mut work => return done,
+            () = opened => {}
+        }
     }
+    set_error(service, id, None);
     work.await
 }
 
-/// What a pipe that should run does after a restart of the service.
-fn after_restart(service: &Service, id: &PipeId, pipe: &Pipe) -> Result<Command, Error> {
+/// What a pipe that should run does after a restart of the service, or when it is tried again.
+fn after_restart(
+    service: &Service,
+    id: &PipeId,
+    pipe: &Pipe,
+    again: bool,
+) -> Result<Command, Error> {
     let status = lifecycle::status(pipe)?;
     recall(service, id, status.resync.as_ref());
-    let paused = status.cdc.is_some_and(|cdc| cdc.report.paused);
-    // A stop of the service pauses a resync at a batch boundary; one that a person has paused belongs to a pipe that shouldn't run.
+    let stream = status.cdc.map(|cdc| cdc.report.paused);
     let resync = status.resync.map(|resync| resync.phase);
-    Ok(match paused || resync == Some(Phase::Paused) {
+    let goes_on = match resync {
+        // A stop of the service pauses a resync at a batch boundary; one that a person has paused belongs to a pipe that shouldn't run.
+        Some(Phase::Setup | Phase::Snapshot | Phase::Resync | Phase::Paused) => true,
+        // What has failed is tried again with the pipe. One that follows does so without it.
+        Some(Phase::Failed) => again && stream.is_none(),
+        _ => false,
+    };
+    Ok(match goes_on || stream == Some(true) {
         true => Command::Resume,
         false => Command::Run,
     })
@@ -354,8 +447,8 @@ fn ended(service: &Service, id: &PipeId, running: &Running, outcome: &Outcome) {
         ),
     };
     running.observer.tell(kind, note);
-    // What the service's own end has stopped goes on with its next start.
-    if !service.supervisor.closing.load(Ordering::Acquire) {
+    // Who has asked for the stop has said what is wanted; what the service's own end has stopped goes on with its next start.
+    if !running.stop.is_asked() {
         want_stopped(service, id, None);
     }
 }
@@ -363,8 +456,9 @@ fn ended(service: &Service, id: &PipeId, running: &Running, outcome: &Outcome) {
 /// An error has ended a pipe.
 fn failed(service: &Service, id: &PipeId, running: &Running, message: String) {
     running.observer.tell(EventKind::Failure, &message);
-    if !service.supervisor.closing.load(Ordering::Acquire) {
-        want_stopped(service, id, Some(message));
+    match running.stop.is_asked() {
+        true => set_error(service, id, Some(message)),
+        false => want_stopped(service, id, Some(message)),
     }
 }
 

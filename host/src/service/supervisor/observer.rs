@@ -1,5 +1,6 @@
 //! What a running pipe says of itself: kept for pages and metrics, and told as events.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use super::PipeId;
@@ -23,6 +24,8 @@ use crate::service::store::{EventKind, NewEvent};
 pub(crate) const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 /// Samples that are kept: an hour.
 const SAMPLES: usize = 720;
+/// Longest message of an event, in bytes.
+const MESSAGE_BYTES: usize = 2 << 10;
 
 /// What a pipe did in some seconds.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -44,6 +47,8 @@ pub(crate) struct Sample {
 pub(crate) struct Live {
     /// The resync at work, and its phase.
     pub(crate) resync: Option<(String, Phase)>,
+    /// Whether it waits for a person's approval.
+    pub(crate) waits: bool,
     /// Since when it is at work.
     pub(crate) since: Option<Timestamp>,
     /// The statistics of the resync's tables, newer than the journal's.
@@ -66,8 +71,9 @@ pub(crate) struct Observer {
     metrics: Arc<PipeMetrics>,
     live: Mutex<Live>,
     samples: Mutex<Samples>,
-    /// Told once the pipe's servers have answered.
-    opened: Notify,
+    /// Whether the pipe's servers have answered this time.
+    is_open: watch::Sender<bool>,
+    /// Whether they ever have.
     has_opened: AtomicBool,
 }
 
@@ -99,24 +105,31 @@ impl Observer {
                 rows_read: 0,
                 used: None,
             }),
-            opened: Notify::new(),
+            is_open: watch::Sender::new(false),
             has_opened: AtomicBool::new(false),
         }
     }
 
-    /// Waits until the pipe's servers have answered.
-    pub(crate) async fn opened(&self) {
-        self.opened.notified().await;
+    /// The pipe's servers are asked anew.
+    pub(crate) fn opens(&self) {
+        self.is_open.send_replace(false);
     }
 
-    /// Whether the pipe's servers have answered.
+    /// Waits until the pipe's servers have answered.
+    pub(crate) async fn opened(&self) {
+        // The sender lives as long as this does.
+        let _ = self.is_open.subscribe().wait_for(|open| *open).await;
+    }
+
+    /// Whether the pipe's servers have ever answered.
     pub(crate) fn has_opened(&self) -> bool {
         self.has_opened.load(Ordering::Acquire)
     }
 
     fn open(&self) {
         self.has_opened.store(true, Ordering::Release);
-        self.opened.notify_one();
+        self.is_open
+            .send_if_modified(|open| !std::mem::replace(open, true));
     }
 
     /// What the pipe is at.
@@ -161,6 +174,7 @@ impl Observer {
         let mut live = self.live_guard();
         live.following = None;
         live.resync = None;
+        live.waits = false;
         live.tables.clear();
     }
 
@@ -177,7 +191,7 @@ impl Observer {
     }
 
     fn put(&self, kind: EventKind, resync: Option<&str>, phase: Option<Phase>, message: &str) {
-        let message = without_path(message, &self.data);
+        let message = without_path(&shortened(message), &self.data);
         tracing::info!(resync, kind = ?kind, "{message}");
         let event = NewEvent {
             at: Timestamp::now(),
@@ -193,6 +207,15 @@ impl Observer {
     fn live_guard(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A message in a bounded number of bytes: it may be a stranger's.
+fn shortened(message: &str) -> Cow<'_, str> {
+    if message.len() <= MESSAGE_BYTES {
+        return message.into();
+    }
+    let end = message.floor_char_boundary(MESSAGE_BYTES);
+    format!("{}…", &message[..end]).into()
 }
 
 /// CPU time that each plugin has used since, in seconds a second.
@@ -220,6 +243,7 @@ impl Progress for Observer {
                 live.since = Some(Timestamp::now());
             }
             live.resync = Some((id.to_owned(), phase));
+            live.waits = false;
         }
         let message = format!("phase {phase}");
         self.put(EventKind::Phase, Some(id), Some(phase), &message);
@@ -247,6 +271,7 @@ impl Progress for Observer {
     }
 
     fn needs_approval(&self, message: &str) {
+        self.live_guard().waits = true;
         self.put_of_resync(EventKind::NeedsApproval, message);
     }
 }

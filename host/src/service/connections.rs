@@ -1,4 +1,4 @@
-//! Connections of clients: so many at a time, and none that keeps its request's headers to itself.
+//! Connections of clients: so many at a time, and none that keeps its request's headers to itself or leaves its answer unread.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
@@ -15,6 +16,8 @@ use tokio::sync::Semaphore;
 const MOST: usize = 4_096;
 /// How long a request's headers may take to come, from the end of the answer before.
 const HEADERS: Duration = Duration::from_secs(30);
+/// How long a client may take nothing of what it is sent.
+const UNREAD: Duration = Duration::from_secs(60);
 /// How long the listener rests where the system gives no connection.
 const REST: Duration = Duration::from_secs(1);
 
@@ -23,6 +26,7 @@ const REST: Duration = Duration::from_secs(1);
 pub(super) struct Limits {
     most: usize,
     headers: Duration,
+    unread: Duration,
 }
 
 impl Default for Limits {
@@ -30,6 +34,7 @@ impl Default for Limits {
         Self {
             most: MOST,
             headers: HEADERS,
+            unread: UNREAD,
         }
     }
 }
@@ -57,6 +62,9 @@ pub(super) async fn serve(
             accepted = accepted => accepted,
             () = &mut ended => break,
         };
+        if let Err(error) = SockRef::from(&stream).set_tcp_user_timeout(Some(limits.unread)) {
+            tracing::debug!(%error, "a client may leave an answer unread");
+        }
         let router = TowerToHyperService::new(router.clone());
         let connection = http.serve_connection(TokioIo::new(stream), router);
         let connection = graceful.watch(connection);
@@ -127,7 +135,7 @@ mod tests {
     async fn one_connection_more_waits_until_another_ends() {
         let limits = Limits {
             most: 2,
-            headers: HEADERS,
+            ..Limits::default()
         };
         let router = Router::new().route("/", get(async || "here"));
         let (address, _end) = start(limits, router).await;
@@ -143,8 +151,8 @@ mod tests {
     #[tokio::test]
     async fn headers_have_a_time_and_a_slow_answer_has_its_own() {
         let limits = Limits {
-            most: 9,
             headers: Duration::from_millis(100),
+            ..Limits::default()
         };
         let slow = get(async || {
             tokio::time::sleep(Duration::from_millis(300)).await;
@@ -159,6 +167,24 @@ mod tests {
             assert!(ended.is_ok(), "it is still open");
         }
         assert!(is_answered(&mut ask(address).await).await);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_reads_ends_the_connection() {
+        let limits = Limits {
+            most: 1,
+            unread: SOON,
+            ..Limits::default()
+        };
+        let large = get(async || vec![b'x'; 64 << 20]);
+        let router = Router::new().route("/", large);
+        let (address, _end) = start(limits, router).await;
+        let mut unread = ask(address).await;
+        assert!(is_answered(&mut unread).await);
+        let mut next = ask(address).await;
+        let mut begin = [0; 12];
+        let answered = timeout(20 * SOON, next.read_exact(&mut begin)).await;
+        assert_eq!(answered.unwrap().unwrap(), begin.len());
     }
 
     #[tokio::test]

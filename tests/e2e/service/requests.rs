@@ -162,8 +162,7 @@ fn a_form_is_done_and_audited_though_its_browser_goes() {
 fn the_audit_log_has_the_beginning_of_a_long_address() {
     let service = Service::start();
     let client = service.tenant("acme");
-    let long = "é".repeat(1) + &"x".repeat(60_000);
-    let path = format!("/v1/pipes/{}", long.replace('é', "%C3%A9"));
+    let path = format!("/v1/pipes/%C3%A9{}", "x".repeat(60_000));
     client.delete(&path).problem(404, "not_found");
     let audit = client.get("/v1/audit").is(200).json;
     let target = audit["items"][0]["target"].as_str().expect("a target");
@@ -469,6 +468,7 @@ fn numbers_tell_nothing_of_other_tenants() {
     let receiver = Receiver::start(&[]);
     for client in [&client, &other] {
         client.create(&settings("p")).is(201);
+        await_items(client, "/v1/events", "told", |items| items.len() == 1);
         let webhook = json!({ "url": receiver.url });
         client.post("/v1/webhooks", &webhook).is(201);
     }

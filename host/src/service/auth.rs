@@ -16,6 +16,9 @@ use super::supervisor::PipeId;
 /// The name of the browser's cookie.
 pub(super) const COOKIE: &str = "tidemill_session";
 
+/// Tokens of a tenant, at most.
+const MOST_TOKENS: u32 = 200;
+
 /// Who asks, and in whose name.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
@@ -142,7 +145,12 @@ impl Service {
             }
             Some(_) => return Err(Problem::unusable("a token lasts 1 to 3650 days")),
         };
-        Ok(caller.store(self).make_token(name, role, expires)?)
+        let store = caller.store(self);
+        let made = store.make_token_of(MOST_TOKENS, name, role, expires)?;
+        made.ok_or_else(|| {
+            let detail = format!("the tenant has {MOST_TOKENS} tokens, and may have no more");
+            Problem::quota(detail).suggest("revoke those that have ended or aren't used")
+        })
     }
 }
 

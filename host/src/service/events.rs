@@ -1,14 +1,17 @@
 //! What happens to pipes: written down, and told to whoever listens.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 
 use super::store::{Event, NewEvent, Store};
 
 /// Events that a listener may be behind before it misses some; it finds them in the store.
 const BACKLOG: usize = 1024;
+/// Listeners of a tenant at a time.
+pub(super) const MOST_LISTENERS: usize = 50;
 /// How long events are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(50);
 
@@ -26,6 +29,14 @@ enum Told {
 pub(super) struct Events {
     new: mpsc::UnboundedSender<Told>,
     written: broadcast::Sender<Arc<(String, Event)>>,
+    /// Places of each tenant that has listened.
+    places: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
+}
+
+/// Hears what is written; it has one of its tenant's places until it is dropped.
+pub(super) struct Listener {
+    pub(super) news: broadcast::Receiver<Arc<(String, Event)>>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Events {
@@ -34,7 +45,12 @@ impl Events {
         let (new, inbox) = mpsc::unbounded_channel();
         let (written, _) = broadcast::channel(BACKLOG);
         runtime.spawn(write(store, inbox, written.clone()));
-        Self { new, written }
+        let places = Arc::default();
+        Self {
+            new,
+            written,
+            places,
+        }
     }
 
     /// Has an event written down and told.
@@ -54,6 +70,19 @@ impl Events {
     /// All that is written from now on, with the tenant's name.
     pub(super) fn listen(&self) -> broadcast::Receiver<Arc<(String, Event)>> {
         self.written.subscribe()
+    }
+
+    /// The same for a client of a tenant; none: the tenant has as many listeners as it may.
+    pub(super) fn listen_as(&self, tenant: &str) -> Option<Listener> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = places
+            .entry(tenant.to_owned())
+            .or_insert_with(|| Arc::new(Semaphore::new(MOST_LISTENERS)));
+        let place = places.clone().try_acquire_owned().ok()?;
+        Some(Listener {
+            news: self.listen(),
+            _place: place,
+        })
     }
 }
 

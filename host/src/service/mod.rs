@@ -12,6 +12,8 @@
 
 mod api;
 mod auth;
+mod changes;
+mod connections;
 mod drafts;
 mod events;
 mod looks;
@@ -32,6 +34,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use tokio::sync::RwLock;
 
 pub use problem::{Place, Problem};
 pub use serve::{ServeError, Settings, remove_tenant, serve};
@@ -61,6 +64,8 @@ struct Service {
     work: Handle,
     /// Pipes that are being put together in browsers.
     drafts: Drafts,
+    /// Read by each change that is at work: the process ends once it can be written.
+    changes: Arc<RwLock<()>>,
     /// Whether browsers reach the service by https, whatever a proxy says.
     https: bool,
 }

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use url::Url;
 
+use super::connections::{self, Limits};
 use super::drafts::Drafts;
 use super::events::Events;
 use super::metrics::{Metrics, OperatorToken};
@@ -30,6 +31,8 @@ const BLOCKING_THREADS: usize = 8192;
 
 /// How much threads that load and transform stand back behind those that answer requests, as `nice` has it.
 const NICE: i32 = 5;
+/// How long requests, and then changes, that have begun are waited for at the end.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 /// How often it is looked whether the operator has changed tenants' quotas.
 const QUOTAS_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -124,6 +127,7 @@ pub fn serve(settings: &Settings, ready: impl FnOnce(SocketAddr)) -> Result<(), 
         environment,
         work: work.handle().clone(),
         drafts: Drafts::default(),
+        changes: Arc::default(),
         https: settings
             .public_url
             .as_ref()
@@ -183,8 +187,8 @@ async fn answer(
         // A sender that is gone has ended, too.
         let _ = stopping.wait_for(|ended| *ended).await;
     };
-    let served = axum::serve(listener, router).with_graceful_shutdown(graceful);
-    let served = tokio::spawn(async move { served.await });
+    let served = connections::serve(listener, router, Limits::default(), graceful);
+    let served = tokio::spawn(served);
     ready(address);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -208,7 +212,9 @@ async fn answer(
     let _ = service.work.spawn(close).await;
     let _ = ending.send(true);
     // Streams of events don't end by themselves.
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), served).await;
+    let _ = tokio::time::timeout(PATIENCE, served).await;
+    // Nor do changes whose clients have gone hold a connection.
+    let _ = tokio::time::timeout(PATIENCE, service.changes.write()).await;
     Ok(())
 }
 

@@ -11,6 +11,7 @@ mod pipes;
 mod reach;
 mod receiver;
 mod remote;
+mod requests;
 mod restarts;
 mod shares;
 mod traces;

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -9,20 +10,25 @@ use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::stream::{self, Stream, StreamExt};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{List, Page, PathOf, QueryOf, Refusals};
 use crate::service::Service;
-use crate::service::auth::{Caller, Viewer};
+use crate::service::auth::{self, Caller, Viewer};
+use crate::service::events::{Listener, MOST_LISTENERS};
 use crate::service::problem::Problem;
-use crate::service::store::{Event, Role};
+use crate::service::store::Event;
 
 /// Events that are read from the store at a time, where a listener has missed some.
 const AT_A_TIME: usize = 500;
+/// How often it is asked whether a stream's token is still good, where nothing happens.
+const ASK_EVERY: Duration = Duration::from_secs(5);
 
 /// What has happened to a pipe, the latest first.
 ///
-/// With `Accept: text/event-stream` what happens from now on, as server-sent events; `Last-Event-ID` has those behind it sent first.
+/// With `Accept: text/event-stream` what happens from now on, as server-sent events; `Last-Event-ID` has those behind it sent first. A tenant
+/// has 50 streams open at a time. A stream ends with its token.
 #[utoipa::path(get, path = "/v1/pipes/{pipe}/events", tag = "pipes", params(("pipe" = String, Path, description = "The pipe's name"), Page),
     responses((status = 200, content((List<Event> = "application/json"), (String = "text/event-stream"))), Refusals))]
 pub(super) async fn of_pipe(
@@ -33,7 +39,7 @@ pub(super) async fn of_pipe(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     service.pipe_record(&caller, &name)?;
-    answer(&service, caller, Some(name), &page, &headers)
+    answer(&service, &caller, Some(name), &page, &headers)
 }
 
 /// What has happened to all pipes, the latest first.
@@ -47,12 +53,12 @@ pub(super) async fn of_tenant(
     QueryOf(page): QueryOf<Page>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    answer(&service, caller, None, &page, &headers)
+    answer(&service, &caller, None, &page, &headers)
 }
 
 fn answer(
     service: &Arc<Service>,
-    caller: Caller,
+    caller: &Caller,
     pipe: Option<String>,
     page: &Page,
     headers: &HeaderMap,
@@ -61,8 +67,9 @@ fn answer(
     if text(header::ACCEPT).is_some_and(|accept| accept.contains("text/event-stream")) {
         let last = text(header::HeaderName::from_static("last-event-id"));
         let last = last.and_then(|id| id.parse().ok());
-        let stream = stream(service.clone(), caller, pipe, last)?;
-        return Ok(Sse::new(stream)
+        let token = headers.get(header::AUTHORIZATION).and_then(auth::token);
+        let stream = Listening::begin(service, caller, token.unwrap_or_default(), pipe, last)?;
+        return Ok(Sse::new(stream.events())
             .keep_alive(KeepAlive::default())
             .into_response());
     }
@@ -76,61 +83,99 @@ fn answer(
     .into_response())
 }
 
-/// Events as they come; those behind `last` first. It ends where its caller's token does.
-fn stream(
+/// A stream of events as they come.
+struct Listening {
     service: Arc<Service>,
-    caller: Caller,
+    tenant: String,
+    /// The token that it was asked for with.
+    token: SecretString,
+    /// The pipe; none: all.
     pipe: Option<String>,
-    last: Option<i64>,
-) -> Result<impl Stream<Item = Result<Sent, Infallible>>, Problem> {
-    let news = service.events.listen();
-    let store = caller.store(&service);
-    let last = match last {
-        Some(last) => last,
-        None => {
-            let latest = store.events_before(pipe.as_deref(), i64::MAX, 1)?;
-            latest.first().map_or(0, |event| event.id)
+    /// The number of the last event that was sent.
+    last: i64,
+    listener: Listener,
+    /// Whether there may be events in the store that were not heard of.
+    behind: bool,
+}
+
+impl Listening {
+    /// A stream of the events behind `last`, or of those from now on.
+    fn begin(
+        service: &Arc<Service>,
+        caller: &Caller,
+        token: &str,
+        pipe: Option<String>,
+        last: Option<i64>,
+    ) -> Result<Self, Problem> {
+        let Some(listener) = service.events.listen_as(&caller.tenant) else {
+            let detail = format!(
+                "the tenant has {MOST_LISTENERS} streams of events open, and may have no more"
+            );
+            return Err(Problem::quota(detail).suggest("close one, or ask for the list of events"));
+        };
+        // Who has heard of more than there is has done so before a backup was restored.
+        let latest = caller.store(service).last_event()?;
+        Ok(Self {
+            service: service.clone(),
+            tenant: caller.tenant.clone(),
+            token: token.into(),
+            pipe,
+            last: last.unwrap_or(latest).min(latest),
+            listener,
+            behind: true,
+        })
+    }
+
+    fn events(self) -> impl Stream<Item = Result<Sent, Infallible>> {
+        let batches = stream::unfold(self, async |mut listening| {
+            let events = listening.next().await?;
+            Some((events, listening))
+        });
+        batches.flat_map(|events| stream::iter(events.into_iter().map(sent)))
+    }
+
+    /// The next events; none: the stream ends, since its token is good no more.
+    async fn next(&mut self) -> Option<Vec<Event>> {
+        loop {
+            if !std::mem::take(&mut self.behind) && !self.hear().await? {
+                continue;
+            }
+            // Which events there are the store tells: it has all, in order.
+            let store = self.service.store.tenant(&self.tenant);
+            let events = store.events_after(self.pipe.as_deref(), self.last, AT_A_TIME);
+            let events = events.ok()?;
+            if let Some(event) = events.last() {
+                self.last = event.id;
+                self.behind = events.len() == AT_A_TIME;
+                return Some(events);
+            }
         }
-    };
-    let state = (service, caller, pipe, last, news, true);
-    let batches = stream::unfold(
-        state,
-        async |(service, caller, pipe, last, mut news, first)| {
-            let mut first = first;
+    }
+
+    /// Waits a while for news: whether there are any of this stream's. None: it ends.
+    async fn hear(&mut self) -> Option<bool> {
+        let (tenant, pipe) = (&self.tenant, self.pipe.as_deref());
+        let news = async {
             loop {
-                if !std::mem::take(&mut first) {
-                    // Which event it is the store tells: it has all, in order.
-                    match news.recv().await {
-                        Ok(event) if event.0 != caller.tenant => continue,
-                        Ok(_) | Err(RecvError::Lagged(_)) => {}
-                        Err(RecvError::Closed) => return None,
+                match self.listener.news.recv().await {
+                    Ok(told) => {
+                        let (of, event) = told.as_ref();
+                        if of == tenant && pipe.is_none_or(|pipe| pipe == event.pipe) {
+                            return Some(true);
+                        }
                     }
-                }
-                let known = service.store.tenant(&caller.tenant).tokens().ok()?;
-                if !known
-                    .iter()
-                    .any(|token| token.id == caller.token.id && token.role >= Role::Viewer)
-                {
-                    return None;
-                }
-                let store = caller.store(&service);
-                let events = store.events_after(pipe.as_deref(), last, AT_A_TIME).ok()?;
-                if let Some(event) = events.last() {
-                    let again = events.len() == AT_A_TIME;
-                    let state = (
-                        service.clone(),
-                        caller.clone(),
-                        pipe.clone(),
-                        event.id,
-                        news,
-                        again,
-                    );
-                    return Some((events, state));
+                    Err(RecvError::Lagged(_)) => return Some(true),
+                    Err(RecvError::Closed) => return None,
                 }
             }
-        },
-    );
-    Ok(batches.flat_map(|events| stream::iter(events.into_iter().map(sent))))
+        };
+        let heard = tokio::time::timeout(ASK_EVERY, news).await;
+        let heard = heard.unwrap_or(Some(false))?;
+        // It is asked like a request's: it may have ended, or have been taken back or rotated.
+        let known = self.service.store.bearer(self.token.expose_secret());
+        known.ok()??;
+        Some(heard)
+    }
 }
 
 fn sent(event: Event) -> Result<Sent, Infallible> {

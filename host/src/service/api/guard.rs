@@ -4,12 +4,12 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tracing::Instrument;
 use tracing::field::Empty;
@@ -19,17 +19,16 @@ use super::LARGEST_BODY;
 use super::body::is_upload;
 use crate::service::Service;
 use crate::service::auth::{self, Caller};
+use crate::service::changes;
 use crate::service::metrics::Asked;
 use crate::service::problem::Problem;
-use crate::service::store::{AuditEntry, Kept, KeptAnswer};
+use crate::service::store::{Answer, Kept, KeptAnswer};
 use crate::telemetry;
 
 /// The header of a request's id.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The header of an idempotency key.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Largest answer that is kept for an idempotency key.
-const LARGEST_ANSWER: usize = 4 << 20;
 
 /// A request's id, as its answer and the log have it.
 #[derive(Clone, Debug)]
@@ -101,82 +100,88 @@ pub(super) async fn changes(
         Err(problem) => return problem.into_response(),
     };
     parts.extensions.insert(caller.clone());
-    let route = parts.extensions.get::<MatchedPath>();
-    let route = route
-        .map_or(parts.uri.path(), MatchedPath::as_str)
-        .to_owned();
-    let request_id = parts.extensions.get::<RequestId>().cloned();
-    let entry = AuditEntry {
-        id: 0,
-        at: Timestamp::now(),
-        actor: format!("{} {}", caller.token.id, caller.token.name),
-        action: format!("{} {route}", parts.method),
-        target: parts.uri.path().trim_start_matches("/v1/").to_owned(),
-        status: 0,
-        request: request_id.map_or_else(String::new, |id| id.0),
+    let entry = changes::entry(&parts, &caller);
+    let change = {
+        let (service, caller) = (service.clone(), caller.clone());
+        async move {
+            let request = Request::from_parts(parts, body);
+            let is_upload = is_upload(&request);
+            let _turn = match is_upload {
+                true => service.shares.upload(&caller.tenant).await,
+                false => None,
+            };
+            let most = match is_upload {
+                true => service.largest_upload(),
+                false => LARGEST_BODY,
+            };
+            let (parts, body) = request.into_parts();
+            let body = changes::whole(body, most).await?;
+            once(&service, &caller, (parts, body), next).await
+        }
     };
-    let request = Request::from_parts(parts, body);
-    let _turn = match is_upload(&request) {
-        true => service.shares.upload(&caller.tenant).await,
-        false => None,
-    };
-    let response = match once(&service, &caller, request, next).await {
-        Ok(response) => response,
-        Err(problem) => problem.into_response(),
-    };
-    let status = response.status().as_u16();
-    let entry = AuditEntry { status, ..entry };
-    if let Err(error) = caller.store(&service).audit(&entry) {
-        tracing::error!(%error, "the audit log could not be written");
-    }
-    response
+    changes::to_its_end(service, caller, entry, change).await
 }
 
 /// Does a request, or answers as the first one with its idempotency key was answered.
 async fn once(
     service: &Service,
     caller: &Caller,
-    request: Request,
+    (parts, body): (Parts, Bytes),
     next: Next,
 ) -> Result<Response, Problem> {
-    let Some(key) = key(request.headers())? else {
-        return Ok(next.run(request).await);
-    };
-    let most = match is_upload(&request) {
-        true => service.largest_upload(),
-        false => LARGEST_BODY,
-    };
-    let (parts, body) = request.into_parts();
-    let body = to_bytes(body, most).await.map_err(|_| {
-        let detail = format!("the body has more than {most} bytes");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body", detail)
-    })?;
+    let key = key(&parts.headers)?;
+    if let Some(key) = &key {
+        let request = digest(caller, &parts, &body);
+        if let Some(answer) = known(caller.store(service).take_key(key, &request)?)? {
+            return Ok(answer);
+        }
+    }
+    let response = changes::run(next, Request::from_parts(parts, Body::from(body))).await;
+    match key {
+        Some(key) => Ok(keep(service, caller, &key, response).await),
+        None => Ok(response),
+    }
+}
+
+/// What tells a request from another one with the same idempotency key.
+fn digest(caller: &Caller, parts: &Parts, body: &[u8]) -> Vec<u8> {
     let mut digest = Sha256::new();
     for part in [
         caller.token.id.as_bytes(),
         parts.method.as_str().as_bytes(),
         parts.uri.to_string().as_bytes(),
-        &body,
+        body,
     ] {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);
     }
-    let store = caller.store(service);
-    match store.take_key(&key, &digest.finalize())? {
-        Kept::New => {}
-        Kept::Answer(answer) => return Ok(again(answer)),
+    digest.finalize().to_vec()
+}
+
+/// The answer of a request whose idempotency key is known; none: it is to be done.
+fn known(kept: Kept) -> Result<Option<Response>, Problem> {
+    let done = |why: &str| {
+        let detail =
+            format!("the request with this idempotency key was done, and its answer {why}");
+        Problem::new(StatusCode::CONFLICT, "done", detail).suggest("look at what it has made")
+    };
+    match kept {
+        Kept::New => Ok(None),
+        Kept::Answer(KeptAnswer::Whole(answer)) => Ok(Some(again(answer))),
+        Kept::Answer(KeptAnswer::ShownOnce) => Err(done("has a secret, which is shown once")),
+        Kept::Answer(KeptAnswer::TooLarge) => Err(done("is too large to be kept")),
         Kept::AtWork => {
             let detail = "the first request with this idempotency key is still at work";
-            return Err(Problem::conflict(detail).suggest("send it again in some seconds"));
+            Err(Problem::conflict(detail).suggest("send it again in some seconds"))
         }
-        Kept::Other => {
-            return Err(Problem::unusable(
-                "the idempotency key was sent with another request",
-            ));
-        }
+        Kept::Other => Err(Problem::unusable(
+            "the idempotency key was sent with another request",
+        )),
+        Kept::TooMany => Err(
+            Problem::quota("too many requests with idempotency keys are at work")
+                .suggest("send it again in some seconds"),
+        ),
     }
-    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-    keep(service, caller, &key, response).await
 }
 
 /// The idempotency key of a request.
@@ -192,40 +197,42 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-/// Keeps an answer for its key. A fault of the service may be gone the next time, and an answer with a secret is given once.
-async fn keep(
-    service: &Service,
-    caller: &Caller,
-    key: &str,
-    response: Response,
-) -> Result<Response, Problem> {
-    let store = caller.store(service);
+/// Keeps the answer of what was done for its key. What was refused or has failed may be possible the next time: its key is as new.
+async fn keep(service: &Service, caller: &Caller, key: &str, response: Response) -> Response {
     let (parts, body) = response.into_parts();
+    // A handler's answer is in memory already.
+    let body = match to_bytes(body, usize::MAX).await {
+        Ok(body) => body,
+        Err(error) => {
+            tracing::error!(%error, "an answer can't be read");
+            return changes::failed().into_response();
+        }
+    };
     let no_store = parts.headers.get(header::CACHE_CONTROL);
     let has_secret = no_store.is_some_and(|value| value == "no-store");
-    let body = to_bytes(body, LARGEST_ANSWER).await;
-    let body = body.map_err(|_| Problem::conflict("the answer is too large to be kept"));
-    let text = body
-        .as_ref()
-        .ok()
-        .and_then(|body| std::str::from_utf8(body).ok());
     let header = |name: HeaderName| {
         let value = parts.headers.get(name)?.to_str().ok()?;
         Some(value.to_owned())
     };
-    let answer = text.filter(|_| !parts.status.is_server_error() && !has_secret);
-    let answer = answer.map(|body| KeptAnswer {
-        status: parts.status.as_u16(),
-        content_type: header(header::CONTENT_TYPE),
-        location: header(header::LOCATION),
-        body: body.to_owned(),
-    });
-    store.keep_answer(key, answer.as_ref())?;
-    Ok(Response::from_parts(parts, Body::from(body?)))
+    let answer = match parts.status.is_success() {
+        false => None,
+        true if has_secret => Some(KeptAnswer::ShownOnce),
+        true => Some(KeptAnswer::of(Answer {
+            status: parts.status.as_u16(),
+            content_type: header(header::CONTENT_TYPE),
+            location: header(header::LOCATION),
+            // All that changes something answers with JSON, or with nothing.
+            body: String::from_utf8_lossy(&body).into_owned(),
+        })),
+    };
+    if let Err(error) = caller.store(service).keep_answer(key, answer.as_ref()) {
+        tracing::error!(%error, "an answer could not be kept for its idempotency key");
+    }
+    Response::from_parts(parts, Body::from(body))
 }
 
 /// A kept answer.
-fn again(answer: KeptAnswer) -> Response {
+fn again(answer: Answer) -> Response {
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
     let headers = [
@@ -256,8 +263,7 @@ pub(super) async fn not_that_method() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail).suggest("/docs lists the routes")
 }
 
-/// A handler has panicked, which is a fault of Tidemill; the message is in the log.
+/// A handler has panicked.
 pub(super) fn panicked(_: Box<dyn Any + Send>) -> Response {
-    let detail = "the service has failed; this is a fault of Tidemill";
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
+    changes::failed().into_response()
 }

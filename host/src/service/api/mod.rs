@@ -116,7 +116,10 @@ enum Refusals {
     /// The route doesn't have this method.
     #[response(status = 405, content_type = "application/problem+json")]
     MethodNotAllowed(Problem),
-    /// It isn't possible as things are.
+    /// The body has not come in time.
+    #[response(status = 408, content_type = "application/problem+json")]
+    TooSlow(Problem),
+    /// It isn't possible as things are, or it was done already and the answer isn't kept.
     #[response(status = 409, content_type = "application/problem+json")]
     Conflict(Problem),
     /// The body is too large.

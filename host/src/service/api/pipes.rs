@@ -128,7 +128,7 @@ pub(super) async fn secrets(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SecretValue {
-    /// The value.
+    /// The value, at most 65,536 bytes.
     #[schema(value_type = String, format = Password, max_length = 65536)]
     value: secrecy::SecretString,
 }
@@ -136,7 +136,7 @@ pub(super) struct SecretValue {
 /// Set a secret of a pipe.
 ///
 /// `source.password` and `destination.password` are those of its servers; others are named by its transforms. A pipe that runs takes it up when it is
-/// started or resynced.
+/// started or resynced. A pipe has 200 secrets at most, and each has 65,536 bytes at most.
 #[utoipa::path(put, path = "/v1/pipes/{pipe}/secrets/{name}", tag = "pipes",
     params(("pipe" = String, Path, description = "The pipe's name"), ("name" = String, Path, description = "The secret's name")),
     request_body = SecretValue, responses((status = 204), Refusals))]

@@ -9,20 +9,28 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Body, List, PathOf, Refusals};
+use super::{Body, List, Page, PathOf, QueryOf, Refusals};
 use crate::service::Service;
 use crate::service::auth::Admin;
 use crate::service::problem::Problem;
 use crate::service::store::{NewToken, Role, TokenRecord};
 
-/// All tokens of the tenant, without their secrets.
-#[utoipa::path(get, path = "/v1/tokens", tag = "tenant", responses((status = 200, body = List<TokenRecord>), Refusals))]
+/// All tokens of the tenant, without their secrets, the oldest first.
+#[utoipa::path(get, path = "/v1/tokens", tag = "tenant", params(Page), responses((status = 200, body = List<TokenRecord>), Refusals))]
 pub(super) async fn list(
     State(service): State<Arc<Service>>,
     Admin(caller): Admin,
+    QueryOf(page): QueryOf<Page>,
 ) -> Result<Json<List<TokenRecord>>, Problem> {
-    let items = caller.store(&service).tokens()?;
-    Ok(Json(List { items, next: None }))
+    let limit = page.limit()?;
+    let after = page.number()?.unwrap_or(0);
+    let tokens = caller.store(&service).tokens_after(after, limit + 1)?;
+    let page = List::page(tokens, limit, |(number, _)| number.to_string());
+    let items = page.items.into_iter().map(|(_, token)| token).collect();
+    Ok(Json(List {
+        items,
+        next: page.next,
+    }))
 }
 
 /// A token that is to be made.
@@ -41,7 +49,7 @@ pub(super) struct TokenOf {
 
 /// Make a token.
 ///
-/// The answer is the only time that it is shown.
+/// The answer is the only time that it is shown. A tenant has 200 at most.
 #[utoipa::path(post, path = "/v1/tokens", tag = "tenant", request_body = TokenOf, responses((status = 201, body = NewToken), Refusals))]
 pub(super) async fn make(
     State(service): State<Arc<Service>>,
@@ -57,7 +65,7 @@ const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-s
 
 /// Give a token another secret.
 ///
-/// The present one is good for an hour more.
+/// The present one is good for an hour more. Browsers that signed in with it are signed out.
 #[utoipa::path(post, path = "/v1/tokens/{id}/rotate", tag = "tenant", params(("id" = String, Path, description = "The token's id")),
     responses((status = 200, body = NewToken), Refusals))]
 pub(super) async fn rotate(

@@ -102,9 +102,8 @@ pub(super) async fn ask_rotate(
     show(&Confirm {
         frame: Frame::new(&caller, "access"),
         title: format!("Rotate the token {}", token.name),
-        text:
-            "It gets another secret, which is shown once. The present one is good for an hour more."
-                .to_owned(),
+        text: "It gets another secret, which is shown once. The present one is good for an hour more. Browsers that signed in with it are signed out."
+            .to_owned(),
         button: "Rotate the token",
         action: format!("/access/tokens/{id}/rotate"),
         hidden: Vec::new(),

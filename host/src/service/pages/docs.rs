@@ -13,14 +13,18 @@ use crate::service::Service;
 use crate::service::auth::Caller;
 
 /// What each code of a problem document means.
-const CODES: [(&str, &str); 21] = [
+const CODES: [(&str, &str); 22] = [
     (
         "body",
-        "The request's body can't be read, is too large or of another type.",
+        "The request's body can't be read, is too large, too slow or of another type.",
     ),
     (
         "destination",
         "The pipe's ClickHouse server has failed, refused or can't be reached.",
+    ),
+    (
+        "done",
+        "The request with this idempotency key was done, and its answer isn't kept: it has a secret, or is too large.",
     ),
     (
         "form",

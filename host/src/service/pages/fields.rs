@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use url::form_urlencoded::parse;
 
 use crate::service::Service;
+use crate::service::changes;
 use crate::service::problem::Problem;
 
 /// Names and values.
@@ -73,7 +74,7 @@ impl FromRequest<Arc<Service>> for Fields {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &Arc<Service>) -> Result<Self, Problem> {
-        let body = super::guard::whole(request.into_body(), super::guard::LARGEST_FORM).await?;
+        let body = changes::whole(request.into_body(), super::guard::LARGEST_FORM).await?;
         Ok(Self::of(&body))
     }
 }

@@ -4,23 +4,21 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{FromRequest, MatchedPath, Multipart, Request, State};
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
-use jiff::Timestamp;
 use subtle::ConstantTimeEq;
 use url::form_urlencoded::byte_serialize;
 
 use super::fields::Fields;
 use super::{Frame, show, words};
 use crate::service::Service;
-use crate::service::api::RequestId;
 use crate::service::auth::{self, Caller};
+use crate::service::changes;
 use crate::service::problem::Problem;
-use crate::service::store::AuditEntry;
 
 /// Largest form but an upload, in bytes.
 pub(super) const LARGEST_FORM: usize = 2 << 20;
@@ -129,43 +127,19 @@ pub(super) async fn signed_in(
     if matches!(parts.method, Method::GET | Method::HEAD) {
         return next.run(Request::from_parts(parts, body)).await;
     }
-    let entry = entry(&parts, &caller);
-    let _turn = match is_upload(&parts.headers) {
-        true => service.shares.upload(&caller.tenant).await,
-        false => None,
+    let entry = changes::entry(&parts, &caller);
+    let change = {
+        let (service, caller) = (service.clone(), caller.clone());
+        async move {
+            let _turn = match is_upload(&parts.headers) {
+                true => service.shares.upload(&caller.tenant).await,
+                false => None,
+            };
+            let request = checked(&service, &caller, parts, body).await?;
+            Ok(changes::run(next, request).await)
+        }
     };
-    let response = match checked(&service, &caller, parts, body).await {
-        Ok(request) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    };
-    let status = response.status().as_u16();
-    if let Err(error) = caller
-        .store(&service)
-        .audit(&AuditEntry { status, ..entry })
-    {
-        tracing::error!(%error, "the audit log could not be written");
-    }
-    response
-}
-
-/// What the audit log tells of a form; the status comes later.
-pub(super) fn entry(parts: &Parts, caller: &Caller) -> AuditEntry {
-    let path = parts.uri.path();
-    let route = parts.extensions.get::<MatchedPath>();
-    let request_id = parts.extensions.get::<RequestId>().cloned();
-    AuditEntry {
-        id: 0,
-        at: Timestamp::now(),
-        actor: format!("{} {}", caller.token.id, caller.token.name),
-        action: format!(
-            "{} {}",
-            parts.method,
-            route.map_or(path, MatchedPath::as_str)
-        ),
-        target: path.trim_start_matches('/').to_owned(),
-        status: 0,
-        request: request_id.map_or_else(String::new, |id| id.0),
-    }
+    changes::to_its_end(service, caller, entry, change).await
 }
 
 fn to_login(parts: &Parts) -> Redirect {
@@ -192,7 +166,7 @@ async fn checked(
         true => service.largest_upload().saturating_add(AROUND_A_FILE),
         false => LARGEST_FORM,
     };
-    let body = whole(body, most).await?;
+    let body = changes::whole(body, most).await?;
     let sent = match is_upload {
         true => token_of_upload(&parts, body.clone()).await?,
         false => Fields::of(&body).get("csrf").map(str::to_owned),
@@ -257,14 +231,6 @@ pub(super) fn content_type(headers: &HeaderMap) -> &str {
 
 fn is_upload(headers: &HeaderMap) -> bool {
     content_type(headers).starts_with("multipart/form-data")
-}
-
-/// A body as a whole, if it isn't larger than this.
-pub(super) async fn whole(body: Body, most: usize) -> Result<Bytes, Problem> {
-    to_bytes(body, most).await.map_err(|_| {
-        let detail = format!("the form can't be read, or has more than {most} bytes");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body", detail)
-    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::fields::{Asked, Fields};
 use super::{Frame, Page, guard, show};
 use crate::service::Service;
 use crate::service::auth::{COOKIE, Caller, cookie};
-use crate::service::store::AuditEntry;
+use crate::service::changes;
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -54,7 +54,7 @@ pub(super) async fn page(Asked(query): Asked, caller: Option<Caller>) -> Page {
 pub(super) async fn enter(State(service): State<Arc<Service>>, request: Request) -> Page {
     let (parts, body) = request.into_parts();
     guard::own_origin(&parts.headers)?;
-    let fields = Fields::of(&guard::whole(body, guard::LARGEST_FORM).await?);
+    let fields = Fields::of(&changes::whole(body, guard::LARGEST_FORM).await?);
     let next = local(fields.get("next").unwrap_or("/")).to_owned();
     let token = fields.text("token").unwrap_or_default();
     let Some((tenant, token)) = service.store.bearer(token)? else {
@@ -68,11 +68,8 @@ pub(super) async fn enter(State(service): State<Arc<Service>>, request: Request)
         token,
         csrf: None,
     };
-    let entry = AuditEntry {
-        status: StatusCode::SEE_OTHER.as_u16(),
-        ..guard::entry(&parts, &caller)
-    };
-    caller.store(&service).audit(&entry)?;
+    let entry = changes::entry(&parts, &caller);
+    changes::audit(&service, &caller, entry, StatusCode::SEE_OTHER);
     Ok(with_cookie(&service, &parts.headers, &cookie, &next, ""))
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use toml::{Table, Value};
 
 use super::record;
@@ -18,6 +18,11 @@ use crate::service::auth::Caller;
 use crate::service::problem::Problem;
 use crate::service::store::{Made, PipeRecord};
 use crate::service::supervisor::PipeId;
+
+/// Secrets of a pipe, at most.
+const MOST_SECRETS: u32 = 200;
+/// The largest secret, in bytes.
+const LARGEST_SECRET: usize = 64 << 10;
 
 /// Settings as they were sent.
 pub(in crate::service) enum Sent {
@@ -270,18 +275,27 @@ impl Service {
     ) -> Result<(), Problem> {
         let mut sealed = Vec::with_capacity(secrets.len());
         for (name, secret) in secrets {
-            check_secret_name(name)?;
+            check_secret(name, secret)?;
             let place = [id.tenant.as_str(), &id.name, name];
             sealed.push((name.clone(), self.vault.seal(&place, secret)?));
         }
-        Ok(self
-            .store
-            .tenant(&id.tenant)
-            .put_secrets(&id.name, &sealed)?)
+        let store = self.store.tenant(&id.tenant);
+        match store.put_secrets(&id.name, &sealed, MOST_SECRETS)? {
+            true => Ok(()),
+            false => {
+                let detail = format!("a pipe has {MOST_SECRETS} secrets at most");
+                Err(Problem::quota(detail).suggest("remove those that it doesn't name"))
+            }
+        }
     }
 }
 
-fn check_secret_name(name: &str) -> Result<(), Problem> {
+fn check_secret(name: &str, secret: &SecretString) -> Result<(), Problem> {
+    if secret.expose_secret().len() > LARGEST_SECRET {
+        return Err(Problem::unusable(format!(
+            "the secret `{name}` has more than {LARGEST_SECRET} bytes"
+        )));
+    }
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     match !name.is_empty() && name.len() <= 64 && name.chars().all(fits) {
         true => Ok(()),

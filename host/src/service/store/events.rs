@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::pipes::{LastResync, PipeRecord};
-use super::{Store, StoreError, TenantStore, json, parsed, webhooks};
+use super::{Store, StoreError, TenantStore, json, number, parsed, webhooks};
 use crate::lifecycle::report::Phase;
 
 /// Events that are kept of a pipe.
@@ -49,7 +49,7 @@ pub struct NewEvent {
 /// An event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Event {
-    /// Its number; later events have larger ones, and other tenants' events leave gaps.
+    /// Its number among the tenant's events; later ones have larger ones.
     pub id: i64,
     /// When.
     pub at: Timestamp,
@@ -92,10 +92,10 @@ impl Store {
                 if !follow(tx, &tenant, &event)? {
                     continue;
                 }
-                let sql = "INSERT INTO events (tenant, pipe, record) VALUES (?1, ?2, ?3)";
+                let id = number(tx, &tenant, "event")?;
+                let sql = "INSERT INTO events (tenant, id, pipe, record) VALUES (?1, ?2, ?3, ?4)";
                 tx.prepare_cached(sql)?
-                    .execute(params![tenant, event.pipe, json(&event)?])?;
-                let id = tx.last_insert_rowid();
+                    .execute(params![tenant, id, event.pipe, json(&event)?])?;
                 let old = "DELETE FROM events WHERE tenant = ?1 AND pipe = ?2 AND id <= \
                            (SELECT id FROM events WHERE tenant = ?1 AND pipe = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)";
                 tx.prepare_cached(old)?
@@ -140,6 +140,14 @@ fn follow(tx: &Transaction<'_>, tenant: &str, event: &NewEvent) -> rusqlite::Res
 }
 
 impl TenantStore<'_> {
+    /// The number of the tenant's last event; 0: there was none.
+    pub fn last_event(&self) -> Result<i64, StoreError> {
+        let sql = "SELECT last FROM numbers WHERE tenant = ?1 AND kind = 'event'";
+        let reader = self.store.reader();
+        let last = reader.query_row(sql, [self.tenant], |row| row.get(0));
+        Ok(last.optional()?.unwrap_or(0))
+    }
+
     /// Events with numbers larger than `after`, the earliest first; of one pipe or of all.
     pub fn events_after(
         &self,
@@ -147,9 +155,7 @@ impl TenantStore<'_> {
         after: i64,
         limit: usize,
     ) -> Result<Vec<Event>, StoreError> {
-        let sql = "SELECT json_set(record, '$.id', id) FROM events WHERE tenant = ?1 AND (?2 IS NULL OR pipe = ?2) AND id > ?3 ORDER BY id LIMIT ?4";
-        self.store
-            .records(sql, params![self.tenant, pipe, after, limit])
+        self.events(pipe, "id > ?2 ORDER BY id", after, limit)
     }
 
     /// Events with numbers smaller than `before`, the latest first; of one pipe or of all.
@@ -159,9 +165,27 @@ impl TenantStore<'_> {
         before: i64,
         limit: usize,
     ) -> Result<Vec<Event>, StoreError> {
-        let sql = "SELECT json_set(record, '$.id', id) FROM events WHERE tenant = ?1 AND (?2 IS NULL OR pipe = ?2) AND id < ?3 ORDER BY id DESC LIMIT ?4";
-        self.store
-            .records(sql, params![self.tenant, pipe, before, limit])
+        self.events(pipe, "id < ?2 ORDER BY id DESC", before, limit)
+    }
+
+    /// Each of the two has an index of its own, which one query for both could not use.
+    fn events(
+        &self,
+        pipe: Option<&str>,
+        range: &str,
+        bound: i64,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError> {
+        let which = if pipe.is_some() { "pipe = ?4 AND" } else { "" };
+        let sql = format!(
+            "SELECT json_set(record, '$.id', id) FROM events WHERE tenant = ?1 AND {which} {range} LIMIT ?3"
+        );
+        match pipe {
+            Some(pipe) => self
+                .store
+                .records(&sql, params![self.tenant, bound, limit, pipe]),
+            None => self.store.records(&sql, params![self.tenant, bound, limit]),
+        }
     }
 
     /// Events of a pipe with numbers smaller than `before`, the latest first; of one kind or of all.

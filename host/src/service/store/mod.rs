@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::times::Times;
-pub use answers::{Kept, KeptAnswer};
+pub use answers::{Answer, Kept, KeptAnswer};
 pub use audit::AuditEntry;
 pub use events::{Event, EventKind, NewEvent};
 pub use pipes::{LastResync, Made, PipeRecord, Wanted};
@@ -208,6 +208,14 @@ pub struct TenantStore<'s> {
     tenant: &'s str,
 }
 
+/// The next of a tenant's numbers for things of this kind.
+fn number(tx: &Transaction<'_>, tenant: &str, kind: &str) -> rusqlite::Result<i64> {
+    let sql = "INSERT INTO numbers (tenant, kind, last) VALUES (?1, ?2, 1) \
+               ON CONFLICT (tenant, kind) DO UPDATE SET last = last + 1 RETURNING last";
+    tx.prepare_cached(sql)?
+        .query_row([tenant, kind], |row| row.get(0))
+}
+
 /// A record as it is stored.
 fn json<T: serde::Serialize>(record: &T) -> rusqlite::Result<String> {
     serde_json::to_string(record)
@@ -218,4 +226,41 @@ fn json<T: serde::Serialize>(record: &T) -> rusqlite::Result<String> {
 fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
     serde_json::from_str(text)
         .map_err(|cause| rusqlite::Error::ToSqlConversionFailure(Box::new(cause)))
+}
+
+/// What the tests of this room have in common.
+#[cfg(test)]
+mod testing {
+    use jiff::Timestamp;
+
+    use super::{PipeRecord, Store, TenantRecord, Wanted};
+
+    /// A store with the tenants `acme` and `other`, which have a pipe `shop` each.
+    pub(super) fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let now = Timestamp::now();
+        for tenant in ["acme", "other"] {
+            let record = TenantRecord {
+                name: tenant.to_owned(),
+                created: now,
+                quotas: Default::default(),
+            };
+            store.put_tenant(&record).unwrap();
+            let pipe = PipeRecord {
+                name: "shop".to_owned(),
+                created: now,
+                changed: now,
+                wanted: Wanted::Stopped,
+                error: None,
+                source: String::new(),
+                destination: String::new(),
+                tables: 0,
+                plugins: Vec::new(),
+                last: None,
+            };
+            store.tenant(tenant).make_pipe(&pipe, 10).unwrap();
+        }
+        (folder, store)
+    }
 }

@@ -1,16 +1,22 @@
 -- What a service knows beside its pipes' own journals. Each table but `tenants` and `meta` has the tenant, and each query names it.
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS tenants (tenant TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
--- hash: SHA-256 of a token's secret part; previous: that of the one before it was rotated, until previous_until. Times are seconds since 1970.
-CREATE TABLE IF NOT EXISTS tokens (
-  id TEXT PRIMARY KEY, tenant TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE, hash BLOB NOT NULL, previous BLOB, previous_until INTEGER, record TEXT NOT NULL
+-- The last number that was given of each kind of thing with numbers: a tenant's own, so that gaps tell nothing of others, and never given again.
+CREATE TABLE IF NOT EXISTS numbers (
+  tenant TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE, kind TEXT NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (tenant, kind)
 ) STRICT;
-CREATE INDEX IF NOT EXISTS tokens_of_tenant ON tokens (tenant);
+-- number: in the order in which they were made. hash: SHA-256 of a token's secret part; previous: that of the one before it was rotated, until previous_until. Times are seconds since 1970.
+CREATE TABLE IF NOT EXISTS tokens (
+  id TEXT PRIMARY KEY, tenant TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE, number INTEGER NOT NULL, hash BLOB NOT NULL, previous BLOB, previous_until INTEGER, record TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS tokens_of_tenant ON tokens (tenant, number);
 -- A browser's: hash is SHA-256 of the cookie.
 CREATE TABLE IF NOT EXISTS sessions (
   hash BLOB PRIMARY KEY, tenant TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE, token TEXT NOT NULL REFERENCES tokens ON DELETE CASCADE,
   csrf TEXT NOT NULL, expires INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX IF NOT EXISTS sessions_of_token ON sessions (token);
+CREATE INDEX IF NOT EXISTS sessions_that_end ON sessions (expires);
 CREATE TABLE IF NOT EXISTS pipes (
   tenant TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE, name TEXT NOT NULL, record TEXT NOT NULL, PRIMARY KEY (tenant, name)
 ) STRICT;
@@ -28,14 +34,13 @@ CREATE TABLE IF NOT EXISTS files (
   PRIMARY KEY (tenant, pipe, name)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS events (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE, pipe TEXT NOT NULL, record TEXT NOT NULL
+  tenant TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE, id INTEGER NOT NULL, pipe TEXT NOT NULL, record TEXT NOT NULL, PRIMARY KEY (tenant, id)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS events_of_pipe ON events (tenant, pipe, id);
-CREATE INDEX IF NOT EXISTS events_of_tenant ON events (tenant, id);
 CREATE TABLE IF NOT EXISTS audit (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE, record TEXT NOT NULL
+  tenant TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE, id INTEGER NOT NULL, at INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (tenant, id)
 ) STRICT;
-CREATE INDEX IF NOT EXISTS audit_of_tenant ON audit (tenant, id);
+CREATE INDEX IF NOT EXISTS audit_that_ends ON audit (tenant, at);
 -- Answers kept for idempotency keys; without an answer while the first request is at work.
 CREATE TABLE IF NOT EXISTS answers (
   tenant TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE, key TEXT NOT NULL, request BLOB NOT NULL, at INTEGER NOT NULL, answer TEXT,
@@ -48,8 +53,8 @@ CREATE TABLE IF NOT EXISTS webhooks (
 CREATE INDEX IF NOT EXISTS webhooks_of_tenant ON webhooks (tenant);
 -- Events on their way to webhooks. waits: 1 until it was delivered or given up.
 CREATE TABLE IF NOT EXISTS deliveries (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE,
-  webhook TEXT NOT NULL REFERENCES webhooks ON DELETE CASCADE, waits INTEGER NOT NULL, record TEXT NOT NULL
+  tenant TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE, id INTEGER NOT NULL, webhook TEXT NOT NULL REFERENCES webhooks ON DELETE CASCADE,
+  waits INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (tenant, id)
 ) STRICT;
-CREATE INDEX IF NOT EXISTS deliveries_of_webhook ON deliveries (tenant, webhook, id);
+CREATE INDEX IF NOT EXISTS deliveries_of_webhook ON deliveries (webhook, tenant, id);
 CREATE INDEX IF NOT EXISTS deliveries_that_wait ON deliveries (webhook, id) WHERE waits = 1;

@@ -22,15 +22,24 @@ impl TenantStore<'_> {
         Ok(found.optional()?)
     }
 
-    /// Writes sealed secrets of a pipe, in place of those of their names.
-    pub fn put_secrets(&self, pipe: &str, sealed: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
+    /// Writes sealed secrets of a pipe, in place of those of their names, unless it would have more than `most`: whether they were written.
+    pub fn put_secrets(
+        &self,
+        pipe: &str,
+        sealed: &[(String, Vec<u8>)],
+        most: u32,
+    ) -> Result<bool, StoreError> {
         let sql = "INSERT INTO secrets (tenant, pipe, name, sealed) VALUES (?1, ?2, ?3, ?4) \
                    ON CONFLICT (tenant, pipe, name) DO UPDATE SET sealed = excluded.sealed";
-        self.store.write(|tx| {
-            sealed.iter().try_for_each(|(name, sealed)| {
-                tx.execute(sql, params![self.tenant, pipe, name, sealed])
-                    .map(drop)
-            })
+        self.store.write_if(|tx| {
+            for (name, sealed) in sealed {
+                tx.execute(sql, params![self.tenant, pipe, name, sealed])?;
+            }
+            let count = "SELECT count(*) FROM secrets WHERE tenant = ?1 AND pipe = ?2";
+            let count = tx.query_row(count, params![self.tenant, pipe], |row| {
+                row.get::<_, u32>(0)
+            });
+            Ok(count? <= most)
         })
     }
 

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Store, StoreError, TenantStore, json, parsed};
+use super::{Store, StoreError, TenantStore, json, number, parsed};
 
 /// What the bearer of a token may do; each role may do what those before it may.
 #[derive(
@@ -85,6 +85,8 @@ pub struct SessionRecord {
 const GRACE: SignedDuration = SignedDuration::from_hours(1);
 /// How long a browser's session lasts.
 const SESSION: SignedDuration = SignedDuration::from_hours(12);
+/// Sessions of a token, at most.
+const MOST_SESSIONS: u32 = 100;
 
 fn hash(secret: &str) -> Vec<u8> {
     Sha256::digest(secret).to_vec()
@@ -153,8 +155,18 @@ impl Store {
 impl TenantStore<'_> {
     /// The tenant's tokens, the oldest first.
     pub fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
-        let sql = "SELECT record FROM tokens WHERE tenant = ?1 ORDER BY json_extract(record, '$.created'), id";
-        self.store.records(sql, [self.tenant])
+        let tokens = self.tokens_after(0, u32::MAX as usize)?;
+        Ok(tokens.into_iter().map(|(_, token)| token).collect())
+    }
+
+    /// The tenant's tokens with numbers larger than `after`, the oldest first; at most `limit`.
+    pub fn tokens_after(
+        &self,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, TokenRecord)>, StoreError> {
+        let sql = "SELECT json_array(number, json(record)) FROM tokens WHERE tenant = ?1 AND number > ?2 ORDER BY number LIMIT ?3";
+        self.store.records(sql, params![self.tenant, after, limit])
     }
 
     /// Makes a token.
@@ -164,6 +176,30 @@ impl TenantStore<'_> {
         role: Role,
         expires: Option<Timestamp>,
     ) -> Result<NewToken, StoreError> {
+        let (token, _) = self.new_token(name, role, expires, u32::MAX)?;
+        Ok(token)
+    }
+
+    /// Makes a token, unless the tenant has `most` already.
+    pub fn make_token_of(
+        &self,
+        most: u32,
+        name: &str,
+        role: Role,
+        expires: Option<Timestamp>,
+    ) -> Result<Option<NewToken>, StoreError> {
+        let (token, is_made) = self.new_token(name, role, expires, most)?;
+        Ok(is_made.then_some(token))
+    }
+
+    /// A new token, and whether it was made.
+    fn new_token(
+        &self,
+        name: &str,
+        role: Role,
+        expires: Option<Timestamp>,
+        most: u32,
+    ) -> Result<(NewToken, bool), StoreError> {
         let (id, secret) = (random(8)?, random(32)?);
         let record = TokenRecord {
             id,
@@ -173,18 +209,23 @@ impl TenantStore<'_> {
             expires,
             rotated: None,
         };
-        let sql = "INSERT INTO tokens (id, tenant, hash, record) VALUES (?1, ?2, ?3, ?4)";
-        self.store.write(|tx| {
-            let values = params![record.id, self.tenant, hash(&secret), json(&record)?];
-            tx.execute(sql, values)
+        let is_made = self.store.write_if(|tx| {
+            let sql =
+                "INSERT INTO tokens (id, tenant, number, hash, record) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let number = number(tx, self.tenant, "token")?;
+            let hash = hash(&secret);
+            tx.execute(
+                sql,
+                params![record.id, self.tenant, number, hash, json(&record)?],
+            )?;
+            let count = "SELECT count(*) FROM tokens WHERE tenant = ?1";
+            Ok(tx.query_row(count, [self.tenant], |row| row.get::<_, u32>(0))? <= most)
         })?;
-        Ok(NewToken {
-            token: format!("tm_{}_{secret}", record.id),
-            record,
-        })
+        let token = format!("tm_{}_{secret}", record.id);
+        Ok((NewToken { token, record }, is_made))
     }
 
-    /// Gives a token another secret; the present one is good for an hour more.
+    /// Gives a token another secret; the present one is good for an hour more. Sessions that were begun with it end.
     pub fn rotate_token(&self, id: &str) -> Result<Option<NewToken>, StoreError> {
         let secret = random(32)?;
         let now = Timestamp::now();
@@ -201,6 +242,8 @@ impl TenantStore<'_> {
                 sql,
                 params![self.tenant, id, until, hash(&secret), json(&record)?],
             )?;
+            let sessions = "DELETE FROM sessions WHERE tenant = ?1 AND token = ?2";
+            tx.execute(sessions, params![self.tenant, id])?;
             Ok(Some(record))
         })?;
         Ok(rotated.map(|record| NewToken {
@@ -216,16 +259,73 @@ impl TenantStore<'_> {
             .write(|tx| Ok(tx.execute(sql, params![self.tenant, id])? > 0))
     }
 
-    /// Begins a browser's session: its cookie.
+    /// Begins a browser's session: its cookie. Those that are over, and the oldest ones of the token's where there are too many, go.
     pub fn begin_session(&self, token: &TokenRecord) -> Result<String, StoreError> {
         let (cookie, csrf) = (random(32)?, random(32)?);
-        let expires = (Timestamp::now() + SESSION).as_second();
+        let now = Timestamp::now();
+        let expires = (now + SESSION).as_second();
         let sql =
             "INSERT INTO sessions (hash, tenant, token, csrf, expires) VALUES (?1, ?2, ?3, ?4, ?5)";
         self.store.write(|tx| {
+            let over = "DELETE FROM sessions WHERE expires <= ?1";
+            tx.execute(over, [now.as_second()])?;
             let values = params![hash(&cookie), self.tenant, token.id, csrf, expires];
-            tx.execute(sql, values)
+            tx.execute(sql, values)?;
+            let many = "DELETE FROM sessions WHERE rowid IN \
+                        (SELECT rowid FROM sessions WHERE token = ?1 ORDER BY expires DESC, rowid DESC LIMIT -1 OFFSET ?2)";
+            tx.execute(many, params![token.id, MOST_SESSIONS])
         })?;
         Ok(cookie)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::store::testing::store;
+
+    fn sessions(store: &Store) -> i64 {
+        let sql = "SELECT count(*) FROM sessions";
+        store.reader().query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn sessions_that_are_over_or_too_many_go_when_one_begins() {
+        let (_folder, store) = store();
+        let acme = store.tenant("acme");
+        let made = acme.make_token("t", Role::Viewer, None).unwrap();
+        let begin = || acme.begin_session(&made.record).unwrap();
+        let over = begin();
+        let sql = "UPDATE sessions SET expires = 1";
+        store.write(|tx| tx.execute(sql, [])).unwrap();
+        let first = begin();
+        assert_eq!(sessions(&store), 1);
+        let second = begin();
+        (0..MOST_SESSIONS - 1).for_each(|_| drop(begin()));
+        assert_eq!(sessions(&store), i64::from(MOST_SESSIONS));
+        for gone in [over, first] {
+            assert!(store.session(&gone).unwrap().is_none());
+        }
+        assert!(store.session(&second).unwrap().is_some());
+        acme.rotate_token(&made.record.id).unwrap();
+        assert_eq!(sessions(&store), 0);
+    }
+
+    #[test]
+    fn tokens_are_bounded_and_come_in_the_order_they_were_made_in() {
+        let (_folder, store) = store();
+        let acme = store.tenant("acme");
+        let make = |name: &str| acme.make_token_of(2, name, Role::Viewer, None).unwrap();
+        let first = make("z").unwrap();
+        make("a").unwrap();
+        assert!(make("b").is_none());
+        assert!(acme.make_token("operator's", Role::Admin, None).is_ok());
+        assert!(acme.revoke_token(&first.record.id).unwrap());
+        let page = acme.tokens_after(0, 1).unwrap();
+        assert_eq!(page[0].1.name, "a");
+        let rest = acme.tokens_after(page[0].0, 9).unwrap();
+        assert_eq!(rest.len(), 1);
+        assert_eq!(acme.tokens().unwrap().len(), 2);
+        assert!(store.tenant("other").tokens().unwrap().is_empty());
     }
 }

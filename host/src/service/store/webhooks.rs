@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Event, EventKind, Store, StoreError, TenantStore, json, parsed};
+use super::{Event, EventKind, Store, StoreError, TenantStore, json, number, parsed};
 use crate::lifecycle::report::Phase;
 
 /// Events that wait for one webhook, at most; beyond that the oldest one is given up.
@@ -65,7 +65,7 @@ pub enum DeliveryState {
 /// An event on its way to a webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DeliveryRecord {
-    /// Its number; later ones have larger ones.
+    /// Its number among the tenant's deliveries; later ones have larger ones.
     #[serde(default)]
     pub id: i64,
     /// The webhook's id.
@@ -130,9 +130,10 @@ pub(super) fn enqueue(tx: &Transaction<'_>, tenant: &str, event: &Event) -> rusq
             status: None,
             error: None,
         };
-        let sql = "INSERT INTO deliveries (tenant, webhook, waits, record) VALUES (?1, ?2, 1, ?3)";
+        let sql = "INSERT INTO deliveries (tenant, id, webhook, waits, record) VALUES (?1, ?2, ?3, 1, ?4)";
+        let id = number(tx, tenant, "delivery")?;
         tx.prepare_cached(sql)?
-            .execute(params![tenant, delivery.webhook, json(&delivery)?])?;
+            .execute(params![tenant, id, delivery.webhook, json(&delivery)?])?;
         let over = "UPDATE deliveries SET waits = 0, record = json_set(record, '$.state', 'given_up', '$.due', NULL, '$.error', 'too many events wait') \
                     WHERE tenant = ?1 AND webhook = ?2 AND waits = 1 AND id <= \
                     (SELECT id FROM deliveries WHERE webhook = ?2 AND waits = 1 ORDER BY id DESC LIMIT 1 OFFSET ?3)";
@@ -145,8 +146,9 @@ pub(super) fn enqueue(tx: &Transaction<'_>, tenant: &str, event: &Event) -> rusq
 impl Store {
     /// What is tried next, of each webhook.
     pub fn heads(&self) -> Result<Vec<Head>, StoreError> {
-        let sql = "SELECT json_object('tenant', tenant, 'webhook', webhook, 'id', id, 'due', json_extract(record, '$.due')) FROM deliveries \
-                   WHERE id IN (SELECT min(id) FROM deliveries WHERE waits = 1 GROUP BY webhook)";
+        // SQLite takes the other columns from the row that has the smallest number.
+        let sql = "SELECT json_object('tenant', tenant, 'webhook', webhook, 'id', id, 'due', json_extract(record, '$.due')) FROM \
+                   (SELECT tenant, webhook, min(id) AS id, record FROM deliveries WHERE waits = 1 GROUP BY webhook)";
         self.records(sql, [])
     }
 }
@@ -246,35 +248,8 @@ impl TenantStore<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::store::{NewEvent, PipeRecord, TenantRecord, Wanted};
-
-    fn store() -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let now = Timestamp::now();
-        for tenant in ["acme", "other"] {
-            let record = TenantRecord {
-                name: tenant.to_owned(),
-                created: now,
-                quotas: Default::default(),
-            };
-            store.put_tenant(&record).unwrap();
-            let pipe = PipeRecord {
-                name: "shop".to_owned(),
-                created: now,
-                changed: now,
-                wanted: Wanted::Stopped,
-                error: None,
-                source: String::new(),
-                destination: String::new(),
-                tables: 0,
-                plugins: Vec::new(),
-                last: None,
-            };
-            store.tenant(tenant).make_pipe(&pipe, 10).unwrap();
-        }
-        (folder, store)
-    }
+    use crate::service::store::NewEvent;
+    use crate::service::store::testing::store;
 
     fn webhook(store: &Store, id: &str, events: &[EventKind], pipe: Option<&str>) {
         let record = WebhookRecord {

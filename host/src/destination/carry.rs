@@ -42,7 +42,8 @@ impl Destination {
             self.table(&original.name),
             quoted(&metadata.is_deleted)
         );
-        if target.key.is_empty() || self.number("count deleted rows", &deleted).await? == 0 {
+        let patient = self.patient();
+        if target.key.is_empty() || patient.number("count deleted rows", &deleted).await? == 0 {
             return Ok(CarryOver::default());
         }
         if let Some(missing) = target
@@ -64,10 +65,12 @@ impl Destination {
                 .column(&column.name)
                 .is_some_and(|old| old.data_type != column.clickhouse_type)
         }) {
-            self.refuse_loss(&carry, &column.name, &column.clickhouse_type)
+            patient
+                .refuse_loss(&carry, &column.name, &column.clickhouse_type)
                 .await?;
         }
-        self.execute("carry rows over", &carry.insert(original))
+        patient
+            .execute("carry rows over", &carry.insert(original))
             .await?;
         let sql = format!(
             "SELECT count() FROM (SELECT DISTINCT {} FROM {} WHERE {} = 1)",
@@ -76,7 +79,7 @@ impl Destination {
             quoted(&metadata.is_deleted)
         );
         Ok(CarryOver {
-            rows: self.number("count carried rows", &sql).await?,
+            rows: patient.number("count carried rows", &sql).await?,
             note: None,
         })
     }

@@ -1,6 +1,7 @@
 //! The connection: one attempt for each call, over HTTP, by the `clickhouse` crate.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use clickhouse::query::{BytesCursor, Query};
@@ -11,16 +12,28 @@ use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
+use super::error::cut;
 use super::{DestinationError, dial};
 use crate::pipe::{DestinationServer, DestinationSettings};
 use crate::policy::Reach;
+use crate::quote::quote;
 use crate::schema::ClickHouseFeatures;
 use crate::schema::finding::{Finding, Severity};
 
+/// Longest part of what a server calls its version, in bytes.
+const LONGEST_VERSION: usize = 100;
 /// The oldest server that works.
 const OLDEST: (u32, u32) = (24, 1);
 /// Longest answer that is held as a whole, in bytes: rows are streamed, so what is asked for otherwise is short.
 const ANSWER_BYTES: usize = 16 << 20;
+/// How long it may take to be connected and to be told the version, which every server does at once.
+const FIRST_LOOK: Duration = Duration::from_secs(30);
+/// How long a question or a change of a definition may take: some wait for what runs on the table.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long a statement may take that reads or writes a whole table.
+const WHOLE_TABLE_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+/// How long the rows that a whole table is read in may be silent.
+pub(super) const SILENCE: Duration = Duration::from_secs(3600);
 /// ClickHouse parses statements of 256 KiB; a table of thousands of columns takes more.
 const USUAL_STATEMENT_BYTES: usize = 200_000;
 /// The first server with `Time64`.
@@ -33,6 +46,8 @@ pub struct Destination {
     pub(super) database: String,
     version: String,
     features: ClickHouseFeatures,
+    /// How long an answer is waited for, all of it.
+    within: Duration,
 }
 
 impl std::fmt::Debug for Destination {
@@ -81,6 +96,7 @@ impl Destination {
             database: settings.database.clone(),
             version: String::new(),
             features: unknown,
+            within: FIRST_LOOK,
         };
         let answer = destination
             .query("ask for the version", "SELECT version()")
@@ -96,7 +112,7 @@ impl Destination {
                 },
                 other => other,
             })?;
-        let version = answer.trim().to_owned();
+        let version = quote(&answer, LONGEST_VERSION);
         let mut numbers = version
             .split('.')
             .map(|part| part.parse::<u32>().unwrap_or(0));
@@ -111,7 +127,28 @@ impl Destination {
                 .with_setting("enable_time_time64_type", "1");
         }
         destination.version = version;
+        destination.within = STATEMENT_TIMEOUT;
         Ok(destination)
+    }
+
+    /// The same, for statements that read or write a whole table.
+    pub(super) fn patient(&self) -> Self {
+        Self {
+            within: WHOLE_TABLE_TIMEOUT,
+            ..self.clone()
+        }
+    }
+
+    /// What comes of a statement, if it does in time.
+    async fn in_time<T>(
+        &self,
+        doing: &str,
+        statement: impl Future<Output = Result<T, DestinationError>>,
+    ) -> Result<T, DestinationError> {
+        match tokio::time::timeout(self.within, statement).await {
+            Ok(result) => result,
+            Err(_) => Err(DestinationError::late(doing, self.within)),
+        }
     }
 
     /// What the server can store.
@@ -267,10 +304,13 @@ impl Destination {
 
     pub(super) async fn execute(&self, doing: &str, sql: &str) -> Result<(), DestinationError> {
         tracing::debug!(doing, sql);
-        self.statement(sql)
-            .execute()
-            .await
-            .map_err(|error| DestinationError::of(doing, &error))
+        let statement = self.statement(sql).execute();
+        self.in_time(doing, async {
+            statement
+                .await
+                .map_err(|error| DestinationError::of(doing, &error))
+        })
+        .await
     }
 
     /// A query's answer as tab-separated text.
@@ -305,7 +345,7 @@ impl Destination {
         let parse = |line: &str| {
             serde_json::from_str(line).map_err(|cause| DestinationError::Answer {
                 doing: doing.to_owned(),
-                reason: cause.to_string(),
+                reason: cut(&cause.to_string()),
             })
         };
         lines.lines().map(parse).collect()
@@ -327,17 +367,20 @@ impl Destination {
     ) -> Result<String, DestinationError> {
         let failed = |error| DestinationError::of(doing, &error);
         let mut cursor = cursor.map_err(failed)?;
-        let mut answer = Vec::new();
-        while let Some(bytes) = cursor.next().await.map_err(failed)? {
-            if answer.len() + bytes.len() > ANSWER_BYTES {
-                return Err(DestinationError::TooLong {
-                    doing: doing.to_owned(),
-                    most: ByteSize(ANSWER_BYTES as u64),
-                });
+        self.in_time(doing, async {
+            let mut answer = Vec::new();
+            while let Some(bytes) = cursor.next().await.map_err(failed)? {
+                if answer.len() + bytes.len() > ANSWER_BYTES {
+                    return Err(DestinationError::TooLong {
+                        doing: doing.to_owned(),
+                        most: ByteSize(ANSWER_BYTES as u64),
+                    });
+                }
+                answer.extend_from_slice(&bytes);
             }
-            answer.extend_from_slice(&bytes);
-        }
-        Ok(String::from_utf8_lossy(&answer).into_owned())
+            Ok(String::from_utf8_lossy(&answer).into_owned())
+        })
+        .await
     }
 }
 
@@ -384,3 +427,6 @@ pub(crate) fn quoted(name: &str) -> String {
 pub(super) fn text(value: &str) -> String {
     format!("'{}'", value.replace('\\', "\\\\").replace('\'', "\\'"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ use rustls::crypto::ring;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use super::answer::BoundedErrors;
 use crate::policy::{Reach, ReachError};
 
 /// How long a connection to an address may take to be made.
@@ -34,7 +35,7 @@ pub(super) fn client(reach: Reach) -> Result<Client, rustls::Error> {
         .wrap_connector(Dial(reach));
     let http = legacy::Client::builder(TokioExecutor::new())
         .pool_idle_timeout(IDLE)
-        .build(connector);
+        .build(BoundedErrors(connector));
     Ok(Client::with_http_client(http))
 }
 

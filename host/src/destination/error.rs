@@ -1,6 +1,7 @@
 //! What ClickHouse, the way to it, or the embedded server can refuse.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 
@@ -165,6 +166,14 @@ impl DestinationError {
         }
     }
 
+    /// An answer that didn't come in time.
+    pub(super) fn late(doing: &str, within: Duration) -> Self {
+        Self::Lost {
+            doing: doing.to_owned(),
+            reason: format!("no answer within {} s", within.as_secs()),
+        }
+    }
+
     /// From the client's error, while `doing` was done.
     pub(super) fn of(doing: &str, error: &clickhouse::error::Error) -> Self {
         if let Some(refused) = out_of_reach(error) {
@@ -186,7 +195,7 @@ impl DestinationError {
             clickhouse::error::Error::Network(_) | clickhouse::error::Error::TimedOut => {
                 Self::Lost {
                     doing,
-                    reason: chain(error),
+                    reason: cut(&chain(error)),
                 }
             }
             other => Self::Answer {
@@ -214,7 +223,7 @@ fn code(text: &str) -> Option<u32> {
 }
 
 /// A server's message without its code and its version, and not too long.
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     let text = text
         .split_once("DB::Exception: ")
         .map_or(text, |(_, message)| message);

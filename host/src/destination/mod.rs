@@ -5,6 +5,7 @@
 //! a statement that changes names is sent once. This module knows neither the source nor the transforms: Arrow and
 //! [`crate::schema`] are its language.
 
+mod answer;
 mod carry;
 mod changes;
 mod clauses;

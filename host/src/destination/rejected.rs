@@ -72,7 +72,7 @@ impl Destination {
             self.table(&name),
             text(resync)
         );
-        self.execute("forget rejected rows", &sql).await
+        self.patient().execute("forget rejected rows", &sql).await
     }
 
     /// The latest rejected rows of a source table, as JSON objects of the table's columns. None where no row was ever rejected.
@@ -101,7 +101,7 @@ impl Destination {
             self.table(&rejected_name(table)),
             text(resync)
         );
-        self.number("count rejected rows", &sql).await
+        self.patient().number("count rejected rows", &sql).await
     }
 }
 

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamDecoder;
 
-use super::connect::quoted;
+use super::connect::{SILENCE, quoted};
 use super::live::LiveTable;
 use super::{Destination, DestinationError, Digest, fit};
 use crate::schema::{ClickHouseType, Engine, MetadataNames, TargetColumn, TargetTable};
@@ -27,7 +27,7 @@ impl Destination {
                 key.join(", ")
             )
         };
-        self.number("count rows by key", &sql).await
+        self.patient().number("count rows by key", &sql).await
     }
 
     /// The rows of a live table that its readers see: under `FINAL`, where its engine replaces, and not deleted.
@@ -62,7 +62,7 @@ impl Destination {
         };
         let table = self.table(&live.name);
         let sql = format!("SELECT count() FROM {table}{modifier}{condition}");
-        self.number("count the original", &sql).await
+        self.patient().number("count the original", &sql).await
     }
 
     /// Reads the columns of a table back, and digests them; `schema` is that of the wire.
@@ -114,7 +114,12 @@ impl Destination {
         let mut cursor = query.fetch_bytes("ArrowStream").map_err(failed)?;
         let mut decoder = StreamDecoder::new();
         let mut digest = Digest::new(columns.len());
-        while let Some(part) = cursor.next().await.map_err(failed)? {
+        let late = |_| DestinationError::late(doing, SILENCE);
+        while let Some(part) = tokio::time::timeout(SILENCE, cursor.next())
+            .await
+            .map_err(late)?
+            .map_err(failed)?
+        {
             let mut part = Buffer::from(part);
             while !part.is_empty() {
                 if let Some(batch) = decoder.decode(&mut part).map_err(unread)? {

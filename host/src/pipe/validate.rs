@@ -1,5 +1,6 @@
 //! From what was typed to what it means: each check names the key that it is about.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ mod transforms;
 /// ClickHouse cuts an insert into several blocks from here on, and a block is what it writes whole or not at all.
 pub(super) const LARGEST_BLOCK_BYTES: u64 = 256 << 20;
 const LARGEST_BATCH_ROWS: usize = 65_536;
+/// The most tables of a pipe.
+const MOST_TABLES: usize = 10_000;
 
 pub(super) fn pipe(text: SourceText, access: Access) -> Result<Pipe, PipeError> {
     let file: PipeFile = toml::from_str(&text.text).map_err(|error| PipeError::Invalid {
@@ -333,28 +336,36 @@ impl Check<'_> {
                 "a pipe has at least one [[table]]; `tidemill init` lists the source's tables",
             );
         }
+        if files.len() > MOST_TABLES {
+            return self.invalid(
+                &format!("table[{MOST_TABLES}]"),
+                format!("a pipe has at most {MOST_TABLES} tables: make several pipes of it"),
+            );
+        }
         let mut tables: Vec<TableMapping> = Vec::with_capacity(files.len());
+        // Which table has the source, the destination, and the name of its own or of a twin.
+        let (mut sources, mut destinations) = (HashMap::new(), HashMap::new());
+        let mut borne = HashMap::new();
         for (i, file) in files.iter().enumerate() {
             let table = self.table(file, values, apply, format!("table[{i}]"))?;
-            if let Some(twin) = tables.iter().find(|t| t.source == table.source) {
+            if let Some(&twin) = sources.get(&table.source) {
+                let twin: &TableMapping = &tables[twin];
                 return self.invalid(
                     &format!("{}.source", table.key),
                     format!("{} is in `{}` already", table.source, twin.key),
                 );
             }
-            let bears = |table: &TableMapping, name: &str| {
-                let own = &table.destination;
-                [
-                    own.clone(),
-                    shadow_name(own),
-                    old_name(own),
-                    rejected_name(own),
-                ]
-                .contains(&name.to_owned())
-            };
-            let clash =
-                |t: &&TableMapping| bears(t, &table.destination) || bears(&table, &t.destination);
-            if let Some(twin) = tables.iter().find(clash) {
+            let own = &table.destination;
+            let names = [
+                own.clone(),
+                shadow_name(own),
+                old_name(own),
+                rejected_name(own),
+            ];
+            let with_its_name = names.iter().filter_map(|name| destinations.get(name));
+            let clash = borne.get(own).into_iter().chain(with_its_name).min();
+            if let Some(&twin) = clash {
+                let twin: &TableMapping = &tables[twin];
                 return self.invalid(
                     &table.key,
                     format!(
@@ -364,6 +375,9 @@ impl Check<'_> {
                     ),
                 );
             }
+            sources.insert(table.source.clone(), i);
+            destinations.insert(own.clone(), i);
+            borne.extend(names.map(|name| (name, i)));
             tables.push(table);
         }
         Ok(tables)

@@ -25,6 +25,7 @@ struct PolicyFile {
 struct ServiceFile {
     embedded: bool,
     reach: Vec<String>,
+    deny: Vec<String>,
 }
 
 /// `[plugins]`.
@@ -85,6 +86,7 @@ impl Check {
             compile_time: self.compile_time(plugins.compile_time.as_deref())?,
             embedded: file.service.embedded,
             reach: self.each("service.reach", &file.service.reach, Rule::parse)?,
+            deny: self.each("service.deny", &file.service.deny, Rule::parse_denied)?,
         };
         if policy.require_signature && policy.keys.is_empty() && policy.digests.is_empty() {
             return self.invalid(

@@ -18,6 +18,8 @@
 //! embedded = false                            # whether tenants may have ClickHouse servers started on this machine; default: false
 //! reach = ["10.1.0.0/16", "127.0.0.1:3306", "db.internal"]    # networks, addresses and names that tenants' pipes may connect to
 //!                                             # beside the internet, each with a port or without; default: none
+//! deny = ["198.51.100.0/24", "10.1.0.9:22"]   # networks and addresses that they may not connect to, whatever `reach` says; default: none.
+//!                                             # The machine's own addresses are out of reach anyway, unless `reach` names them
 //! ```
 //!
 //! Who signs what is the registry's matter; whether a signature counts is decided here, by the keys.
@@ -66,6 +68,7 @@ pub struct Policy {
     compile_time: Duration,
     embedded: bool,
     reach: Vec<reach::Rule>,
+    deny: Vec<reach::Rule>,
 }
 
 impl Default for Policy {
@@ -83,6 +86,7 @@ impl Default for Policy {
             compile_time: COMPILE_TIME,
             embedded: false,
             reach: Vec::new(),
+            deny: Vec::new(),
         }
     }
 }
@@ -230,7 +234,7 @@ impl Policy {
 
     /// Which addresses tenants' pipes may connect to.
     pub fn reach(&self) -> Reach {
-        Reach::bounded(self.reach.clone(), self.place())
+        Reach::bounded(self.reach.clone(), self.deny.clone())
     }
 
     /// The file to change.

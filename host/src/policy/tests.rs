@@ -217,3 +217,36 @@ fn what_pipes_may_reach_is_read_with_its_place() {
         assert!(error.contains(words), "{words}: {error}");
     }
 }
+
+#[test]
+fn what_the_policy_denies_is_denied_whatever_it_lets_pipes_reach() {
+    let policy_of = |deny: &str| {
+        let text = format!("[service]\nreach = [\"10.0.0.0/8\"]\ndeny = [{deny}]\n");
+        policy(&text)
+    };
+    let reach = policy_of(r#""10.0.0.9:22", "8.8.8.0/24", "2606:4700::/32""#)
+        .unwrap()
+        .reach();
+    let check = |text: &str| {
+        let address: std::net::SocketAddr = text.parse().unwrap();
+        reach.check(&address.ip().to_string(), address)
+    };
+    for reached in ["10.0.0.9:3306", "8.8.4.4:443", "[2a00:1450::1]:443"] {
+        assert!(check(reached).is_ok(), "{reached}");
+    }
+    for denied in [
+        "10.0.0.9:22",
+        "8.8.8.8:443",
+        "[2606:4700::1]:1",
+        "[::ffff:8.8.8.8]:443",
+    ] {
+        let error = check(denied).unwrap_err().to_string();
+        assert!(error.contains("the operator denies it"), "{error}");
+    }
+    let error = policy_of(r#""10.0.0.9", "db.internal""#)
+        .unwrap_err()
+        .to_string();
+    for words in ["service.deny[1]", "is a name", "networks"] {
+        assert!(error.contains(words), "{words}: {error}");
+    }
+}

@@ -12,47 +12,153 @@ use arrow::ipc::writer::FileWriter;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
 
 use super::types::{self, type_text};
 
 /// How Arrow IPC files begin that aren't streams.
 const MAGIC: &[u8; 6] = b"ARROW1";
 
-pub(super) fn read_parquet(bytes: Bytes) -> Result<RecordBatch, String> {
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|cause| cause.to_string())?;
-    let schema = builder.schema().clone();
-    let reader = builder.build().map_err(|cause| cause.to_string())?;
-    joined(&schema, reader)
+/// What rows may become in memory, in bytes. A file may be small and its rows not: one value that is repeated, columns of nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room(pub(super) usize);
+
+impl Room {
+    /// As much as there is, for files of who runs Tidemill.
+    pub(super) const ANY: Self = Self(usize::MAX);
+
+    /// Refuses so many rows of so many columns. The least that a cell takes as JSON is a digit and a comma.
+    pub(super) fn check_cells(self, rows: usize, columns: usize) -> Result<(), String> {
+        let cells = rows.saturating_mul(columns.max(1));
+        if cells.saturating_mul(2) > self.0 {
+            return Err(self.too_small());
+        }
+        match self.is_bounded() && columns > MOST_COLUMNS {
+            true => Err(format!(
+                "it has {columns} columns, and a reference table at most {MOST_COLUMNS}"
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses a text whose lines have become so many bytes with the names of their columns.
+    pub(super) fn check_named(self, bytes: usize) -> Result<(), String> {
+        match bytes > self.0.saturating_mul(MOST_NAMES) {
+            true => Err(self.too_small()),
+            false => Ok(()),
+        }
+    }
+
+    fn is_bounded(self) -> bool {
+        self.0 < Self::ANY.0
+    }
+
+    /// How many rows may be looked at together, out of data of this size: each of them may be all of it.
+    fn step(self, bytes: usize) -> usize {
+        (self.0 / bytes.max(1)).clamp(LEAST_STEP, MOST_STEP)
+    }
+
+    fn too_small(self) -> String {
+        format!(
+            "its rows are more than {} bytes, and a reference table is a small one",
+            self.0
+        )
+    }
 }
 
-pub(super) fn read_arrow(bytes: Bytes) -> Result<RecordBatch, String> {
+/// The rows that are looked at together.
+const LEAST_STEP: usize = 8;
+const MOST_STEP: usize = 8192;
+/// The columns of a reference table: as many as a table of MySQL has.
+const MOST_COLUMNS: usize = 4096;
+/// How many times as long as its cells a line is with the columns' names.
+const MOST_NAMES: usize = 8;
+
+/// Reads a Parquet file, as the contract's types or the columns that are asked for.
+pub(super) fn read_parquet(
+    bytes: Bytes,
+    columns: Option<&SchemaRef>,
+    room: Room,
+) -> Result<RecordBatch, String> {
+    let words = |cause: ParquetError| cause.to_string();
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(words)?;
+    let schema = builder.schema().clone();
+    let groups = builder.metadata().row_groups();
+    let total = |of: fn(&RowGroupMetaData) -> i64| {
+        let numbers = groups.iter().map(of);
+        numbers.fold(0usize, |sum, number| {
+            sum.saturating_add(usize::try_from(number).unwrap_or(usize::MAX))
+        })
+    };
+    room.check_cells(total(RowGroupMetaData::num_rows), schema.fields().len())?;
+    let size = total(RowGroupMetaData::total_byte_size);
+    if size > room.0 {
+        return Err(room.too_small());
+    }
+    let reader = builder
+        .with_batch_size(room.step(size))
+        .build()
+        .map_err(words)?;
+    joined(&schema, reader, columns, room)
+}
+
+/// Reads an Arrow IPC file or stream, as [`read_parquet`] does.
+pub(super) fn read_arrow(
+    bytes: Bytes,
+    columns: Option<&SchemaRef>,
+    room: Room,
+) -> Result<RecordBatch, String> {
     let words = |cause: ArrowError| cause.to_string();
     let is_file = bytes.starts_with(MAGIC);
     let bytes = Cursor::new(bytes);
     if is_file {
         let reader = FileReader::try_new(bytes, None).map_err(words)?;
-        joined(&reader.schema(), reader)
+        joined(&reader.schema(), reader, columns, room)
     } else {
         let reader = StreamReader::try_new(bytes, None).map_err(words)?;
-        joined(&reader.schema(), reader)
+        joined(&reader.schema(), reader, columns, room)
     }
 }
 
+/// Joins batches in the contract's types. What they take is counted while they come.
 fn joined(
     schema: &SchemaRef,
     batches: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
+    columns: Option<&SchemaRef>,
+    room: Room,
 ) -> Result<RecordBatch, String> {
-    let batches = batches.collect::<Result<Vec<_>, _>>();
-    let batches = batches.map_err(|cause| cause.to_string())?;
-    concat_batches(schema, &batches).map_err(|cause| cause.to_string())
+    let words = |cause: ArrowError| cause.to_string();
+    let wanted = match columns {
+        Some(columns) => columns.clone(),
+        None => contract_schema(schema)?,
+    };
+    let (mut rows, mut bytes) = (0usize, 0usize);
+    let mut all = Vec::new();
+    for batch in batches {
+        let batch = batch.map_err(words)?;
+        rows = rows.saturating_add(batch.num_rows());
+        room.check_cells(rows, batch.num_columns())?;
+        // A cast writes out what was a reference to one value.
+        let step = room.step(batch.get_array_memory_size());
+        for start in (0..batch.num_rows()).step_by(step) {
+            let part = batch.slice(start, step.min(batch.num_rows() - start));
+            let part = as_contract(&part, Some(&wanted))?;
+            for column in part.columns() {
+                let size = column.to_data().get_slice_memory_size().map_err(words)?;
+                bytes = bytes.saturating_add(size);
+            }
+            if bytes > room.0 {
+                return Err(room.too_small());
+            }
+            all.push(part);
+        }
+    }
+    concat_batches(&wanted, &all).map_err(words)
 }
 
 /// The batch in the contract's types, or in the ones that are asked for, column by column of the same name.
-pub(super) fn as_contract(
-    batch: &RecordBatch,
-    columns: Option<&SchemaRef>,
-) -> Result<RecordBatch, String> {
+fn as_contract(batch: &RecordBatch, columns: Option<&SchemaRef>) -> Result<RecordBatch, String> {
     let schema = match columns {
         Some(columns) => columns.clone(),
         None => contract_schema(batch.schema_ref())?,

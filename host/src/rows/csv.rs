@@ -9,6 +9,7 @@ use arrow::array::RecordBatch;
 use arrow::csv::reader::Format;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use super::columnar::Room;
 use super::json::Line;
 use super::json::{self, quoted};
 use super::{RowsError, columnar};
@@ -20,12 +21,13 @@ pub(super) fn read(
     path: &Path,
     text: &str,
     columns: Option<&SchemaRef>,
+    room: Room,
 ) -> Result<RecordBatch, RowsError> {
     let schema = match columns {
         Some(columns) => columns.clone(),
         None => guess(text).map_err(|reason| RowsError::new(path, None, reason))?,
     };
-    let lines = lines(text, &schema);
+    let lines = lines(text, &schema, room);
     let batch = lines.and_then(|lines| json::decode(&schema, &lines));
     batch.map_err(|(line, reason)| RowsError::new(path, line, reason))
 }
@@ -65,7 +67,11 @@ fn is_written_as_a_number(cell: &str) -> bool {
 }
 
 /// The records as JSON, with the numbers of their lines.
-fn lines(text: &str, schema: &SchemaRef) -> Result<Vec<Line<'static>>, (Option<usize>, String)> {
+fn lines(
+    text: &str,
+    schema: &SchemaRef,
+    room: Room,
+) -> Result<Vec<Line<'static>>, (Option<usize>, String)> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let told = |cause: csv::Error| {
         let line = cause.position().map(|position| position.line() as usize);
@@ -79,7 +85,7 @@ fn lines(text: &str, schema: &SchemaRef) -> Result<Vec<Line<'static>>, (Option<u
             (quoted(name), field.map(|field| field.data_type()))
         })
         .collect();
-    let mut lines = Vec::new();
+    let (mut lines, mut bytes) = (Vec::new(), 0);
     for record in reader.records() {
         let record = record.map_err(told)?;
         let number = record
@@ -90,6 +96,9 @@ fn lines(text: &str, schema: &SchemaRef) -> Result<Vec<Line<'static>>, (Option<u
             let separator = if line.len() > 1 { "," } else { "" };
             let _infallible = write!(line, "{separator}{name}:{}", value(cell, *data_type));
         }
+        bytes += line.len();
+        room.check_named(bytes)
+            .map_err(|reason| (Some(number), reason))?;
         lines.push((number, Cow::Owned(line + "}")));
     }
     Ok(lines)

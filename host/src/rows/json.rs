@@ -14,6 +14,7 @@ use arrow::json::ReaderBuilder;
 use arrow::json::reader::infer_json_schema;
 use serde_json::value::RawValue;
 
+use super::columnar::Room;
 use super::{RowsError, columnar};
 use crate::schema::cell_text;
 
@@ -24,6 +25,7 @@ pub(super) fn read(
     path: &Path,
     text: &str,
     columns: Option<&SchemaRef>,
+    room: Room,
 ) -> Result<RecordBatch, RowsError> {
     let lines: Vec<(usize, Cow<'_, str>)> = text
         .lines()
@@ -31,18 +33,25 @@ pub(super) fn read(
         .filter(|(_, line)| !line.trim().is_empty())
         .map(|(i, line)| (i + 1, Cow::Borrowed(line)))
         .collect();
-    let batch = match columns {
-        Some(columns) => decode(columns, &lines),
-        None => guess(&lines).and_then(|schema| decode(&schema, &lines)),
+    let schema = match columns {
+        Some(columns) => Ok(columns.clone()),
+        None => guess(&lines, room),
     };
+    let batch = schema.and_then(|schema| decode(&schema, &lines));
     batch.map_err(|(line, reason)| RowsError::new(path, line, reason))
 }
 
 /// Types that hold what the lines have.
-fn guess(lines: &[(usize, Cow<'_, str>)]) -> Result<SchemaRef, (Option<usize>, String)> {
+fn guess(
+    lines: &[(usize, Cow<'_, str>)],
+    room: Room,
+) -> Result<SchemaRef, (Option<usize>, String)> {
     let whole: Vec<&str> = lines.iter().map(|(_, line)| &**line).collect();
     match infer_json_schema(whole.join("\n").as_bytes(), None) {
         Ok((schema, _)) => {
+            // Each line may have a column of its own.
+            room.check_cells(lines.len(), schema.fields().len())
+                .map_err(|reason| (None, reason))?;
             // Arrow sorts the columns by name; they are wanted as the first line that has them does.
             let place = |field: &FieldRef| {
                 let name = format!("{}:", quoted(field.name()));

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
+use columnar::Room;
 
 pub use json::{lines, row_line};
 pub(crate) use reference::with_tables;
@@ -76,18 +77,22 @@ pub fn has_types(path: &Path) -> bool {
 /// Reads a file. `columns`: its columns' names and types; without them a text file's types are guessed (64-bit numbers, text, booleans), and every column
 /// may be NULL.
 pub fn read(path: &Path, columns: Option<&SchemaRef>) -> Result<RecordBatch, RowsError> {
-    parse(path, bytes_of(path)?, columns)
+    parse(path, bytes_of(path)?, columns, Room::ANY)
 }
 
-/// Reads what a file of this name holds.
-fn parse(path: &Path, bytes: Bytes, columns: Option<&SchemaRef>) -> Result<RecordBatch, RowsError> {
+/// Reads what a file of this name holds, if there is room for it.
+fn parse(
+    path: &Path,
+    bytes: Bytes,
+    columns: Option<&SchemaRef>,
+    room: Room,
+) -> Result<RecordBatch, RowsError> {
     let batch = match Format::of(path)? {
-        Format::Json => return json::read(path, text_of(path, &bytes)?, columns),
-        Format::Csv => return csv::read(path, text_of(path, &bytes)?, columns),
-        Format::Parquet => columnar::read_parquet(bytes),
-        Format::Arrow => columnar::read_arrow(bytes),
+        Format::Json => return json::read(path, text_of(path, &bytes)?, columns, room),
+        Format::Csv => return csv::read(path, text_of(path, &bytes)?, columns, room),
+        Format::Parquet => columnar::read_parquet(bytes, columns, room),
+        Format::Arrow => columnar::read_arrow(bytes, columns, room),
     };
-    let batch = batch.and_then(|batch| columnar::as_contract(&batch, columns));
     batch.map_err(|cause| RowsError::new(path, None, cause))
 }
 

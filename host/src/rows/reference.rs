@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::columnar::Room;
 use super::json::cell;
 use super::{RowsError, bytes_of, parse, type_text};
 use crate::digest::Digest;
@@ -104,10 +105,11 @@ impl Reference {
     pub fn read(&self) -> Result<ReadReference, RowsError> {
         let wrong = |reason: String| RowsError::new(&self.file, None, reason);
         let (bytes, digest) = self.content()?;
-        let mut rows = parse(&self.file, bytes.clone(), None)?;
+        let room = Room(LARGEST_TEXT);
+        let mut rows = parse(&self.file, bytes.clone(), None, room)?;
         if let Some(stated) = &self.columns {
             let schema = with_stated(&rows.schema(), stated).map_err(wrong)?;
-            rows = parse(&self.file, bytes.clone(), Some(&schema))?;
+            rows = parse(&self.file, bytes.clone(), Some(&schema), room)?;
         }
         Ok(ReadReference {
             table: as_json(&rows).map_err(wrong)?,

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use arrow::array::{BinaryArray, FixedSizeBinaryArray, Float32Builder, ListBuilder, StringArray};
+use arrow::array::{
+    ArrayRef, BinaryArray, FixedSizeBinaryArray, Float32Builder, ListBuilder, StringArray,
+};
 use arrow::datatypes::Field;
 
 use super::*;
@@ -275,4 +277,82 @@ fn a_configuration_has_each_table_once() {
         with_tables(serde_json::json!({}), []),
         Ok(serde_json::json!({}))
     );
+}
+
+/// What is wrong with a file as a reference table, and that it was found out soon.
+#[track_caller]
+fn refused(path: &Path) -> String {
+    let begun = std::time::Instant::now();
+    let file = Reference {
+        name: "bomb".to_owned(),
+        file: path.to_owned(),
+        columns: None,
+        digest: None,
+    };
+    let error = file.read().unwrap_err().to_string();
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    error
+}
+
+#[test]
+fn small_files_of_endless_rows_are_no_reference_tables() {
+    use arrow::array::{BooleanArray, DictionaryArray, Int8Array, NullArray};
+    use arrow::ipc::writer::FileWriter;
+    use parquet::arrow::ArrowWriter;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let is_small = |name: &str| {
+        let size = std::fs::metadata(path(name)).unwrap().len();
+        assert!(size < 4 << 20, "{name}: {size}");
+        path(name)
+    };
+    let parquet = |name: &str, array: ArrayRef, times: usize| {
+        let batch = RecordBatch::try_from_iter_with_nullable([("a", array, true)]).unwrap();
+        let file = std::fs::File::create(path(name)).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        for _ in 0..times {
+            writer.write(&batch).unwrap();
+            writer.flush().unwrap();
+        }
+        writer.close().unwrap();
+        is_small(name)
+    };
+    let arrow = |name: &str, array: ArrayRef| {
+        let batch = RecordBatch::try_from_iter_with_nullable([("a", array, true)]).unwrap();
+        let file = std::fs::File::create(path(name)).unwrap();
+        let mut writer = FileWriter::try_new(file, batch.schema_ref()).unwrap();
+        writer.write(&batch).unwrap();
+        writer.finish().unwrap();
+        is_small(name)
+    };
+    let text = |name: &str, text: String| {
+        std::fs::write(path(name), text).unwrap();
+        is_small(name)
+    };
+    // 2^29 rows, of which the file has the run lengths.
+    let run = Arc::new(BooleanArray::new_null(1 << 24));
+    let long = "x".repeat(1 << 20);
+    let repeated = Arc::new(StringArray::from_iter_values(std::iter::repeat_n(
+        &long, 1000,
+    )));
+    let keys = Int8Array::from(vec![0; 100_000]);
+    let values = Arc::new(StringArray::from(vec![long.as_str()]));
+    let one_value: DictionaryArray<_> = DictionaryArray::new(keys, values);
+    for file in [
+        parquet("runs.parquet", run, 32),
+        parquet("value.parquet", repeated, 100),
+        arrow("nothing.arrow", Arc::new(NullArray::new(1 << 31))),
+        arrow("value.arrow", Arc::new(one_value)),
+        text("name.csv", format!("{long}\n{}", "1\n".repeat(100_000))),
+    ] {
+        let error = refused(&file);
+        assert!(
+            error.contains("a reference table is a small one"),
+            "{error}"
+        );
+    }
+    let own_columns = (0..5000).map(|i| format!("{{\"a{i}\": 1}}\n")).collect();
+    let error = refused(&text("columns.jsonl", own_columns));
+    assert!(error.contains("5000 columns"), "{error}");
 }

@@ -14,6 +14,14 @@ use super::keys::{self, KeyKind, force_index, order_by, quoted_table, range, use
 use crate::schema::{Chunk, KeyBound, KeyValue, SourceTable};
 
 const ACTION: &str = "the plan of the chunks";
+/// A plan has so many parts at most, and bounds of so many bytes. What is left then is one part: a large chunk, but all of the table. A
+/// server could answer with new keys for ever otherwise.
+const MOST_PARTS: usize = 1_000_000;
+const MOST_BOUND_BYTES: usize = 128 << 20;
+/// A key's value has at most 3072 bytes in an index, and in another character set four times as many.
+const LONGEST_BOUND: usize = 16 << 10;
+/// An estimate beyond this is none.
+const MOST_ROWS: u64 = 1 << 43;
 
 /// A part of a table, before it has a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +72,7 @@ impl Source {
             values_differ: key.len() == 1 && table.key.len() == 1,
             target: target_rows.max(1),
             key: &key,
+            room: Room::new(MOST_PARTS, MOST_BOUND_BYTES),
         };
         let estimated = if table.estimated_rows <= target_rows {
             Some(vec![Part::whole(table.estimated_rows)])
@@ -104,6 +113,38 @@ struct Planner<'a> {
     values_differ: bool,
     target: u64,
     key: &'a [(String, KeyKind)],
+    room: Room,
+}
+
+/// What a plan may still have.
+struct Room {
+    parts: usize,
+    bytes: usize,
+}
+
+impl Room {
+    fn new(parts: usize, bytes: usize) -> Self {
+        Self { parts, bytes }
+    }
+
+    /// Takes room for a part with this bound; false: there is none.
+    fn take(&mut self, bound: &KeyBound) -> bool {
+        let value = |value: &KeyValue| match value {
+            KeyValue::Int(_) => 0,
+            KeyValue::Text(text) => text.len(),
+            KeyValue::Bytes(bytes) => bytes.len(),
+        };
+        let bytes = bound
+            .iter()
+            .map(|one| size_of::<KeyValue>() + value(one))
+            .sum();
+        let left = (self.parts.checked_sub(1)).zip(self.bytes.checked_sub(bytes));
+        let Some((parts, bytes)) = left else {
+            return false;
+        };
+        (self.parts, self.bytes) = (parts, bytes);
+        true
+    }
 }
 
 impl Planner<'_> {
@@ -134,9 +175,10 @@ impl Planner<'_> {
                 .bound(last.as_ref(), upto.as_ref(), self.target - 1)
                 .await?;
             // A key whose text doesn't read back as itself would stand still: then the rest is one part.
-            let Some(next) =
-                next.filter(|next| Some(next) != last.as_ref() && Some(next) != upto.as_ref())
-            else {
+            let room = &mut self.room;
+            let Some(next) = next.filter(|next| {
+                Some(next) != last.as_ref() && Some(next) != upto.as_ref() && room.take(next)
+            }) else {
                 parts.push(Part {
                     after: last,
                     upto,
@@ -182,10 +224,15 @@ impl Planner<'_> {
     }
 
     fn key_of(&self, row: &Row) -> Result<KeyBound, SourceError> {
+        let in_bounds = |length: usize| length <= LONGEST_BOUND;
         let value = |(i, (_, kind)): (usize, &(String, KeyKind))| match kind {
             KeyKind::Int | KeyKind::Year => cell::<i128>(row, i).map(KeyValue::Int),
-            KeyKind::Text | KeyKind::Cast(_) => cell::<String>(row, i).map(KeyValue::Text),
-            KeyKind::Bytes => cell::<Vec<u8>>(row, i).map(KeyValue::Bytes),
+            KeyKind::Text | KeyKind::Cast(_) => cell::<String>(row, i)
+                .filter(|text| in_bounds(text.len()))
+                .map(KeyValue::Text),
+            KeyKind::Bytes => cell::<Vec<u8>>(row, i)
+                .filter(|bytes| in_bounds(bytes.len()))
+                .map(KeyValue::Bytes),
         };
         self.key
             .iter()
@@ -212,6 +259,14 @@ impl Planner<'_> {
         let Some((lowest, highest)) = bounds else {
             return Ok(vec![Part::whole(0)]);
         };
+        // All integers that a column can have are among these, and so no sum or difference of two is too large.
+        let integers = i128::from(i64::MIN)..=i128::from(u64::MAX);
+        if !(integers.contains(&lowest) && integers.contains(&highest) && lowest <= highest) {
+            return Err(SourceError::Protocol {
+                action: format!("asking for {ACTION}"),
+                reason: "the lowest and the highest key are no range".to_owned(),
+            });
+        }
         let mut parts: Vec<Part> = Vec::new();
         // Ranges still to be looked at, the lowest on top: above the first, up to the second value.
         let mut todo = vec![(lowest - 1, highest)];
@@ -225,11 +280,11 @@ impl Planner<'_> {
             let upto = Some(vec![KeyValue::Int(high)]);
             if rows <= target {
                 merge(&mut parts, Part { after, upto, rows }, target);
-            } else if values > 1 {
+            } else if values > 1 && self.room.take(&vec![KeyValue::Int(high)]) {
                 let middle = low + (high - low) / 2;
                 todo.push((middle, high));
                 todo.push((low, middle));
-            } else if self.key.len() > 1 {
+            } else if values == 1 && self.key.len() > 1 {
                 parts.extend(self.walk(after, upto).await?);
             } else {
                 parts.push(Part { after, upto, rows });
@@ -262,14 +317,17 @@ impl Planner<'_> {
                 .position(|column| column.name_str().eq_ignore_ascii_case("rows"))?;
             cell::<u64>(row, at)
         };
-        Ok(rows.first().and_then(estimate).unwrap_or(0))
+        let rows = rows.first().and_then(estimate).unwrap_or(0);
+        Ok(rows.min(MOST_ROWS))
     }
 }
 
 /// Estimates of ranges may be twice too high; the table's own is near, unless it is stale. So the parts' are scaled to it, within bounds, and
 /// small parts joined.
 fn calibrated(parts: Vec<Part>, total: u64, target: u64) -> Vec<Part> {
-    let sum: u64 = parts.iter().map(|part| part.rows).sum();
+    let sum = parts
+        .iter()
+        .fold(0u64, |sum, part| sum.saturating_add(part.rows));
     let total = total.max(sum / 5 * 2);
     let mut joined = Vec::with_capacity(parts.len());
     for mut part in parts {
@@ -284,7 +342,7 @@ fn calibrated(parts: Vec<Part>, total: u64, target: u64) -> Vec<Part> {
 /// Appends a part, or joins it to the one before if both together are small enough.
 fn merge(parts: &mut Vec<Part>, part: Part, target: u64) {
     match parts.last_mut() {
-        Some(last) if last.upto == part.after && last.rows + part.rows <= target => {
+        Some(last) if last.upto == part.after && last.rows.saturating_add(part.rows) <= target => {
             last.upto = part.upto;
             last.rows += part.rows;
         }
@@ -316,6 +374,17 @@ fn parameter(value: &KeyValue) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plan_has_room_for_so_many_parts_and_bytes() {
+        let number = vec![KeyValue::Int(7)];
+        let mut room = Room::new(2, 1 << 20);
+        assert!(room.take(&number) && room.take(&number) && !room.take(&number));
+        let text = vec![KeyValue::Text("x".repeat(1000))];
+        let mut room = Room::new(MOST_PARTS, 1 << 20);
+        let taken = (0..2000).take_while(|_| room.take(&text)).count();
+        assert!((900..1048).contains(&taken), "{taken}");
+    }
 
     #[test]
     fn small_neighbours_are_joined() {

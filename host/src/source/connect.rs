@@ -2,15 +2,18 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use mysql_async::prelude::Queryable;
-use mysql_async::{BinlogStream, BinlogStreamRequest, Conn, Opts, OptsBuilder, SslOpts};
+use mysql_async::{
+    BinlogStream, BinlogStreamRequest, Conn, Opts, OptsBuilder, QueryResult, Row, SslOpts, Value,
+};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
-use super::error::SourceError;
-use super::wire::{CONNECT_TIMEOUT, Connection, KEEPALIVE};
+use super::error::{SourceError, said};
+use super::wire::{Connection, FIRST_LOOK, KEEPALIVE, STATEMENT_TIMEOUT};
 use crate::pipe::{SourceAddress, SourceSettings, TlsMode};
 
 /// What every session sets, so that the server's and the user's own defaults change nothing of what is read. Without `ALLOW_INVALID_DATES`
@@ -26,6 +29,16 @@ const SESSION_MYSQL: &str = "SET max_execution_time = 0 /*!80030 , show_gipk_in_
 
 /// The largest event that a server sends.
 const LARGEST_EVENT: usize = 1 << 30;
+/// The largest packet of an answer to a question. It is stated, since the driver would believe the server's own `max_allowed_packet`.
+const LARGEST_ANSWER_PACKET: usize = 64 << 20;
+/// What the rows of an answer take in memory at most. The longest answers are lists of tables: this is a list of some 200,000.
+const ANSWER_BYTES: usize = 64 << 20;
+/// What a cell takes beside its bytes.
+const CELL_BYTES: usize = size_of::<Option<Value>>() + 16;
+/// What the session sets as its `wait_timeout`, in seconds.
+const WAIT_TIMEOUT: usize = 604_800;
+/// How long the end of a connection may take, which is polite, and of no consequence.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whose server it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +112,7 @@ impl Source {
             let mut connection = Connection::open(&for_reader)?;
             let sql = "SELECT version(), CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)";
             connection
-                .query(sql)
+                .query(sql, FIRST_LOOK)
                 .map_err(|error| error.at("the server's version"))
         };
         let row = spawn(blocking).await?.pop().unwrap_or_default();
@@ -116,7 +129,7 @@ impl Source {
             } else {
                 Flavor::Mysql
             },
-            version: version.clone(),
+            version: said(version),
             tls: settings.tls != TlsMode::Disabled,
             time: micros
                 .parse()
@@ -124,7 +137,7 @@ impl Source {
                 .and_then(|micros| Timestamp::from_microsecond(micros).ok())
                 .unwrap_or_default(),
         };
-        let options = options(&settings, server.flavor);
+        let options = options(&settings);
         let source = Self {
             inner: Arc::new(Inner {
                 settings,
@@ -180,19 +193,29 @@ impl Source {
             }
             Ok(Conn::new(options).await)
         };
-        match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
-            Ok(Ok(Ok(conn))) => Ok(Control { conn }),
-            Ok(Ok(Err(mysql_async::Error::Io(cause)))) => Err(SourceError::Unreachable {
-                address: address(),
-                cause: cause.to_string(),
-            }),
-            Ok(Ok(Err(error))) => Err(SourceError::of_driver(error, "a connection")),
-            Ok(Err(refused)) => Err(refused),
-            Err(_) => Err(SourceError::Unreachable {
-                address: address(),
-                cause: "no answer within 10 s".to_owned(),
-            }),
+        let mut control = match tokio::time::timeout(FIRST_LOOK, connect).await {
+            Ok(Ok(Ok(conn))) => Control::new(conn),
+            Ok(Ok(Err(mysql_async::Error::Io(cause)))) => {
+                return Err(SourceError::Unreachable {
+                    address: address(),
+                    cause: said(&cause.to_string()),
+                });
+            }
+            Ok(Ok(Err(error))) => return Err(SourceError::of_driver(error, "a connection")),
+            Ok(Err(refused)) => return Err(refused),
+            Err(_) => {
+                return Err(SourceError::Unreachable {
+                    address: address(),
+                    cause: format!("no answer within {} s", FIRST_LOOK.as_secs()),
+                });
+            }
+        };
+        for sql in session(self.inner.server.flavor) {
+            control
+                .run_within(sql, "the session's settings", FIRST_LOOK)
+                .await?;
         }
+        Ok(control)
     }
 
     /// A blocking connection for rows, with its session set up.
@@ -202,7 +225,7 @@ impl Source {
             let mut connection = Connection::open(&source.inner.settings)?;
             for sql in session(source.inner.server.flavor) {
                 connection
-                    .query(sql)
+                    .query(sql, FIRST_LOOK)
                     .map_err(|error| error.at("the session's settings"))?;
             }
             Ok(connection)
@@ -234,7 +257,7 @@ fn session(flavor: Flavor) -> &'static [&'static str] {
 }
 
 /// The settings as `mysql_async` wants them.
-fn options(settings: &SourceSettings, flavor: Flavor) -> Opts {
+fn options(settings: &SourceSettings) -> Opts {
     let mut builder = OptsBuilder::default()
         .user(Some(&settings.user))
         .pass(
@@ -245,7 +268,9 @@ fn options(settings: &SourceSettings, flavor: Flavor) -> Opts {
         )
         .prefer_socket(false)
         .tcp_keepalive(Some(KEEPALIVE))
-        .setup(session(flavor).to_vec())
+        .max_allowed_packet(Some(LARGEST_ANSWER_PACKET))
+        // Both stated, the driver asks for neither. This one is only of use in a pool.
+        .wait_timeout(Some(WAIT_TIMEOUT))
         .ssl_opts(ssl(settings));
     builder = match &settings.address {
         SourceAddress::Tcp { host, port } => builder.ip_or_hostname(host).tcp_port(*port),
@@ -275,47 +300,141 @@ fn ssl(settings: &SourceSettings) -> Option<SslOpts> {
     }
 }
 
-/// A connection for questions: `mysql_async`'s, with the room's errors.
+/// A connection for questions: `mysql_async`'s, with the room's errors. Each question has to be answered in some time, and within some
+/// memory: the server may be anyone's.
 #[derive(Debug)]
 pub(super) struct Control {
-    conn: Conn,
+    /// None once it is given away.
+    conn: Option<Conn>,
+    /// Whether an answer was left in the middle.
+    broken: bool,
 }
 
 impl Control {
+    fn new(conn: Conn) -> Self {
+        Self {
+            conn: Some(conn),
+            broken: false,
+        }
+    }
+
     /// Runs a statement without an answer.
     pub(super) async fn run(&mut self, sql: &str, action: &str) -> Result<(), SourceError> {
-        self.conn
-            .query_drop(sql)
-            .await
-            .map_err(|error| SourceError::of_driver(error, action))
+        self.run_within(sql, action, STATEMENT_TIMEOUT).await
+    }
+
+    async fn run_within(
+        &mut self,
+        sql: &str,
+        action: &str,
+        within: Duration,
+    ) -> Result<(), SourceError> {
+        self.ask(sql, vec![], action, within).await.map(drop)
     }
 
     /// The rows of a question.
     pub(super) async fn rows(
         &mut self,
         sql: &str,
-        parameters: Vec<mysql_async::Value>,
+        parameters: Vec<Value>,
         action: &str,
-    ) -> Result<Vec<mysql_async::Row>, SourceError> {
-        let rows = match parameters.is_empty() {
-            true => self.conn.query(sql).await,
-            false => self.conn.exec(sql, parameters).await,
-        };
-        rows.map_err(|error| SourceError::of_driver(error, action))
+    ) -> Result<Vec<Row>, SourceError> {
+        self.ask(sql, parameters, action, STATEMENT_TIMEOUT).await
     }
 
-    /// Asks for the binlog: from now on the connection has nothing but events.
+    async fn ask(
+        &mut self,
+        sql: &str,
+        parameters: Vec<Value>,
+        action: &str,
+        within: Duration,
+    ) -> Result<Vec<Row>, SourceError> {
+        let usable = self.conn.as_mut().filter(|_| !self.broken);
+        let Some(conn) = usable else {
+            return Err(SourceError::ConnectionLost {
+                action: format!("asking for {action}"),
+                cause: "an earlier answer was left in the middle".to_owned(),
+            });
+        };
+        // Until the answer has been read to its end; also where this future is dropped.
+        self.broken = true;
+        let answer = async {
+            match parameters.is_empty() {
+                true => held(conn.query_iter(sql).await?).await,
+                false => held(conn.exec_iter(sql, parameters).await?).await,
+            }
+        };
+        match tokio::time::timeout(within, answer).await {
+            Ok(Ok(Some(rows))) => {
+                self.broken = false;
+                Ok(rows)
+            }
+            Ok(Ok(None)) => Err(SourceError::too_long(action)),
+            Ok(Err(error)) => {
+                // After an error of the server's own nothing more is to be read.
+                self.broken = !matches!(error, mysql_async::Error::Server(_));
+                Err(SourceError::of_driver(error, action))
+            }
+            Err(_) => Err(SourceError::late(action, within)),
+        }
+    }
+
+    /// Asks for the binlog: from now on the connection has nothing but events. None: the connection is gone, or doesn't answer.
     pub(super) async fn into_stream(
-        self,
+        mut self,
         request: BinlogStreamRequest<'_>,
     ) -> Result<BinlogStream, mysql_async::Error> {
-        self.conn.get_binlog_stream(request).await
+        let closed = || mysql_async::DriverError::ConnectionClosed;
+        let conn = self.conn.take().ok_or_else(closed)?;
+        let stream = conn.get_binlog_stream(request);
+        match tokio::time::timeout(STATEMENT_TIMEOUT, stream).await {
+            Ok(stream) => stream,
+            Err(_) => Err(closed().into()),
+        }
     }
 
     /// Ends the connection, and with it its locks. That it may be gone already is no error.
-    pub(super) async fn close(self) {
-        let _ = self.conn.disconnect().await;
+    pub(super) async fn close(mut self) {
+        if let Some(conn) = self.conn.take_if(|_| !self.broken) {
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, conn.disconnect()).await;
+        }
     }
+}
+
+impl Drop for Control {
+    /// The driver would read the rest of an answer first, in a task that nobody waits for, and that a server may keep for ever. Where
+    /// there is no runtime it lets go of the socket.
+    fn drop(&mut self) {
+        if let Some(conn) = self.conn.take() {
+            std::thread::spawn(move || drop(conn));
+        }
+    }
+}
+
+/// The rows of an answer; none if they are more than is held.
+async fn held<P: mysql_async::prelude::Protocol>(
+    mut answer: QueryResult<'_, '_, P>,
+) -> Result<Option<Vec<Row>>, mysql_async::Error> {
+    let mut rows = Vec::new();
+    let mut bytes = 0;
+    while let Some(row) = answer.next().await? {
+        bytes += bytes_of(&row);
+        if bytes > ANSWER_BYTES {
+            return Ok(None);
+        }
+        rows.push(row);
+    }
+    answer.drop_result().await?;
+    Ok(Some(rows))
+}
+
+/// What a row takes in memory, about.
+fn bytes_of(row: &Row) -> usize {
+    let cell = |at| match row.as_ref(at) {
+        Some(Value::Bytes(bytes)) => CELL_BYTES + bytes.capacity(),
+        _ => CELL_BYTES,
+    };
+    size_of::<Row>() + (0..row.len()).map(cell).sum::<usize>()
 }
 
 /// A cell by its place; none for NULL and for what isn't of this type.
@@ -324,4 +443,75 @@ pub(super) fn cell<T: mysql_async::prelude::FromValue>(
     at: usize,
 ) -> Option<T> {
     row.get_opt::<T, _>(at).and_then(Result::ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::sync::mpsc;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::source::hostile::{self, endless_rows, error, let_in, take_packet};
+
+    const SOON: Duration = Duration::from_millis(300);
+
+    async fn control(settings: &SourceSettings) -> Control {
+        Control::new(Conn::new(options(settings)).await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_silent_is_left_and_its_connection_ended() {
+        let (gone, is_gone) = mpsc::channel();
+        let settings = hostile::server(move |mut stream| {
+            let_in(&mut stream);
+            while stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0) {}
+            gone.send(()).unwrap();
+        });
+        let mut control = control(&settings).await;
+        let begun = Instant::now();
+        let error = control
+            .run_within("SELECT 1", "it", SOON)
+            .await
+            .unwrap_err();
+        assert!(error.is_transient() && error.connection_lost(), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        let again = control.run("SELECT 1", "it").await.unwrap_err();
+        assert!(again.to_string().contains("in the middle"), "{again}");
+        drop(control);
+        is_gone.recv_timeout(Duration::from_secs(5)).unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_endless_answer_is_left_and_its_connection_ended() {
+        let (gone, is_gone) = mpsc::channel();
+        let settings = hostile::server(move |mut stream| {
+            let_in(&mut stream);
+            endless_rows(&mut stream, &[b'x'; 10_000]);
+            gone.send(()).unwrap();
+        });
+        let mut control = control(&settings).await;
+        let error = control.rows("SELECT a FROM t", vec![], "it").await;
+        let error = error.unwrap_err();
+        assert!(error.to_string().contains("longer than"), "{error}");
+        // Nothing of the rest is read, neither by a polite end nor otherwise.
+        control.close().await;
+        is_gone.recv_timeout(Duration::from_secs(5)).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_message_of_15_mb_is_cut() {
+        let settings = hostile::server(|mut stream| {
+            use std::io::Write;
+            let_in(&mut stream);
+            take_packet(&mut stream);
+            let message = "é".repeat(7_500_000);
+            stream.write_all(&error(1, 1146, &message)).unwrap();
+            while stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0) {}
+        });
+        let mut control = control(&settings).await;
+        let error = control.run("SELECT 1", "it").await.unwrap_err();
+        assert!(matches!(&error, SourceError::Server { code: 1146, .. }));
+        assert!(error.to_string().len() < 700, "{}", error.to_string().len());
+    }
 }

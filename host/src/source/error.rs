@@ -3,10 +3,15 @@
 //! Passwords and cell values never appear. A row is named by the values of its key, which is what a person needs to find it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::pipe::TlsMode;
 use crate::policy::{OutOfReach, ReachError};
+use crate::quote::quote;
 use crate::schema::{Position, TableName, TypeError};
+
+/// Longest part of a server's message that is shown, in bytes. A message may have 16 MiB, and errors are journalled, logged and sent on.
+const MESSAGE_BYTES: usize = 500;
 
 /// Why the source could not do what was asked. One attempt was made; whether another one may help is [`SourceError::is_transient`].
 #[derive(Debug, thiserror::Error)]
@@ -262,13 +267,13 @@ impl SourceError {
             mysql_async::Error::Server(error) => Self::Server {
                 action: action.to_owned(),
                 code: error.code,
-                message: error.message,
+                message: said(&error.message),
             },
             mysql_async::Error::Io(_)
             | mysql_async::Error::Driver(mysql_async::DriverError::ConnectionClosed) => {
                 Self::ConnectionLost {
                     action: format!("asking for {action}"),
-                    cause: error.to_string(),
+                    cause: said(&error.to_string()),
                 }
             }
             // A driver's error may carry a row or a value: its kind is enough.
@@ -278,10 +283,31 @@ impl SourceError {
             },
             other => Self::Protocol {
                 action: format!("asking for {action}"),
-                reason: other.to_string(),
+                reason: said(&other.to_string()),
             },
         }
     }
+
+    /// An answer that didn't come in time.
+    pub(super) fn late(action: &str, within: Duration) -> Self {
+        Self::ConnectionLost {
+            action: format!("asking for {action}"),
+            cause: format!("no answer within {} s", within.as_secs()),
+        }
+    }
+
+    /// An answer that is longer than the question can have.
+    pub(super) fn too_long(action: &str) -> Self {
+        Self::Protocol {
+            action: format!("asking for {action}"),
+            reason: "the answer is longer than what is held in memory".to_owned(),
+        }
+    }
+}
+
+/// A server's words, as far as they are shown.
+pub(super) fn said(text: &str) -> String {
+    quote(text, MESSAGE_BYTES)
 }
 
 /// The mode as the pipe file writes it.

@@ -21,6 +21,8 @@ const WITHIN_UNICODE: [&str; 20] = [
 ];
 
 /// The column of a system-versioned table that says until when a row is current, where the table names none.
+const LONGEST_NAME: usize = 64 * 4;
+
 const HIDDEN_ROW_END: &str = "row_end";
 
 /// A table or view, as a list of them shows it.
@@ -248,6 +250,11 @@ impl Source {
 
 /// Tables whose names are near to a name that doesn't exist, at most three, the nearest first.
 async fn similar(control: &mut Control, name: &TableName) -> Result<Vec<TableName>, SourceError> {
+    // Names are compared letter by letter with letter; no table has a longer one.
+    let is_name = |name: &TableName| name.database.len().max(name.name.len()) <= LONGEST_NAME;
+    if !is_name(name) {
+        return Ok(Vec::new());
+    }
     let sql = format!(
         "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema NOT IN {SYSTEM} \
          AND table_type IN {TABLES} LIMIT 20000"
@@ -263,6 +270,7 @@ async fn similar(control: &mut Control, name: &TableName) -> Result<Vec<TableNam
                 cell::<String>(row, 1)?,
             ))
         })
+        .filter(is_name)
         .filter_map(|other| {
             let away =
                 distance(&name.database, &other.database) + distance(&name.name, &other.name);

@@ -15,6 +15,8 @@ mod defaults;
 mod error;
 mod findings;
 mod gauge;
+#[cfg(test)]
+mod hostile;
 mod introspect;
 mod keys;
 mod reader;

@@ -1,14 +1,18 @@
 //! The reader: one blocking connection inside the snapshot, which reads chunk after chunk into batches.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 
 use super::SourceError;
 use super::decode::{BatchDecoder, ReadLimits, TableRead};
 use super::keys;
-use super::wire::{Connection, WireError};
+use super::wire::{Connection, STATEMENT_TIMEOUT, WireError};
 use crate::schema::{Chunk, KeyValue};
+
+/// From here on a look at the first rows has enough of them, in bytes.
+const FIRST_ROWS_BYTES: usize = 256 << 20;
 
 /// What a read came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,10 +66,11 @@ impl Reader {
     ) -> Result<ReadTotals, SourceError> {
         let (sql, values) = keys::chunk_query(read, chunk);
         let action = format!("reading chunk {} of {}", chunk.number, read.table);
-        self.stream(read, &sql, &values, limits, &action, sink)
+        self.stream(read, &sql, &values, limits, None, &action, sink)
     }
 
-    /// Reads the first rows of a table, in the order of its key.
+    /// Reads the first rows of a table, in the order of its key: fewer, where they are very long. Somebody waits for them, so they have to be
+    /// there in some time.
     ///
     /// # Errors
     /// As for [`Reader::read`].
@@ -80,15 +85,22 @@ impl Reader {
             batch_bytes: 8 << 20,
         };
         let action = format!("reading the first rows of {}", read.table);
+        let (mut had, mut bytes) = (0, 0);
         self.stream(
             read,
             &keys::first_query(read, rows as u64),
             &[],
             limits,
+            Some(STATEMENT_TIMEOUT),
             &action,
             &mut |batch| {
+                had += batch.num_rows();
+                bytes += batch.get_array_memory_size();
                 batches.push(batch);
-                ControlFlow::Continue(())
+                match had <= rows && bytes < FIRST_ROWS_BYTES {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
             },
         )?;
         Ok(batches)
@@ -110,6 +122,7 @@ impl Reader {
         sql: &str,
         values: &[&KeyValue],
         limits: ReadLimits,
+        within: Option<Duration>,
         action: &str,
         sink: &mut dyn FnMut(RecordBatch) -> ControlFlow<()>,
     ) -> Result<ReadTotals, SourceError> {
@@ -122,7 +135,7 @@ impl Reader {
         }
         // Until the last row has been read, the connection is of no use for anything else.
         self.broken = true;
-        let (totals, end) = match self.rows(read, sql, values, limits, action, sink) {
+        let (totals, end) = match self.rows(read, sql, values, limits, within, action, sink) {
             Ok(totals) => totals,
             Err(error) => {
                 // After an error of the server's own nothing more is to be read, and the snapshot lives on.
@@ -141,12 +154,16 @@ impl Reader {
         sql: &str,
         values: &[&KeyValue],
         limits: ReadLimits,
+        within: Option<Duration>,
         action: &str,
         sink: &mut dyn FnMut(RecordBatch) -> ControlFlow<()>,
     ) -> Result<(ReadTotals, ControlFlow<()>), SourceError> {
         let at = |error: WireError| error.at(action);
         let statement = self.connection.prepare(sql).map_err(at)?;
-        let columns = self.connection.execute(&statement, values).map_err(at)?;
+        let columns = self
+            .connection
+            .execute(&statement, values, within)
+            .map_err(at)?;
         let mut decoder = BatchDecoder::new(read, &columns, limits)?;
         let mut totals = ReadTotals::default();
         while let Some(row) = self.connection.row().map_err(at)? {

@@ -16,7 +16,7 @@ use super::connect::{Control, Flavor, Source, cell, spawn};
 use super::error::SourceError;
 use super::keys::quoted_table;
 use super::reader::Reader;
-use super::wire::Connection;
+use super::wire::{Connection, STATEMENT_TIMEOUT};
 use crate::schema::{DomainGtids, GtidSet, Position, TableName};
 
 /// How long a lock is waited for. Everyone else who writes waits behind it, so it is short.
@@ -319,7 +319,7 @@ async fn begin(mut connections: Vec<Connection>) -> Result<Vec<Connection>, Sour
     spawn(move || {
         for connection in &mut connections {
             connection
-                .query(BEGIN)
+                .query(BEGIN, STATEMENT_TIMEOUT)
                 .map_err(|error| error.at(BEGIN_ACTION))?;
         }
         Ok(connections)
@@ -336,7 +336,7 @@ async fn begin_lockless(
         let mut common: Option<(String, u64)> = None;
         for connection in &mut connections {
             let rows = connection
-                .query("SHOW STATUS LIKE 'binlog_snapshot%'")
+                .query("SHOW STATUS LIKE 'binlog_snapshot%'", STATEMENT_TIMEOUT)
                 .map_err(|error| error.at(POSITION_ACTION))?;
             let value = |name: &str| {
                 let row = rows.iter().find(|row| {

@@ -276,3 +276,55 @@ fn a_pinned_pipe_finds_the_files_of_its_transforms_from_anywhere() {
     assert_eq!((&other.file, &other.digest), (&here("b.csv"), &None));
     assert_eq!(transform.grants.files, Some(vec![here("geo")]));
 }
+
+#[test]
+fn ten_thousand_tables_are_compared_at_once_and_more_are_refused() {
+    let pipe_of = |tables: usize, last: &str| {
+        let (head, _) = GOOD.split_once("[[table]]").unwrap();
+        let mut text = head.to_owned();
+        for i in 0..tables {
+            text += &format!("[[table]]\nsource = \"shop.t{i}\"\n");
+        }
+        text + last
+    };
+    let begun = std::time::Instant::now();
+    assert_eq!(load(&pipe_of(10_000, "")).unwrap().tables.len(), 10_000);
+    let twice = load(&pipe_of(9_999, "[[table]]\nsource = \"shop.t7\"\n")).unwrap_err();
+    assert!(
+        twice
+            .to_string()
+            .contains("shop.t7 is in `table[7]` already"),
+        "{twice}"
+    );
+    for (name, twin) in [
+        ("t7_resync", "t7"),
+        ("t9_rejected", "t9"),
+        ("t0_resync_old", "t0"),
+    ] {
+        let last = format!("[[table]]\nsource = \"shop.x\"\ndestination = \"{name}\"\n");
+        let error = load(&pipe_of(9_999, &last)).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("clashes with `{twin}` of")),
+            "{error}"
+        );
+    }
+    let more = load(&pipe_of(10_001, "")).unwrap_err().to_string();
+    assert!(
+        more.contains("at most 10000 tables") && more.contains("table[10000]"),
+        "{more}"
+    );
+    // Pairs of them would be 50 million, five times.
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_later_table_may_not_have_a_twin_of_an_earlier_ones_name() {
+    let (head, _) = GOOD.split_once("[[table]]").unwrap();
+    let text =
+        format!("{head}[[table]]\nsource = \"shop.a_resync\"\n[[table]]\nsource = \"shop.a\"\n");
+    let error = load(&text).unwrap_err().to_string();
+    assert!(
+        error.contains("`a` clashes with `a_resync` of `table[0]`"),
+        "{error}"
+    );
+}

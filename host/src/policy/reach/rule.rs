@@ -1,4 +1,5 @@
-//! An item of `service.reach`: a network, an address or a name, with a port or without.
+//! An item of `service.reach`: a network, an address or a name, with a port or without. An item of `service.deny` is the same without names: whoever
+//! wants to get at an address has another name for it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -50,6 +51,17 @@ impl Rule {
         }
         let target = Target::Name(name(host).ok_or_else(wrong)?);
         Ok(Self { target, port })
+    }
+
+    /// Reads an item of those that are denied.
+    pub(crate) fn parse_denied(text: &str) -> Result<Self, String> {
+        let rule = Self::parse(text)?;
+        match rule.target {
+            Target::Network(_) => Ok(rule),
+            Target::Name(name) => Err(format!(
+                "`{name}` is a name, and addresses are denied, whatever names they have: write its addresses or networks"
+            )),
+        }
     }
 
     fn of(network: IpNet, port: Option<u16>) -> Self {

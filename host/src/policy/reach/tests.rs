@@ -6,7 +6,8 @@ use super::*;
 
 fn reach(rules: &[&str]) -> Reach {
     let rules = rules.iter().map(|rule| Rule::parse(rule).unwrap());
-    Reach::bounded(rules.collect(), "policy.toml".to_owned())
+    // A machine of no addresses: that of the tests may have any.
+    Reach::beside(rules.collect(), Vec::new(), || Ok(Vec::new()))
 }
 
 fn reaches(reach: &Reach, address: &str) -> bool {
@@ -149,14 +150,90 @@ fn however_loopback_is_written_it_is_refused_and_the_error_says_what_to_add() {
             "{host}: {error}"
         );
         let text = error.to_string();
-        for words in [host, ":3306", "service.reach", "policy.toml"] {
+        for words in [host, ":3306", "service.reach"] {
             assert!(text.contains(words), "{words}: {text}");
         }
+        assert!(!text.contains(".toml"), "nothing of the machine: {text}");
         assert!(Reach::anywhere().resolve(host, 3306).is_ok(), "{host}");
     }
     let named = reach(&["localhost:3306"]);
     assert!(named.resolve("localhost", 3306).is_ok());
     assert!(named.resolve("127.0.0.1", 3306).is_err());
+}
+
+/// Addresses of the internet, of which one is written as an IPv4 address in IPv6.
+fn own() -> io::Result<Vec<IpAddr>> {
+    let own = ["8.8.8.8", "2606:4700::7", "::ffff:9.9.9.9"];
+    Ok(own.map(|address| address.parse().unwrap()).to_vec())
+}
+
+#[test]
+fn the_machines_own_addresses_are_no_part_of_the_internet() {
+    let reach = |rules: &[&str]| {
+        let rules = rules.iter().map(|rule| Rule::parse(rule).unwrap());
+        Reach::beside(rules.collect(), Vec::new(), own)
+    };
+    for address in [
+        "8.8.8.8:1",
+        "[::ffff:8.8.8.8]:1",
+        "[2606:4700::7]:1",
+        "9.9.9.9:1",
+    ] {
+        assert!(!reaches(&reach(&[]), address), "{address}");
+    }
+    for address in ["8.8.8.9:1", "[2606:4700::8]:1"] {
+        assert!(reaches(&reach(&[]), address), "{address}");
+    }
+    let named = reach(&["8.8.8.8:3306"]);
+    assert!(reaches(&named, "8.8.8.8:3306") && !reaches(&named, "8.8.8.8:22"));
+    let error = reach(&[]).resolve("8.8.8.8", 3306).unwrap_err().to_string();
+    assert!(
+        error.contains("an address of the service's machine"),
+        "{error}"
+    );
+    let unknown = Reach::beside(vec![], vec![], || Err(io::ErrorKind::Other.into()));
+    assert!(
+        !reaches(&unknown, "8.8.8.8:1"),
+        "what can't be told is refused"
+    );
+}
+
+#[test]
+fn the_interfaces_of_this_machine_are_found() {
+    let found = interfaces().unwrap();
+    assert!(found.contains(&Ipv4Addr::LOCALHOST.into()), "{found:?}");
+    // And asked of, which no rule of the test has to say.
+    let bounded = Reach::bounded(vec![], vec![]);
+    for address in found {
+        let address = SocketAddr::new(address, 1);
+        assert!(bounded.check(&address.ip().to_string(), address).is_err());
+    }
+}
+
+#[test]
+fn a_name_out_of_reach_and_one_that_nobody_knows_have_one_answer() {
+    let reach = reach(&[]);
+    let near = reach.resolve("localhost", 3306).unwrap_err().to_string();
+    let failed = |words: &str| {
+        let cause = io::Error::other(format!("failed to lookup address information: {words}"));
+        reach.not_found("localhost", 3306, cause)
+    };
+    for words in [
+        "Name or service not known",
+        "No address associated with hostname",
+    ] {
+        let unknown = failed(words);
+        assert!(matches!(unknown, ReachError::OutOfReach(_)), "{unknown}");
+        assert_eq!(unknown.to_string(), near);
+    }
+    let none = reach.within("localhost", 3306, vec![]).unwrap_err();
+    assert_eq!(none.to_string(), near);
+    assert!(!near.contains("loopback"), "{near}");
+    // What may pass is told as it is, so that a pipe waits for it.
+    let passing = failed("Temporary failure in name resolution");
+    assert!(matches!(passing, ReachError::Unknown(_)), "{passing}");
+    let own = Reach::anywhere().not_found("x", 1, io::Error::other("Name or service not known"));
+    assert!(matches!(own, ReachError::Unknown(_)), "{own}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use super::transaction::Transaction;
 use super::{Binlog, BinlogSettings, FOLLOWING};
 use crate::schema::{DomainGtids, GtidSet, Gtids, Position};
 use crate::source::connect::{Control, Flavor, Source, cell};
-use crate::source::error::SourceError;
+use crate::source::error::{SourceError, said};
 
 const ACTION: &str = "the binlog";
 /// The server's error of everything that is wrong with a dump.
@@ -171,18 +171,18 @@ pub(super) fn refused(
         mysql_async::Error::Server(error) if error.code == ALREADY_CONNECTED => {
             SourceError::ServerIdTaken {
                 server_id: settings.server_id,
-                message: error.message,
+                message: said(&error.message),
             }
         }
         mysql_async::Error::Server(error) if error.code == DUMP_FAILED => {
-            dump_failed(error.message, position, settings)
+            dump_failed(&error.message, position, settings)
         }
         mysql_async::Error::Io(error) if is_of_the_connection(&error) => {
-            following(error.to_string())
+            following(said(&error.to_string()))
         }
         mysql_async::Error::Io(error) => SourceError::Protocol {
             action: FOLLOWING.to_owned(),
-            reason: error.to_string(),
+            reason: said(&error.to_string()),
         },
         mysql_async::Error::Driver(mysql_async::DriverError::ConnectionClosed) => {
             following("it was closed".to_owned())
@@ -212,8 +212,9 @@ fn is_of_the_connection(error: &IoError) -> bool {
 }
 
 /// The server has one number for all that is wrong with a dump; the text says what. By MySQL 5.7 to 9 and MariaDB 10 to 12.
-fn dump_failed(message: String, position: &Position, settings: &BinlogSettings) -> SourceError {
-    let says = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
+fn dump_failed(whole: &str, position: &Position, settings: &BinlogSettings) -> SourceError {
+    let says = |parts: &[&str]| parts.iter().any(|part| whole.contains(part));
+    let message = said(whole);
     if says(&["same server_uuid/server_id", "same server_id"]) {
         return SourceError::ServerIdTaken {
             server_id: settings.server_id,

@@ -184,8 +184,15 @@ pub(super) fn rows(event: Event) -> Option<Option<Rows>> {
     }))
 }
 
+/// The longest that a compressed event becomes: the largest packet that a server has, in which it was sent otherwise.
+const INFLATED_BYTES: u64 = 1 << 30;
+
 /// What MariaDB compressed: a byte that says how, the length as it was, and a zlib stream.
 pub(super) fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
+    inflate_at_most(bytes, INFLATED_BYTES)
+}
+
+fn inflate_at_most(bytes: &[u8], most: u64) -> Option<Vec<u8>> {
     let (head, rest) = bytes.split_first()?;
     let (zlib, algorithm) = (head & 0x80 != 0, head >> 4 & 0x07);
     if !zlib || algorithm != 0 {
@@ -195,6 +202,10 @@ pub(super) fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
     let length = length
         .iter()
         .fold(0u64, |length, byte| length << 8 | u64::from(*byte));
+    if length > most {
+        return None;
+    }
+    // Room is made as bytes come, whatever length is stated.
     let mut whole = Vec::new();
     // One byte more than was announced shows a stream that is longer.
     ZlibDecoder::new(stream)
@@ -362,6 +373,25 @@ mod tests {
         other[0] = 0x94;
         assert_eq!(inflate(&other), None, "another algorithm");
         assert_eq!(inflate(&[]), None);
+    }
+
+    #[test]
+    fn an_event_that_says_it_is_gigabytes_is_not_inflated() {
+        let zeros = vec![0; 1 << 20];
+        let stream = deflate(&zeros).split_off(5);
+        assert!(stream.len() < 8 << 10, "a bomb");
+        let claims = |length: u64| {
+            let length = &length.to_be_bytes()[1..];
+            [&[0x87][..], length, &stream[..]].concat()
+        };
+        assert_eq!(inflate(&claims(1 << 20)), Some(zeros));
+        for length in [INFLATED_BYTES + 1, 1 << 40, (1 << 56) - 1] {
+            assert_eq!(inflate(&claims(length)), None, "{length}");
+        }
+        // What is longer than was said, and what is longer than may be.
+        assert_eq!(inflate(&claims(1000)), None);
+        assert_eq!(inflate_at_most(&claims(1 << 20), (1 << 20) - 1), None);
+        assert!(inflate_at_most(&claims(1 << 20), 1 << 20).is_some());
     }
 
     #[test]

@@ -13,12 +13,13 @@ use mysql_common::packets::{
 };
 use mysql_common::proto::MySerialize;
 
-use super::packet::Packets;
+use super::packet::{Packets, ROW_BYTES};
 use super::{Connection, Transport, WireError, is_secure, secure};
 use crate::pipe::{SourceSettings, TlsMode};
+use crate::source::error::said;
 
-/// The largest packet that either side sends: MySQL's own ceiling.
-const MAX_PACKET_BYTES: u32 = 1 << 30;
+/// The largest packet that either side sends.
+const MAX_PACKET_BYTES: u32 = ROW_BYTES as u32;
 /// `utf8mb4_general_ci`, which all servers know.
 const UTF8MB4: u8 = 45;
 
@@ -162,7 +163,7 @@ impl<'a> Exchange<'a> {
             matches!(packets.stream(), Transport::Tls(_)),
             matches!(packets.stream(), Transport::Unix(_)),
         );
-        let name = String::from_utf8_lossy(plugin.as_bytes()).into_owned();
+        let name = said(&String::from_utf8_lossy(plugin.as_bytes()));
         let refused = |reason: &str| {
             Err(Failure::Authentication(format!(
                 "the server asks for `{name}`, {reason}"
@@ -209,7 +210,7 @@ impl<'a> Exchange<'a> {
         match self.procedure.run(&login, challenge) {
             Ok(Response::Next { packet } | Response::Last { packet }) => Ok(packet),
             Err(cause) => {
-                let plugin = String::from_utf8_lossy(self.plugin.as_bytes()).into_owned();
+                let plugin = said(&String::from_utf8_lossy(self.plugin.as_bytes()));
                 Err(Failure::Authentication(format!(
                     "`{plugin}` went wrong: {cause}"
                 )))
@@ -270,7 +271,7 @@ pub(super) fn server_error(payload: &[u8], capabilities: CapabilityFlags) -> Wir
     match ParseBuf(payload).parse::<ErrPacket<'_>>(capabilities) {
         Ok(ErrPacket::Error(error)) => WireError::Server {
             code: error.error_code(),
-            message: error.message_str().into_owned(),
+            message: said(&error.message_str()),
         },
         _ => WireError::Protocol("an error that can't be read".to_owned()),
     }

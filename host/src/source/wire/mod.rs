@@ -7,12 +7,13 @@
 mod handshake;
 mod packet;
 mod statement;
+mod timed;
 mod tls;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mysql_common::constants::CapabilityFlags;
 use rustls::{ClientConnection, StreamOwned};
@@ -20,12 +21,21 @@ use secrecy::ExposeSecret;
 
 pub(super) use statement::Column;
 
-use super::error::SourceError;
+use super::error::{SourceError, said};
 use crate::pipe::{SourceAddress, SourceSettings, TlsMode};
 use packet::Packets;
+use timed::Timed;
 
-/// How long connecting and the handshake may take.
+/// How long a connection to an address may take to be made.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long it may take to be connected and logged in, and after that to ask who the server is or to set the session up: what every
+/// server does at once. The time is that of the whole, however the bytes come.
+pub(super) const FIRST_LOOK: Duration = Duration::from_secs(30);
+/// How long a statement may take that is no stream of rows: estimates and keys of a huge table take minutes, and so do locks that are
+/// waited for.
+pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long a stream of rows may be silent. A load takes its time, but rows that were begun go on coming. The kernel counts it.
+const SILENCE: Duration = Duration::from_secs(3600);
 /// Quiet for so long, a connection is probed, so that a peer that vanished is noticed.
 pub(super) const KEEPALIVE: Duration = Duration::from_secs(30);
 /// The kernel's receive buffer: the server goes on sending while a batch is transformed.
@@ -63,23 +73,26 @@ impl WireError {
         match self {
             Self::Io(cause) => SourceError::ConnectionLost {
                 action,
-                cause: cause.to_string(),
+                cause: said(&cause.to_string()),
             },
             Self::Server { code, message } => SourceError::Server {
                 action,
                 code,
                 message,
             },
-            Self::Protocol(reason) => SourceError::Protocol { action, reason },
+            Self::Protocol(reason) => SourceError::Protocol {
+                action,
+                reason: said(&reason),
+            },
         }
     }
 }
 
 /// A byte stream to the server.
 enum Transport {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Tcp(Timed<TcpStream>),
+    Unix(Timed<UnixStream>),
+    Tls(Box<StreamOwned<ClientConnection, Timed<TcpStream>>>),
 }
 
 impl Read for Transport {
@@ -111,18 +124,21 @@ impl Write for Transport {
 }
 
 impl Transport {
-    fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+    /// What is read and written from now on has to be done in this time.
+    fn ends_within(&mut self, time: Duration) {
         match self {
-            Self::Tcp(stream) => stream
-                .set_read_timeout(timeout)
-                .and(stream.set_write_timeout(timeout)),
-            Self::Unix(stream) => stream
-                .set_read_timeout(timeout)
-                .and(stream.set_write_timeout(timeout)),
-            Self::Tls(stream) => stream
-                .sock
-                .set_read_timeout(timeout)
-                .and(stream.sock.set_write_timeout(timeout)),
+            Self::Tcp(stream) => stream.ends_within(time),
+            Self::Unix(stream) => stream.ends_within(time),
+            Self::Tls(stream) => stream.sock.ends_within(time),
+        }
+    }
+
+    /// What is read and written from now on may take any time, as long as it goes on.
+    fn may_last(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.may_last(SILENCE),
+            Self::Unix(stream) => stream.may_last(SILENCE),
+            Self::Tls(stream) => stream.sock.may_last(SILENCE),
         }
     }
 }
@@ -139,32 +155,40 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects and authenticates.
     pub(super) fn open(settings: &SourceSettings) -> Result<Self, SourceError> {
+        Self::open_within(settings, FIRST_LOOK)
+    }
+
+    fn open_within(settings: &SourceSettings, time: Duration) -> Result<Self, SourceError> {
+        let until = Instant::now() + time;
         let address = settings.address.to_string();
         let unreachable = |cause: io::Error| SourceError::Unreachable {
             address: address.clone(),
             cause: cause.to_string(),
         };
-        let transport = match &settings.address {
+        let mut transport = match &settings.address {
             SourceAddress::Socket(path) => {
-                Transport::Unix(UnixStream::connect(path).map_err(unreachable)?)
+                Transport::Unix(Timed::new(UnixStream::connect(path).map_err(unreachable)?))
             }
             SourceAddress::Tcp { host, port } => {
                 let addresses = settings.reach.resolve(host, *port);
                 let addresses =
                     addresses.map_err(|error| SourceError::no_address(error, &address))?;
-                Transport::Tcp(dial(&addresses).map_err(unreachable)?)
+                Transport::Tcp(Timed::new(dial(&addresses, until).map_err(unreachable)?))
             }
         };
-        transport
-            .set_timeout(Some(CONNECT_TIMEOUT))
-            .map_err(unreachable)?;
-        let connection = Self::authenticate(Packets::new(transport), settings)?;
-        connection
-            .packets
-            .stream()
-            .set_timeout(None)
-            .map_err(unreachable)?;
+        transport.ends_within(until.saturating_duration_since(Instant::now()));
+        let mut connection = Self::authenticate(Packets::new(transport), settings)?;
+        connection.may_last().map_err(unreachable)?;
         Ok(connection)
+    }
+
+    /// What is read and written from now on has to be done in this time.
+    fn ends_within(&mut self, time: Duration) {
+        self.packets.stream_mut().ends_within(time);
+    }
+
+    fn may_last(&mut self) -> io::Result<()> {
+        self.packets.stream_mut().may_last()
     }
 
     fn authenticate(
@@ -203,7 +227,7 @@ impl Connection {
                 address,
                 mode: settings.tls,
                 ca: settings.ca.clone(),
-                cause,
+                cause: said(&cause),
             },
             Failure::Authentication(reason) => SourceError::Authentication {
                 address,
@@ -220,10 +244,14 @@ impl Connection {
 }
 
 /// Connects to the first address that answers.
-fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+fn dial(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in addresses {
-        match TcpStream::connect_timeout(address, CONNECT_TIMEOUT) {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(last);
+        }
+        match TcpStream::connect_timeout(address, left.min(CONNECT_TIMEOUT)) {
             Ok(stream) => {
                 let socket = socket2::SockRef::from(&stream);
                 socket.set_tcp_nodelay(true)?;
@@ -266,3 +294,6 @@ fn secure(transport: Transport, settings: &SourceSettings) -> io::Result<Transpo
     }
     Ok(Transport::Tls(Box::new(StreamOwned::new(session, stream))))
 }
+
+#[cfg(test)]
+mod tests;

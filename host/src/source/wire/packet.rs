@@ -2,7 +2,7 @@
 //!
 //! A MySQL packet is a three-byte length, a sequence number and the payload. A payload of 16 MiB − 1 or more is sent as several
 //! packets, the last of which is shorter. Whole packets that are in the read buffer are lent without a copy; only payloads of
-//! several packets are joined.
+//! several packets are joined. What a header claims is never believed: room is made as bytes arrive, and a payload has a bound.
 
 use std::io::{self, Read, Write};
 
@@ -11,6 +11,13 @@ const MAX_PAYLOAD: usize = 0xFF_FFFF;
 const HEADER: usize = 4;
 /// Large enough for thousands of rows per system call, small enough to stay in the processor's cache.
 const READ_BUFFER_BYTES: usize = 256 << 10;
+
+/// Room for a payload of several packets is made in such steps.
+const STEP_BYTES: usize = 1 << 20;
+/// The longest payload that is no row: answers to questions and errors are short, whatever a server sends.
+pub(super) const SHORT_BYTES: usize = 64 << 20;
+/// The longest row: the largest packet that MySQL has.
+pub(super) const ROW_BYTES: usize = 1 << 30;
 
 /// A stream of packets.
 pub(super) struct Packets<S> {
@@ -24,6 +31,8 @@ pub(super) struct Packets<S> {
     /// The number that the next packet, either way, has.
     sequence: u8,
     out: Vec<u8>,
+    /// The longest payload that is read.
+    longest: usize,
 }
 
 impl<S> Packets<S> {
@@ -36,6 +45,7 @@ impl<S> Packets<S> {
             joined: Vec::new(),
             sequence: 0,
             out: Vec::new(),
+            longest: SHORT_BYTES,
         }
     }
 
@@ -49,8 +59,17 @@ impl<S> Packets<S> {
         self.joined = Vec::new();
     }
 
+    /// Reads payloads of so many bytes at most from now on.
+    pub(super) fn allow(&mut self, longest: usize) {
+        self.longest = longest;
+    }
+
     pub(super) fn stream(&self) -> &S {
         &self.stream
+    }
+
+    pub(super) fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
     }
 
     /// Puts another stream in the place of this one, as TLS does in the middle of the handshake. Bytes that were read but not
@@ -74,6 +93,7 @@ impl<S> Packets<S> {
             joined: self.joined,
             sequence: self.sequence,
             out: self.out,
+            longest: self.longest,
         })
     }
 }
@@ -124,10 +144,10 @@ impl<S: Read> Packets<S> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        if self.buffer.len() < length {
-            self.buffer.resize(length.next_power_of_two(), 0);
-        }
         while self.end < length {
+            if self.end == self.buffer.len() {
+                self.buffer.resize(2 * self.end, 0);
+            }
             match self.stream.read(&mut self.buffer[self.end..]) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(read) => self.end += read,
@@ -140,13 +160,26 @@ impl<S: Read> Packets<S> {
 
     /// Appends `length` bytes to `joined`: first what is buffered, the rest straight from the stream.
     fn take_joined(&mut self, length: usize) -> io::Result<()> {
+        if self.joined.len() + length > self.longest {
+            self.forget_joined();
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("a packet of more than {} MiB", self.longest >> 20),
+            ));
+        }
         let buffered = length.min(self.end - self.start);
         self.joined
             .extend_from_slice(&self.buffer[self.start..self.start + buffered]);
         self.start += buffered;
-        let from = self.joined.len();
-        self.joined.resize(from + length - buffered, 0);
-        self.stream.read_exact(&mut self.joined[from..])
+        let mut left = length - buffered;
+        while left > 0 {
+            let step = left.min(STEP_BYTES);
+            let from = self.joined.len();
+            self.joined.resize(from + step, 0);
+            self.stream.read_exact(&mut self.joined[from..])?;
+            left -= step;
+        }
+        Ok(())
     }
 }
 
@@ -232,6 +265,65 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// Packets of the largest size for ever, of which each says that the next one continues it.
+    struct Endless {
+        sent: usize,
+        /// How much of the packet is left, header included.
+        left: usize,
+    }
+
+    impl Read for Endless {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            const WHOLE: usize = HEADER + MAX_PAYLOAD;
+            if self.left == 0 {
+                self.left = WHOLE;
+            }
+            if self.left > MAX_PAYLOAD {
+                let sequence = (self.sent / WHOLE) as u8;
+                let header = [0xFF, 0xFF, 0xFF, sequence];
+                into[0] = header[WHOLE - self.left];
+                (self.left, self.sent) = (self.left - 1, self.sent + 1);
+                return Ok(1);
+            }
+            let length = into.len().min(self.left);
+            into[..length].fill(1);
+            (self.left, self.sent) = (self.left - length, self.sent + length);
+            Ok(length)
+        }
+    }
+
+    #[test]
+    fn packets_that_continue_for_ever_end_at_the_bound() {
+        for longest in [SHORT_BYTES, 200 << 20] {
+            let mut packets = Packets::new(Endless { sent: 0, left: 0 });
+            packets.allow(longest);
+            let error = packets.next().expect_err("it has no end");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+            assert!(
+                error
+                    .to_string()
+                    .contains(&format!("{} MiB", longest >> 20)),
+                "{error}"
+            );
+            assert!(packets.stream.sent <= longest + READ_BUFFER_BYTES);
+            assert_eq!(packets.joined.capacity(), 0, "and its memory is given back");
+        }
+    }
+
+    #[test]
+    fn a_length_that_is_only_claimed_takes_no_memory() {
+        // 16 MiB − 2, of which three bytes come.
+        let bytes = [&[0xFE, 0xFF, 0xFF, 0][..], b"abc"].concat();
+        let mut packets = Packets::new(&bytes[..]);
+        assert!(packets.next().is_err());
+        assert_eq!(packets.buffer.len(), READ_BUFFER_BYTES);
+        // The same where it would be joined.
+        let bytes = [&[0xFF, 0xFF, 0xFF, 0][..], b"abc"].concat();
+        let mut packets = Packets::new(&bytes[..]);
+        assert!(packets.next().is_err());
+        assert!(packets.joined.capacity() <= 2 * STEP_BYTES);
     }
 
     #[test]

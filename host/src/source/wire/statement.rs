@@ -1,11 +1,14 @@
 //! Commands: simple statements with small answers, and prepared statements whose rows are streamed.
 
+use std::time::Duration;
+
 use mysql_common::constants::{CapabilityFlags, ColumnFlags, ColumnType};
 use mysql_common::io::ParseBuf;
 use mysql_common::packets;
 
 use super::handshake::server_error;
-use super::{Connection, WireError};
+use super::packet::{ROW_BYTES, SHORT_BYTES};
+use super::{Connection, STATEMENT_TIMEOUT, WireError};
 use crate::schema::KeyValue;
 
 const COM_QUERY: u8 = 0x03;
@@ -19,6 +22,10 @@ const EOF: u8 = 0xFE;
 const ERR: u8 = 0xFF;
 /// A payload from here on is a row, whatever its first byte is.
 const LONGEST_EOF: usize = 0xFF_FFFF;
+
+/// The rows and bytes that the answer to a simple statement has at most.
+const ANSWER_ROWS: usize = 10_000;
+const ANSWER_BYTES: usize = 1 << 20;
 
 /// A column of a result, as the server describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +44,20 @@ pub(in crate::source) struct Statement {
 }
 
 impl Connection {
-    /// Runs a statement, and returns the rows of its answer, if it has any, as text. For small answers only.
+    /// Runs a statement, and returns the rows of its answer, if it has any, as text. For small answers only, which have to be there
+    /// in this time.
     pub(in crate::source) fn query(
         &mut self,
         sql: &str,
+        within: Duration,
     ) -> Result<Vec<Vec<Option<String>>>, WireError> {
+        self.ends_within(within);
+        let rows = self.small_answer(sql)?;
+        self.may_last()?;
+        Ok(rows)
+    }
+
+    fn small_answer(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, WireError> {
         self.command(COM_QUERY, sql.as_bytes())?;
         let payload = self.answer()?;
         let columns = match payload[0] {
@@ -50,7 +66,13 @@ impl Connection {
         };
         self.columns(columns)?;
         let mut rows = Vec::new();
+        let mut bytes = 0;
         while let Some(row) = self.row()? {
+            bytes += row.len();
+            if rows.len() == ANSWER_ROWS || bytes > ANSWER_BYTES {
+                let reason = "a longer answer than the question has".to_owned();
+                return Err(WireError::Protocol(reason));
+            }
             let mut cells = ParseBuf(row);
             let cell = |_| {
                 text_cell(&mut cells)
@@ -63,6 +85,9 @@ impl Connection {
 
     /// Prepares a statement with `?` for its parameters.
     pub(in crate::source) fn prepare(&mut self, sql: &str) -> Result<Statement, WireError> {
+        self.packets.allow(SHORT_BYTES);
+        // A table that is being altered is waited for here.
+        self.ends_within(STATEMENT_TIMEOUT);
         self.command(COM_STMT_PREPARE, sql.as_bytes())?;
         let payload = self.answer()?;
         let [OK, id @ .., _, _, _] = payload.get(..12).unwrap_or_default() else {
@@ -84,11 +109,13 @@ impl Connection {
         Ok(statement)
     }
 
-    /// Runs a statement. Its rows have to be read to their end, with [`Connection::row`], before anything else is asked.
+    /// Runs a statement. Its rows have to be read to their end, with [`Connection::row`], before anything else is asked; in this
+    /// time, if any is stated.
     pub(in crate::source) fn execute(
         &mut self,
         statement: &Statement,
         values: &[&KeyValue],
+        within: Option<Duration>,
     ) -> Result<Vec<Column>, WireError> {
         if values.len() != statement.parameters {
             return Err(WireError::Protocol(format!(
@@ -97,6 +124,11 @@ impl Connection {
                 statement.parameters
             )));
         }
+        match within {
+            Some(within) => self.ends_within(within),
+            None => self.may_last()?,
+        }
+        self.packets.allow(ROW_BYTES);
         self.command(COM_STMT_EXECUTE, &execution(statement.id, values))?;
         let payload = self.answer()?;
         match payload[0] {
@@ -127,6 +159,7 @@ impl Connection {
 
     /// Forgets a statement. The server doesn't answer.
     pub(in crate::source) fn close(&mut self, statement: Statement) -> Result<(), WireError> {
+        self.packets.allow(SHORT_BYTES);
         self.command(COM_STMT_CLOSE, &statement.id.to_le_bytes())
     }
 

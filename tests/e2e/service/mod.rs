@@ -7,6 +7,7 @@ mod metrics;
 mod pages;
 mod pipes;
 mod reach;
+mod reads;
 mod receiver;
 mod remote;
 mod restarts;

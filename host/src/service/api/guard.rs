@@ -115,11 +115,12 @@ pub(super) async fn changes(
         status: 0,
         request: request_id.map_or_else(String::new, |id| id.0),
     };
-    let request = Request::from_parts(parts, body);
-    let _turn = match is_upload(&request) {
-        true => service.shares.upload(&caller.tenant).await,
-        false => None,
-    };
+    let mut request = Request::from_parts(parts, body);
+    if is_upload(&request)
+        && let Some(turn) = service.shares.upload(&caller.tenant).await
+    {
+        request.extensions_mut().insert(turn);
+    }
     let response = match once(&service, &caller, request, next).await {
         Ok(response) => response,
         Err(problem) => problem.into_response(),

@@ -13,10 +13,14 @@ use crate::service::Service;
 use crate::service::auth::Caller;
 
 /// What each code of a problem document means.
-const CODES: [(&str, &str); 21] = [
+const CODES: [(&str, &str); 22] = [
     (
         "body",
         "The request's body can't be read, is too large or of another type.",
+    ),
+    (
+        "busy",
+        "The tenant has as many checks, plans, previews and queries at work as it may have at a time, and none has ended in half a minute.",
     ),
     (
         "destination",

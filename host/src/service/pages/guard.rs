@@ -130,10 +130,11 @@ pub(super) async fn signed_in(
         return next.run(Request::from_parts(parts, body)).await;
     }
     let entry = entry(&parts, &caller);
-    let _turn = match is_upload(&parts.headers) {
-        true => service.shares.upload(&caller.tenant).await,
-        false => None,
-    };
+    if is_upload(&parts.headers)
+        && let Some(turn) = service.shares.upload(&caller.tenant).await
+    {
+        parts.extensions.insert(turn);
+    }
     let response = match checked(&service, &caller, parts, body).await {
         Ok(request) => next.run(request).await,
         Err(problem) => problem.into_response(),

@@ -1,5 +1,6 @@
 //! What pipes are told to do.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -99,11 +100,10 @@ impl Service {
             }
             Action::Resync => {
                 let pipe = self.load(id)?;
-                if let Some(table) = order
-                    .tables
-                    .iter()
-                    .find(|table| pipe.table(table).is_none())
-                {
+                let known: HashSet<&TableName> =
+                    pipe.tables.iter().map(|table| &table.source).collect();
+                let mut asked = order.tables.iter();
+                if let Some(table) = asked.find(|table| !known.contains(table)) {
                     return Err(Problem::not_found("table", &table.to_string()));
                 }
                 self.want(id, Wanted::Running)?;
@@ -192,7 +192,7 @@ impl Service {
         name: &str,
         table: TableName,
     ) -> Result<Ordered, Problem> {
-        let (id, _) = self.pipe_of(caller, name)?;
+        let (id, _) = self.read_pipe(caller, name).await?;
         let service = self.clone();
         let begun = self
             .on_work(async move {
@@ -210,7 +210,7 @@ impl Service {
         name: &str,
         table: TableName,
     ) -> Result<(), Problem> {
-        let (id, pipe) = self.pipe_of(caller, name)?;
+        let (id, pipe) = self.read_pipe(caller, name).await?;
         let service = self.clone();
         self.on_work(async move {
             let left = lifecycle::remove_table(&pipe, &table);

@@ -1,6 +1,9 @@
 //! Names by content: SHA-256, as registries write it.
 
+mod files;
+
 use std::fmt;
+use std::io;
 
 use sha2::Sha256;
 
@@ -12,6 +15,18 @@ impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(hex::encode(<Sha256 as sha2::Digest>::digest(bytes)))
+    }
+
+    /// The digest of all that can be read.
+    fn of_reader(reader: &mut impl io::Read) -> io::Result<Self> {
+        let mut hash = <Sha256 as sha2::Digest>::new();
+        let mut part = vec![0; 64 << 10];
+        loop {
+            match reader.read(&mut part)? {
+                0 => return Ok(Self(hex::encode(sha2::Digest::finalize(hash)))),
+                read => sha2::Digest::update(&mut hash, &part[..read]),
+            }
+        }
     }
 
     /// The digest of these parts, each told from the next.

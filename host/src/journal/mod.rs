@@ -32,7 +32,7 @@ use crate::schema::{Chunk, TableName};
 use crate::times::Times;
 
 /// The version of the tables in `schema.sql`, kept in SQLite's `user_version`.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 /// Why the journal can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -279,21 +279,60 @@ impl Journal {
         Ok(self
             .records(
                 "SELECT record FROM resyncs ORDER BY number DESC LIMIT 1",
-                &[],
+                [],
             )?
             .pop())
     }
 
     /// All resyncs, the last first.
     pub fn resyncs(&self) -> Result<Vec<ResyncRecord>, JournalError> {
-        self.records("SELECT record FROM resyncs ORDER BY number DESC", &[])
+        self.records("SELECT record FROM resyncs ORDER BY number DESC", [])
+    }
+
+    /// The latest resyncs, at most so many, the last first: all of them, or those before this one. None, if there is no such one.
+    pub fn latest_resyncs(
+        &self,
+        before: Option<&str>,
+        most: usize,
+    ) -> Result<Option<Vec<ResyncRecord>>, JournalError> {
+        let before = match before {
+            None => i64::MAX,
+            Some(id) => match self.number(id)? {
+                Some(number) => number,
+                None => return Ok(None),
+            },
+        };
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let sql = "SELECT record FROM resyncs WHERE number < ?1 ORDER BY number DESC LIMIT ?2";
+        self.records(sql, params![before, most]).map(Some)
+    }
+
+    /// A resync; none, if there is no such one.
+    pub fn resync(&self, id: &str) -> Result<Option<ResyncRecord>, JournalError> {
+        let sql = "SELECT record FROM resyncs WHERE id = ?1";
+        Ok(self.records(sql, params![id])?.pop())
+    }
+
+    /// The place of a resync among all; none, if there is no such one.
+    fn number(&self, id: &str) -> Result<Option<i64>, JournalError> {
+        let sql = "SELECT number FROM resyncs WHERE id = ?1";
+        let connection = self.connection();
+        let found = patiently(|| connection.query_row(sql, [id], |row| row.get(0)).optional());
+        found.map_err(|cause| self.failed(cause))
+    }
+
+    /// The record of a table in the last resync that it had a part in.
+    pub fn last_of_table(&self, source: &TableName) -> Result<Option<TableRecord>, JournalError> {
+        let sql = "SELECT record FROM tables WHERE source = ?1 AND resync = \
+                   (SELECT id FROM tables JOIN resyncs ON id = resync WHERE source = ?1 ORDER BY number DESC LIMIT 1)";
+        Ok(self.records(sql, params![source.to_string()])?.pop())
     }
 
     /// A resync's tables, in the pipe's order.
     pub fn tables(&self, resync: &str) -> Result<Vec<TableRecord>, JournalError> {
         self.records(
             "SELECT record FROM tables WHERE resync = ?1 ORDER BY ordinal",
-            &[resync],
+            [resync],
         )
     }
 
@@ -319,7 +358,7 @@ impl Journal {
     ) -> Result<Vec<ChunkRecord>, JournalError> {
         self.records(
             "SELECT record FROM chunks WHERE resync = ?1 AND source = ?2 ORDER BY number",
-            &[resync, &source.to_string()],
+            params![resync, source.to_string()],
         )
     }
 
@@ -399,14 +438,12 @@ impl Journal {
     fn records<T: serde::de::DeserializeOwned>(
         &self,
         sql: &str,
-        keys: &[&str],
+        keys: impl rusqlite::Params + Clone,
     ) -> Result<Vec<T>, JournalError> {
         let connection = self.connection();
         let texts = patiently(|| {
-            let mut statement = connection.prepare(sql)?;
-            let rows = statement.query_map(rusqlite::params_from_iter(keys), |row| {
-                row.get::<_, String>(0)
-            })?;
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map(keys.clone(), |row| row.get::<_, String>(0))?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         });
         let texts = texts.map_err(|cause| self.failed(cause))?;

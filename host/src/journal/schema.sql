@@ -12,6 +12,7 @@ CREATE TABLE IF NOT EXISTS tables (
     record TEXT NOT NULL,
     PRIMARY KEY (resync, source)
 ) STRICT;
+CREATE INDEX IF NOT EXISTS tables_of_source ON tables (source, resync);
 
 CREATE TABLE IF NOT EXISTS chunks (
     resync TEXT NOT NULL REFERENCES resyncs (id),

@@ -148,7 +148,7 @@ impl Journal {
     /// A stream; none if there is no such one.
     pub fn stream(&self, stream: &str) -> Result<Option<StreamRecord>, JournalError> {
         Ok(self
-            .records("SELECT record FROM streams WHERE name = ?1", &[stream])?
+            .records("SELECT record FROM streams WHERE name = ?1", [stream])?
             .pop())
     }
 
@@ -156,8 +156,13 @@ impl Journal {
     pub fn followed(&self, stream: &str) -> Result<Vec<FollowedRecord>, JournalError> {
         self.records(
             "SELECT record FROM followed WHERE stream = ?1 ORDER BY ordinal",
-            &[stream],
+            [stream],
         )
+    }
+
+    /// The tables of all streams.
+    pub fn all_followed(&self) -> Result<Vec<FollowedRecord>, JournalError> {
+        self.records("SELECT record FROM followed", [])
     }
 
     /// Writes a stream's record, and those of some of its tables: of new ones, too. One transaction.

@@ -84,3 +84,45 @@ fn a_newer_journal_is_left_alone() {
         .to_string();
     assert!(error.contains("newer Tidemill (version 99"), "{error}");
 }
+
+#[test]
+fn resyncs_are_read_by_pages_and_tables_by_their_last_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = Journal::open(folder.path()).expect("a new journal");
+    let of = |name: &str, estimated_rows| TableRecord {
+        estimated_rows,
+        ..TableRecord::new(
+            TableName::new("shop", name),
+            name.to_owned(),
+            "f".to_owned(),
+        )
+    };
+    let mut ids = Vec::new();
+    for number in 0..5 {
+        let resync = ResyncRecord::new(Kind::Resync);
+        // Only the second has had a part for `lines`.
+        let mut tables = vec![of("orders", number)];
+        tables.extend((number == 1).then(|| of("lines", number)));
+        journal.begin(&resync, &tables).expect("begun");
+        ids.insert(0, resync.id);
+    }
+    let page = |before: Option<&str>, most| {
+        let page = journal.latest_resyncs(before, most).expect("readable");
+        page.map(|page| page.into_iter().map(|r| r.id).collect::<Vec<_>>())
+    };
+    assert_eq!(page(None, 2), Some(ids[..2].to_vec()));
+    assert_eq!(page(Some(&ids[1]), 2), Some(ids[2..4].to_vec()));
+    assert_eq!(page(Some(&ids[3]), usize::MAX), Some(ids[4..].to_vec()));
+    assert_eq!(page(Some(&ids[4]), 2), Some(Vec::new()));
+    assert_eq!(page(Some("none"), 2), None);
+    let found = journal.resync(&ids[2]).expect("readable");
+    assert_eq!(found.map(|found| found.id), Some(ids[2].clone()));
+    let last = |name: &str| {
+        let last = journal.last_of_table(&TableName::new("shop", name));
+        last.expect("readable").map(|table| table.estimated_rows)
+    };
+    assert_eq!(
+        (last("orders"), last("lines"), last("none")),
+        (Some(4), Some(1), None)
+    );
+}

@@ -90,6 +90,7 @@ async fn run(
             Phase::Setup => {
                 if work.pipe.cdc.follows() {
                     pinned::keep(&session.supply, &work.pipe, &work.id(), &tables).await?;
+                    pinned::prune(&work.pipe.state, &work.journal, &tables);
                 }
                 setup::create_shadows(session, work, &tables).await?;
                 if work.pipe.cdc.follows() {

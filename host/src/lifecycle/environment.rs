@@ -61,7 +61,7 @@ impl Environment {
     pub fn for_tenant(&self, share: &Share) -> Self {
         Self {
             runtime: self.runtime.for_another_tenant(share.memory()),
-            supply: Arc::new(Supply::new(self.policy().for_tenants())),
+            supply: Arc::new(Supply::for_tenant(self.policy())),
             share: share.clone(),
             ..self.clone()
         }

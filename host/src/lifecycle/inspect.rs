@@ -1,5 +1,6 @@
 //! What changes nothing: `check`, `plan`, `preview`, and the look at a source that `init` takes.
 
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
@@ -15,8 +16,8 @@ use super::report::{
 use super::session::Session;
 use super::{references, setup};
 use crate::destination::{Fitted, LiveTable, Misfit};
-use crate::journal::{FollowedRecord, Journal, PinnedPlugin, TableRecord};
-use crate::pipe::{Pipe, TableMapping, TransformUse};
+use crate::journal::{Journal, PinnedPlugin, TableRecord};
+use crate::pipe::{Access, Pipe, TableMapping, TransformUse};
 use crate::registry::Reference;
 use crate::schema::{OutOfRange, TableName, cell_text};
 use crate::source::{Source, TableRead};
@@ -341,26 +342,20 @@ fn texts(batch: &RecordBatch, row: usize) -> Vec<Option<String>> {
     cells.map(|column| cell_text(column, row)).collect()
 }
 
-/// The pipe's plugins whose files differ from what its last load used.
+/// The pipe's plugins whose files differ from what its last load used: `journalled` has the record of each table's, `followed` the tables of the pipe's stream.
 pub(super) fn drift(
     pipe: &Pipe,
-    journalled: &[TableRecord],
-    followed: Option<&[FollowedRecord]>,
+    journalled: &HashMap<TableName, TableRecord>,
+    followed: Option<&HashSet<TableName>>,
 ) -> Vec<String> {
     let mut drift = Vec::new();
+    let mut now_by_name = HashMap::new();
     for mapping in &pipe.tables {
-        let Some(record) = journalled
-            .iter()
-            .find(|record| record.source == mapping.source)
-        else {
+        let Some(record) = journalled.get(&mapping.source) else {
             drift.push(format!("{} is new since the last load", mapping.source));
             continue;
         };
-        let is_followed = |followed: &[FollowedRecord]| {
-            let mut tables = followed.iter();
-            tables.any(|table| table.source == mapping.source)
-        };
-        if !followed.is_none_or(is_followed) {
+        if followed.is_some_and(|followed| !followed.contains(&mapping.source)) {
             drift.push(format!("{} is not followed", mapping.source));
         }
         let plugins = |names: Vec<&str>| names.join(", ");
@@ -386,9 +381,12 @@ pub(super) fn drift(
         // A reference names its plugin by content: another one is another transform.
         let files = |plugin: &&PinnedPlugin| !Reference::is_one(&plugin.plugin);
         for pinned in record.plugins.iter().filter(files) {
-            let path = crate::transform::resolve(&pinned.plugin, &pipe.folder);
-            match path.and_then(|path| crate::transform::digest_of(&path)) {
-                Ok(digest) if digest == pinned.digest => {}
+            // Many tables may go through one plugin: it is looked for once.
+            let now = now_by_name
+                .entry(pinned.plugin.clone())
+                .or_insert_with(|| digest_of_plugin(pipe, &pinned.plugin));
+            match now {
+                Ok(digest) if *digest == pinned.digest => {}
                 Ok(_) => drift.push(format!(
                     "{}: the plugin `{}` has changed since the last load",
                     mapping.source, pinned.plugin
@@ -399,6 +397,16 @@ pub(super) fn drift(
         drift.extend(config_drift(pipe, mapping, record));
     }
     drift
+}
+
+/// The digest of the file that a plugin's name means now, or why there is none.
+fn digest_of_plugin(pipe: &Pipe, name: &str) -> Result<String, String> {
+    let path = crate::transform::resolve(name, &pipe.folder);
+    let digest = path.and_then(|path| crate::transform::digest_of(&path));
+    digest.map_err(|error| match pipe.access() {
+        Access::Own => error.to_string(),
+        Access::Tenant(_) => error.of_tenant().to_string(),
+    })
 }
 
 /// The transforms whose configuration, or a reference table in it, is another one than in the last load.

@@ -59,7 +59,7 @@ pub use error::{Error, ErrorClass};
 pub use inspect::Sample;
 pub use order::Told;
 pub use share::{Allowance, Machine, Share};
-pub use status::{history, latest, status};
+pub use status::{history, resync as past_resync, resyncs, status, status_with_latest};
 pub use usage::{PipeUsage, PluginUsage, Usage};
 
 use crate::pipe::template::TemplateTable;

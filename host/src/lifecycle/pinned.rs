@@ -1,6 +1,6 @@
 //! What a load was made with, kept beside the journal: the pipe file without its secrets, and the plugins' files by their digests. Changes
 //! go through the same transforms as the load, whatever becomes of the files that the pipe names, of the store and of registries. Each
-//! pipe has its own copies, so that whoever tidies the store up stops nobody.
+//! pipe has its own copies, so that whoever tidies the store up stops nobody. What nothing needs any more goes when the next load begins ([`prune`]).
 //!
 //! ```text
 //! <state>/pinned/<resync>.toml         mode 0600: a transform's configuration may hold a key
@@ -8,6 +8,8 @@
 //! <state>/pinned/plugins/<digest>.json who vouches for it, if the policy asked
 //! <state>/pinned/tables/<digest>.csv   a reference table, under its file's extension
 //! ```
+
+mod prune;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,8 @@ use crate::journal::{JournalError, PinnedPlugin};
 use crate::pipe::{Pipe, TableMapping};
 use crate::registry::{Proof, RegistryError};
 use crate::schema::{SourceTable, TableName};
+
+pub(super) use prune::prune;
 
 /// The pipe of a load.
 #[derive(Debug)]

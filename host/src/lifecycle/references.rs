@@ -67,9 +67,9 @@ pub(super) fn read(
 
 /// The digest of a transform's configuration and of its reference tables as they are now: the files are not read as rows for that.
 pub(super) fn digest_now(pipe: &Pipe, transform: &TransformUse) -> Result<String, Error> {
-    let digest = |reference: &Reference| match reference.content() {
-        Ok((_, digest)) => Ok(digest),
-        Err(error) => Err(pipe.invalid(&transform.table_key(reference), error.to_string())),
+    let digest = |reference: &Reference| {
+        let digest = reference.digest_now();
+        digest.map_err(|error| pipe.invalid(&transform.table_key(reference), error.to_string()))
     };
     let files: Result<Vec<Digest>, _> = transform.references.iter().map(digest).collect();
     Ok(digest_of(transform, &files?))

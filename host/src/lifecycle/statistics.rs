@@ -1,5 +1,7 @@
 //! Initial Load Stats, made out of the journal's records: nothing is counted twice, and nothing but the journal is asked.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
 use super::report::{ResyncSummary, TableStatistics};
@@ -14,15 +16,16 @@ pub(super) fn summary(
     resync: &ResyncRecord,
 ) -> Result<ResyncSummary, JournalError> {
     let tables = journal.tables(&resync.id)?;
-    let followed = journal.followed(MAIN)?;
+    let followed = journal.followed(MAIN)?.into_iter();
+    let followed = followed.filter(|followed| followed.resync == resync.id);
+    let following: HashMap<_, _> = followed
+        .map(|followed| (followed.source, followed.counts))
+        .collect();
     let statistics = tables.iter().map(|table| {
         let chunks = journal.chunks(&resync.id, &table.source)?;
         let mut statistics = of_table(table, &chunks, Timestamp::now());
-        let mut following = followed.iter();
-        let following = following
-            .find(|followed| followed.source == table.source && followed.resync == resync.id);
         // While it follows its counters go on; what they came to is kept with the load that they belong to.
-        statistics.changes = following.map(|followed| followed.counts).or(table.changes);
+        statistics.changes = following.get(&table.source).copied().or(table.changes);
         Ok(statistics)
     });
     Ok(ResyncSummary {

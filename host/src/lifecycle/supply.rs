@@ -16,6 +16,8 @@ use crate::transform;
 #[derive(Debug)]
 pub(super) struct Supply {
     policy: Policy,
+    /// Whether plugins are for a tenant of a service, whom errors tell nothing of the machine.
+    of_tenant: bool,
 }
 
 /// A plugin that may run.
@@ -41,7 +43,18 @@ impl From<Fetched> for Supplied {
 
 impl Supply {
     pub(super) fn new(policy: Policy) -> Self {
-        Self { policy }
+        Self {
+            policy,
+            of_tenant: false,
+        }
+    }
+
+    /// The same for a tenant, by what of the policy is for tenants.
+    pub(super) fn for_tenant(policy: &Policy) -> Self {
+        Self {
+            policy: policy.for_tenants(),
+            of_tenant: true,
+        }
     }
 
     /// What the operator allows.
@@ -114,7 +127,10 @@ impl Supply {
 
     /// A plugin's file, and what lies beside it if the policy asks who vouches for it.
     fn file(&self, name: &str, folder: &Path) -> Result<Supplied, Error> {
-        let path = transform::resolve(name, folder)?;
+        let path = transform::resolve(name, folder).map_err(|error| match self.of_tenant {
+            true => error.of_tenant(),
+            false => error,
+        })?;
         let (bytes, proof) = registry::read_file(name, &path, &self.policy)?;
         Ok(Supplied { path, bytes, proof })
     }
@@ -161,7 +177,7 @@ mod tests {
             let file = self.path("policy.toml");
             std::fs::write(&file, format!("[plugins]\n{policy}\n")).unwrap();
             let policy = Policy::read(&file).unwrap();
-            Supply { policy }
+            Supply::new(policy)
         }
 
         /// What a pipe gets that was loaded with `plugin` when nobody asked who vouches for it.

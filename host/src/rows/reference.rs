@@ -81,6 +81,26 @@ impl Reference {
     /// # Errors
     /// If it can't be read, is larger than 16 MiB, or isn't the one that is meant.
     pub fn content(&self) -> Result<(Bytes, Digest), RowsError> {
+        self.check_size()?;
+        let bytes = bytes_of(&self.file)?;
+        let digest = Digest::of(&bytes);
+        self.check_digest(&digest)?;
+        Ok((bytes, digest))
+    }
+
+    /// The digest of what the file holds now. A file that hasn't changed isn't read again.
+    ///
+    /// # Errors
+    /// Those of [`Reference::content`].
+    pub fn digest_now(&self) -> Result<Digest, RowsError> {
+        self.check_size()?;
+        let digest =
+            Digest::of_file(&self.file).map_err(|cause| RowsError::new(&self.file, None, cause))?;
+        self.check_digest(&digest)?;
+        Ok(digest)
+    }
+
+    fn check_size(&self) -> Result<(), RowsError> {
         let wrong = |reason: String| RowsError::new(&self.file, None, reason);
         let size = std::fs::metadata(&self.file).map_or(0, |metadata| metadata.len());
         if size > LARGEST_FILE {
@@ -88,14 +108,18 @@ impl Reference {
                 "a reference table is a small one, of at most {LARGEST_FILE} bytes, and this file has {size}; ClickHouse's dictionaries hold larger ones"
             )));
         }
-        let bytes = bytes_of(&self.file)?;
-        let digest = Digest::of(&bytes);
-        if let Some(meant) = self.digest.as_ref().filter(|meant| **meant != digest) {
-            return Err(wrong(format!(
-                "its content is {digest}, and what is meant is {meant}"
-            )));
+        Ok(())
+    }
+
+    fn check_digest(&self, digest: &Digest) -> Result<(), RowsError> {
+        match self.digest.as_ref().filter(|meant| *meant != digest) {
+            Some(meant) => Err(RowsError::new(
+                &self.file,
+                None,
+                format!("its content is {digest}, and what is meant is {meant}"),
+            )),
+            None => Ok(()),
         }
-        Ok((bytes, digest))
     }
 
     /// Reads the file.

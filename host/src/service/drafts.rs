@@ -1,18 +1,19 @@
 //! Pipes that are being put together in browsers: a connection, tables and a destination, with their passwords, which leave the process in no page. They
 //! are in memory alone, a bounded number of them, and end an hour after they were touched last.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use secrecy::SecretString;
+use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::Service;
 use super::auth::Caller;
 use super::looks::{Connection, FoundTable, table_name};
-use super::pipes::Sent;
+use super::pipes::{Sent, has_failed};
 use super::problem::Problem;
 use crate::lifecycle;
 use crate::lifecycle::report::CheckReport;
@@ -68,8 +69,9 @@ impl Draft {
         let destination = self.destination.as_ref();
         let destination = destination
             .ok_or_else(|| Problem::unusable("the destination of the new pipe isn't known yet"))?;
+        let names: HashSet<&String> = self.chosen.iter().collect();
         let chosen = self.found.iter();
-        let chosen = chosen.filter(|found| self.chosen.contains(&found.table));
+        let chosen = chosen.filter(|found| names.contains(&found.table));
         let table = |found: &FoundTable| {
             Ok(TemplateTable {
                 name: table_name(&found.table)?,
@@ -182,19 +184,30 @@ fn owner(caller: &Caller) -> (String, String) {
 impl Service {
     /// Checks a draft against its servers. An embedded server is started for it and stopped, with its data in a folder that is removed.
     pub(super) async fn check_draft(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         draft: &Draft,
     ) -> Result<CheckReport, Problem> {
         let name = Uuid::new_v4().simple().to_string();
         let folder = self.tenant_folder(&caller.tenant).join("drafts").join(name);
-        let pipe = self.pipe_at(caller, folder.clone(), draft.settings()?)?;
+        let (home, draft) = (folder.clone(), draft.clone());
+        let read = move |service: &Arc<Self>, caller: &Caller| {
+            service.pipe_at(caller, home, draft.settings()?)
+        };
+        let pipe = self.on_disk(caller, read).await?;
         let environment = self.environment_of(&caller.tenant);
-        let looked = async move { lifecycle::check(&pipe, &environment).await };
-        let looked = self.on_work(looked).await;
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder)?;
-        }
-        looked?.map_err(|error| Problem::from(error).without_path(&folder))
+        let home = folder.clone();
+        let looked = self.look(caller, async move {
+            let looked = lifecycle::check(&pipe, &environment).await;
+            // With the look's end, whether the client still waits for it or not.
+            let removed = spawn_blocking(move || match home.exists() {
+                true => std::fs::remove_dir_all(&home),
+                false => Ok(()),
+            });
+            (looked, removed.await)
+        });
+        let (looked, removed) = looked.await?;
+        removed.map_err(|cause| has_failed(&cause))??;
+        looked.map_err(|error| Problem::from(error).without_path(&folder))
     }
 }

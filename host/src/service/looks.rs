@@ -1,4 +1,6 @@
-//! What changes nothing: check, plan, preview, history, and the look at a source of which a pipe is to be made. The API and the pages both come here.
+//! What changes nothing: check, plan, preview, and the look at a source of which a pipe is to be made. The API and the pages both come here.
+
+use std::sync::Arc;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -8,7 +10,7 @@ use super::Service;
 use super::auth::Caller;
 use super::problem::Problem;
 use crate::lifecycle;
-use crate::lifecycle::report::{CheckReport, Plan, Preview, ResyncSummary};
+use crate::lifecycle::report::{CheckReport, Plan, Preview};
 use crate::pipe::template::TemplateTable;
 use crate::schema::TableName;
 
@@ -68,66 +70,51 @@ pub(super) fn table_name(text: &str) -> Result<TableName, Problem> {
 
 impl Service {
     /// Checks a pipe against its servers and plugins.
-    pub(super) async fn check(&self, caller: &Caller, name: &str) -> Result<CheckReport, Problem> {
-        let (id, pipe) = self.pipe_of(caller, name)?;
+    pub(super) async fn check(
+        self: &Arc<Self>,
+        caller: &Caller,
+        name: &str,
+    ) -> Result<CheckReport, Problem> {
+        let (id, pipe) = self.read_pipe(caller, name).await?;
         let environment = self.environment_of(&caller.tenant);
         let looked = async move { lifecycle::check(&pipe, &environment).await };
-        let looked = self.on_work(looked).await?;
-        looked.map_err(|error| self.problem(&id, error))
+        let report = self.look(caller, looked).await?;
+        let report = report.map_err(|error| self.problem(&id, error))?;
+        Ok(self.told_check(&id, report))
     }
 
     /// Says what a resync of these tables, or of all if there are none, would do.
     pub(super) async fn plan(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         name: &str,
         tables: Vec<TableName>,
     ) -> Result<Plan, Problem> {
-        let (id, pipe) = self.pipe_of(caller, name)?;
+        let (id, pipe) = self.read_pipe(caller, name).await?;
         let environment = self.environment_of(&caller.tenant);
         let looked = async move { lifecycle::plan(&pipe, &environment, &tables).await };
-        let looked = self.on_work(looked).await?;
-        looked.map_err(|error| self.problem(&id, error))
+        let plan = self.look(caller, looked).await?;
+        let plan = plan.map_err(|error| self.problem(&id, error))?;
+        Ok(self.told_plan(&id, plan))
     }
 
     /// Shows some rows of a table before and after its transforms.
     pub(super) async fn preview(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         name: &str,
         table: TableName,
         rows: usize,
     ) -> Result<Preview, Problem> {
-        let (id, pipe) = self.pipe_of(caller, name)?;
+        let (id, pipe) = self.read_pipe(caller, name).await?;
         if !(1..=PREVIEW_ROWS).contains(&rows) {
             let detail = format!("a preview has 1 to {PREVIEW_ROWS} rows");
             return Err(Problem::unusable(detail));
         }
         let environment = self.environment_of(&caller.tenant);
         let looked = async move { lifecycle::preview(&pipe, &environment, &table, rows).await };
-        let looked = self.on_work(looked).await?;
+        let looked = self.look(caller, looked).await?;
         looked.map_err(|error| self.problem(&id, error))
-    }
-
-    /// All loads and resyncs of a pipe, the latest first.
-    pub(super) fn history(
-        &self,
-        caller: &Caller,
-        name: &str,
-    ) -> Result<Vec<ResyncSummary>, Problem> {
-        let (id, pipe) = self.pipe_of(caller, name)?;
-        lifecycle::history(&pipe).map_err(|error| self.problem(&id, error))
-    }
-
-    /// The latest loads and resyncs of a pipe, the last first.
-    pub(super) fn latest(
-        &self,
-        caller: &Caller,
-        name: &str,
-        most: usize,
-    ) -> Result<Vec<ResyncSummary>, Problem> {
-        let (id, pipe) = self.pipe_of(caller, name)?;
-        lifecycle::latest(&pipe, most).map_err(|error| self.problem(&id, error))
     }
 
     /// The tables of a source.
@@ -139,7 +126,7 @@ impl Service {
         let source = connection.settings().into_iter().collect();
         let settings = self.source_settings(caller, source, connection.password)?;
         let looked = async move { lifecycle::init(&settings, &[]).await };
-        let found = self.on_work(looked).await??;
+        let found = self.look(caller, looked).await??;
         let table = |found: TemplateTable| FoundTable {
             table: found.name.to_string(),
             is_view: found.is_view,

@@ -4,17 +4,17 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use jiff::Timestamp;
+use tracing::Span;
 
 use super::Service;
 use super::api::PluginDetail;
 use super::auth::Caller;
+use super::pipes::has_failed;
 use super::problem::Problem;
-use super::store::PluginRecord;
-use super::uploads::too_much;
+use super::store::{PluginAbout, PluginRecord};
+use super::uploads::{Uploaded, too_much};
 use crate::files::write_whole;
-use crate::transform::Plugin;
 
 /// Pipes that are looked at at a time.
 const PIPES: usize = 500;
@@ -27,96 +27,117 @@ impl Service {
 
     /// Checks and keeps a plugin, in place of one of its name.
     pub(super) async fn upload_plugin(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         name: &str,
-        bytes: Bytes,
+        sent: Uploaded,
     ) -> Result<PluginDetail, Problem> {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
             let detail = "a plugin's name has 1 to 64 letters, digits, `-` or `_`";
             return Err(Problem::unusable(detail));
         }
-        let policy = self.environment.policy();
-        policy.check_size(name, bytes.len() as u64)?;
+        let (service, caller, name) = (self.clone(), caller.clone(), name.to_owned());
+        let span = Span::current();
+        // It is compiled where pipes run, by threads that step back behind those that answer.
+        let kept = self
+            .work
+            .spawn_blocking(move || span.in_scope(|| service.keep_plugin(&caller, name, &sent)));
+        kept.await.unwrap_or_else(|cause| Err(has_failed(&cause)))
+    }
+
+    fn keep_plugin(
+        &self,
+        caller: &Caller,
+        name: String,
+        sent: &Uploaded,
+    ) -> Result<PluginDetail, Problem> {
+        let (bytes, store) = (sent.bytes.len() as u64, caller.store(self));
+        self.environment.policy().check_size(&name, bytes)?;
         let most = self.most_uploaded(caller)?;
-        let file = self.plugin_file(caller, name);
-        let plugin = self.loaded(caller, file.clone(), bytes.clone()).await?;
+        // What it is compiled to is kept as well, and is for those that may be kept.
+        if !store.has_room_for_plugin(&name, bytes, most)? {
+            return Err(too_much(most));
+        }
+        let file = self.plugin_file(caller, &name);
+        let environment = self.environment_of(&caller.tenant);
+        let plugin = environment.runtime().load_bytes(&file, &sent.bytes);
+        let folder = self.tenant_folder(&caller.tenant);
+        let plugin = plugin.map_err(|error| Problem::from(error).without_path(&folder))?;
         let record = PluginRecord {
-            name: name.to_owned(),
+            name,
             digest: plugin.digest().to_owned(),
-            bytes: bytes.len() as u64,
+            bytes,
             title: plugin.name().to_owned(),
             version: plugin.version().to_owned(),
             uploaded: Timestamp::now(),
         };
+        let about = PluginAbout {
+            summary: plugin.summary().to_owned(),
+            contract: plugin.contract_version().to_owned(),
+            imports: plugin.imports(),
+            config_schema: plugin.config_schema().clone(),
+        };
         let mut private = std::fs::DirBuilder::new();
         let folder = file.parent().unwrap_or(&self.data);
         private.recursive(true).mode(0o700).create(folder)?;
-        if !caller.store(self).put_plugin(&record, most)? {
+        if !store.put_plugin(&record, &about, most)? {
             return Err(too_much(most));
         }
-        write_whole(&file, 0o600, &[&bytes])?;
-        self.described(caller, record, &plugin)
+        write_whole(&file, 0o600, &[&sent.bytes])?;
+        self.described(caller, record, about)
     }
 
-    /// A plugin and what it says of itself.
+    /// A plugin and what it said of itself when it was uploaded: it isn't loaded for that.
     pub(super) async fn inspect_plugin(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         name: &str,
     ) -> Result<PluginDetail, Problem> {
-        let record = caller.store(self).plugin(name)?;
-        let record = record.ok_or_else(|| Problem::not_found("plugin", name))?;
-        let file = self.plugin_file(caller, name);
-        let bytes = std::fs::read(&file)?.into();
-        let plugin = self.loaded(caller, file, bytes).await?;
-        self.described(caller, record, &plugin)
+        let found = caller.store(self).plugin(name)?;
+        let (record, about) = found.ok_or_else(|| Problem::not_found("plugin", name))?;
+        let describe =
+            move |service: &Arc<Self>, caller: &Caller| service.described(caller, record, about);
+        self.on_disk(caller, describe).await
     }
 
     /// Removes a plugin that no pipe uses.
-    pub(super) fn remove_plugin(&self, caller: &Caller, name: &str) -> Result<(), Problem> {
-        let used = self.users(caller, name)?;
-        if !used.is_empty() {
-            let detail = format!("the plugin `{name}` is used by {}", used.join(", "));
-            return Err(Problem::conflict(detail).suggest("take it out of their settings first"));
-        }
-        if !caller.store(self).remove_plugin(name)? {
-            return Err(Problem::not_found("plugin", name));
-        }
-        std::fs::remove_file(self.plugin_file(caller, name))?;
-        Ok(())
-    }
-
-    async fn loaded(
-        &self,
+    pub(super) async fn remove_plugin(
+        self: &Arc<Self>,
         caller: &Caller,
-        file: PathBuf,
-        bytes: Bytes,
-    ) -> Result<Arc<Plugin>, Problem> {
-        let environment = self.environment_of(&caller.tenant);
-        let folder = self.tenant_folder(&caller.tenant);
-        let load = move || environment.runtime().load_bytes(&file, &bytes);
-        let loaded = self.work.spawn_blocking(load).await;
-        let loaded = loaded.map_err(|cause| {
-            Problem::unusable(format!("the plugin could not be looked at: {cause}"))
-        })?;
-        loaded.map_err(|error| Problem::from(error).without_path(&folder))
+        name: &str,
+    ) -> Result<(), Problem> {
+        let name = name.to_owned();
+        let removed = self.on_disk(caller, move |service, caller| {
+            let used = service.users(caller, &name)?;
+            if !used.is_empty() {
+                let detail = format!("the plugin `{name}` is used by {}", used.join(", "));
+                return Err(
+                    Problem::conflict(detail).suggest("take it out of their settings first")
+                );
+            }
+            if !caller.store(service).remove_plugin(&name)? {
+                return Err(Problem::not_found("plugin", &name));
+            }
+            std::fs::remove_file(service.plugin_file(caller, &name))?;
+            Ok(())
+        });
+        removed.await
     }
 
     fn described(
         &self,
         caller: &Caller,
         record: PluginRecord,
-        plugin: &Plugin,
+        about: PluginAbout,
     ) -> Result<PluginDetail, Problem> {
         Ok(PluginDetail {
             pipes: self.users(caller, &record.name)?,
             record,
-            summary: plugin.summary().to_owned(),
-            contract: plugin.contract_version().to_owned(),
-            imports: plugin.imports(),
-            config_schema: plugin.config_schema().clone(),
+            summary: about.summary,
+            contract: about.contract,
+            imports: about.imports,
+            config_schema: about.config_schema,
         })
     }
 

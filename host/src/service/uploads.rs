@@ -1,8 +1,18 @@
 //! What uploads of plugins and of files share: how large they may be, each and together.
 
+use axum::body::Bytes;
+
 use super::Service;
 use super::auth::Caller;
 use super::problem::Problem;
+use super::shares::Turn;
+
+/// What was uploaded. Who has it has the tenant's turn, too: a client that goes away doesn't let the next one begin while this one is still in memory.
+pub(super) struct Uploaded {
+    pub(super) bytes: Bytes,
+    /// None where the request wasn't known to be an upload, and its body is no larger than others'.
+    pub(super) _turn: Option<Turn>,
+}
 
 impl Service {
     /// Largest upload, in bytes.

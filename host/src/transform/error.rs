@@ -142,6 +142,14 @@ pub enum TransformError {
         /// Every file that was looked for, in order.
         looked: Vec<PathBuf>,
     },
+    /// A tenant of a service has uploaded no plugin of this name.
+    #[error(
+        "there is no plugin `{name}`; upload the plugin under this name, or name one that there is"
+    )]
+    NotUploaded {
+        /// The name that was asked for.
+        name: String,
+    },
     /// The file can't be read.
     #[error("the plugin `{}` can't be read: {source}", .path.display())]
     Unreadable {
@@ -347,6 +355,15 @@ pub enum TransformError {
 }
 
 impl TransformError {
+    /// The same for a tenant of a service, who has uploaded plugins and knows nothing of the machine's folders.
+    #[must_use]
+    pub fn of_tenant(self) -> Self {
+        match self {
+            Self::NotFound { name, .. } => Self::NotUploaded { name },
+            other => other,
+        }
+    }
+
     /// Whether the same call may succeed later. A plugin's answer depends on its batch alone, so only the want of a free instance, or
     /// of memory that others of the tenant have, passes.
     pub fn is_transient(&self) -> bool {

@@ -31,6 +31,8 @@ const FILE_BYTES: u64 = 256 << 20;
 pub struct RuntimeSettings {
     /// The folder of the compiled code, made if it is missing; without one every load compiles. See [`super::default_cache_dir`].
     pub cache_dir: Option<PathBuf>,
+    /// Bytes of that folder, at most: what was used least lately makes room. 4 GiB by default.
+    pub cache_bytes: u64,
     /// Instances at one time: at least tables in parallel × chunks in parallel × transforms of a table. 256 by default. Address space is
     /// reserved for all of them, memory is not.
     pub max_instances: u32,
@@ -46,6 +48,7 @@ impl Default for RuntimeSettings {
     fn default() -> Self {
         Self {
             cache_dir: None,
+            cache_bytes: 4 << 30,
             max_instances: 256,
             compiler: Compiler::default(),
             compile_deadline: Duration::from_secs(120),
@@ -87,7 +90,8 @@ impl Runtime {
         let engine = start_engine(&settings).map_err(|cause| failed(format!("{cause:#}")))?;
         start_ticker(&engine).map_err(|cause| failed(format!("its clock thread: {cause}")))?;
         let linkers = linkers(&engine).map_err(|cause| failed(format!("{cause:#}")))?;
-        let cache = settings.cache_dir.and_then(|dir| match CodeCache::open(&dir, &engine) {
+        let most = settings.cache_bytes;
+        let cache = settings.cache_dir.and_then(|dir| match CodeCache::open(&dir, &engine, most) {
             Ok(cache) => Some(cache),
             Err(reason) => {
                 tracing::warn!(folder = %dir.display(), reason, "compiled plugins are not kept");
@@ -131,14 +135,21 @@ impl Runtime {
             return Ok(plugin);
         }
         plugin::check_kind(path, bytes)?;
-        let component = self.compile(path, bytes, &digest)?;
-        let plugin = Arc::new(Plugin::link(
-            path,
-            bytes,
-            digest,
-            &component,
-            &self.inner.linkers,
-        )?);
+        let cache = self.inner.cache.as_ref();
+        let engine = self.inner.linkers.plain.engine();
+        let known = cache.and_then(|cache| cache.load(engine, &digest));
+        let is_known = known.is_some();
+        let component = match known {
+            Some(component) => component,
+            None => self.compile(path, bytes)?,
+        };
+        let linkers = &self.inner.linkers;
+        let plugin = Plugin::link(path, bytes, digest.clone(), &component, linkers)?;
+        // What is no plugin takes no room.
+        if let (false, Some(cache)) = (is_known, cache) {
+            cache.store(&component, &digest);
+        }
+        let plugin = Arc::new(plugin);
         let mut loaded = self.loaded();
         loaded.retain(|_, plugin| plugin.strong_count() > 0);
         loaded.insert(key, Arc::downgrade(&plugin));
@@ -171,21 +182,8 @@ impl Runtime {
         lock(&self.inner.loaded)
     }
 
-    fn compile(
-        &self,
-        path: &Path,
-        bytes: &[u8],
-        digest: &str,
-    ) -> Result<Component, TransformError> {
+    fn compile(&self, path: &Path, bytes: &[u8]) -> Result<Component, TransformError> {
         let engine = self.inner.linkers.plain.engine();
-        if let Some(component) = self
-            .inner
-            .cache
-            .as_ref()
-            .and_then(|cache| cache.load(engine, digest))
-        {
-            return Ok(component);
-        }
         let started = std::time::Instant::now();
         let (compiler, limit) = (&self.inner.compiler, self.inner.compile_deadline);
         let compiled = compiler.compile(engine, bytes, limit, &self.turn);
@@ -204,9 +202,6 @@ impl Runtime {
             },
         })?;
         tracing::debug!(plugin = %path.display(), elapsed = ?started.elapsed(), "compiled");
-        if let Some(cache) = &self.inner.cache {
-            cache.store(&component, digest);
-        }
         Ok(component)
     }
 }
@@ -294,11 +289,13 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
     pool
 }
 
-/// The digest of a plugin's file, without loading it: SHA-256 in hexadecimal.
+/// The digest of a plugin's file, without loading it: SHA-256 in hexadecimal. A file that hasn't changed isn't read again.
 pub fn digest_of(path: &Path) -> Result<String, TransformError> {
-    let bytes = std::fs::read(path).map_err(|source| TransformError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
-    Ok(hex::encode(Sha256::digest(bytes)))
+    match crate::digest::Digest::of_file(path) {
+        Ok(digest) => Ok(digest.hex().to_owned()),
+        Err(source) => Err(TransformError::Unreadable {
+            path: path.to_owned(),
+            source,
+        }),
+    }
 }

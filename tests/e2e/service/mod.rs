@@ -9,6 +9,7 @@ mod orders;
 mod pages;
 mod pipes;
 mod reach;
+mod reads;
 mod receiver;
 mod remote;
 mod requests;

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::service::Service;
 use crate::service::pipes::Sent;
 use crate::service::problem::Problem;
+use crate::service::uploads::Uploaded;
 
 /// A body of JSON.
 pub(super) struct Body<T>(pub(super) T);
@@ -94,7 +95,7 @@ pub(super) async fn upload(
     service: &Service,
     kind: &str,
     mut request: Request,
-) -> Result<Bytes, Problem> {
+) -> Result<Uploaded, Problem> {
     if content_type(&request) != kind {
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -103,7 +104,9 @@ pub(super) async fn upload(
         ));
     }
     DefaultBodyLimit::max(service.largest_upload()).apply(&mut request);
-    bytes(request).await
+    let turn = request.extensions_mut().remove();
+    let bytes = bytes(request).await?;
+    Ok(Uploaded { bytes, _turn: turn })
 }
 
 /// The settings of a pipe.

@@ -44,8 +44,9 @@ pub(super) async fn put(
     PathOf((pipe, name)): PathOf<(String, String)>,
     request: Request,
 ) -> Result<Json<FileRecord>, Problem> {
-    let bytes = body::upload(&service, body::FILE, request).await?;
-    Ok(Json(service.put_file(&caller, &pipe, &name, &bytes)?))
+    let sent = body::upload(&service, body::FILE, request).await?;
+    let kept = service.put_file(&caller, &pipe, &name, sent).await?;
+    Ok(Json(kept))
 }
 
 /// Remove a file that the pipe's settings don't name.
@@ -57,6 +58,6 @@ pub(super) async fn remove(
     Operator(caller): Operator,
     PathOf((pipe, name)): PathOf<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    service.remove_file(&caller, &pipe, &name)?;
+    service.remove_file(&caller, &pipe, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }

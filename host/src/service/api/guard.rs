@@ -104,12 +104,11 @@ pub(super) async fn changes(
     let change = {
         let (service, caller) = (service.clone(), caller.clone());
         async move {
-            let request = Request::from_parts(parts, body);
+            let mut request = Request::from_parts(parts, body);
             let is_upload = is_upload(&request);
-            let _turn = match is_upload {
-                true => service.shares.upload(&caller.tenant).await,
-                false => None,
-            };
+            if is_upload && let Some(turn) = service.shares.upload(&caller.tenant).await {
+                request.extensions_mut().insert(turn);
+            }
             let most = match is_upload {
                 true => service.largest_upload(),
                 false => LARGEST_BODY,

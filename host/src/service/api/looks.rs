@@ -102,9 +102,9 @@ pub(super) async fn query(
     PathOf(name): PathOf<String>,
     Body(query): Body<Query>,
 ) -> Result<Json<Answer>, Problem> {
-    let (id, pipe) = service.pipe_of(&caller, &name)?;
+    let (id, pipe) = service.read_pipe(&caller, &name).await?;
     let asked = async move { lifecycle::query(&pipe, &query.sql).await };
-    let asked = service.on_work(asked).await?;
+    let asked = service.look(&caller, asked).await?;
     let tsv = asked.map_err(|error| service.problem(&id, error))?;
     Ok(Json(Answer { tsv }))
 }
@@ -131,7 +131,7 @@ pub(super) async fn rejected(
     PathOf(name): PathOf<String>,
     QueryOf(of): QueryOf<RejectedOf>,
 ) -> Result<Json<List<Rejected>>, Problem> {
-    let (id, pipe) = service.pipe_of(&caller, &name)?;
+    let (id, pipe) = service.read_pipe(&caller, &name).await?;
     let table = table_name(&of.table)?;
     let limit = of.limit.unwrap_or(50);
     if !(1..=REJECTED_ROWS).contains(&limit) {
@@ -142,7 +142,7 @@ pub(super) async fn rejected(
         return Err(Problem::not_found("table", &of.table));
     }
     let asked = async move { lifecycle::rejected(&pipe, &table, limit).await };
-    let asked = service.on_work(asked).await?;
+    let asked = service.look(&caller, asked).await?;
     let items = asked.map_err(|error| service.problem(&id, error))?;
     Ok(Json(List { items, next: None }))
 }

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::{Body, List, Page, PathOf, QueryOf, Refusals};
 use crate::service::Service;
-use crate::service::auth::{Operator, Viewer};
+use crate::service::auth::{Caller, Operator, Viewer};
 use crate::service::pipes::{Order, Ordered, PipeDetail, PipeSummary, Sent};
 use crate::service::problem::Problem;
 
@@ -45,9 +45,13 @@ pub(super) async fn create(
     Operator(caller): Operator,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let id = service.create_pipe(&caller, sent)?;
-    let location = [(header::LOCATION, format!("/v1/pipes/{}", id.name))];
-    let pipe = service.detail(&caller, &id.name)?;
+    let make = |service: &Arc<Service>, caller: &Caller| {
+        let id = service.create_pipe(caller, sent)?;
+        service.detail(caller, &id.name)
+    };
+    let pipe = service.on_disk(&caller, make).await?;
+    let location = format!("/v1/pipes/{}", pipe.summary.name);
+    let location = [(header::LOCATION, location)];
     Ok((StatusCode::CREATED, location, Json(pipe)).into_response())
 }
 
@@ -59,13 +63,14 @@ pub(super) async fn read(
     Viewer(caller): Viewer,
     PathOf(name): PathOf<String>,
 ) -> Result<Json<PipeDetail>, Problem> {
-    Ok(Json(service.detail(&caller, &name)?))
+    let read = move |service: &Arc<Service>, caller: &Caller| service.detail(caller, &name);
+    Ok(Json(service.on_disk(&caller, read).await?))
 }
 
 /// Change a pipe's settings.
 ///
 /// All of them are sent. How it loads and applies is in force at once where the pipe runs; the rest is taken up by the next resync. A password that isn't
-/// sent stays.
+/// sent stays, where its server stays the same: with another address of a server, its password is sent again.
 #[utoipa::path(put, path = "/v1/pipes/{pipe}", tag = "pipes", params(("pipe" = String, Path, description = "The pipe's name")),
     request_body(content((String = "application/toml"), (Object = "application/json"))),
     responses((status = 200, body = PipeDetail), Refusals))]
@@ -75,8 +80,11 @@ pub(super) async fn change(
     PathOf(name): PathOf<String>,
     sent: Sent,
 ) -> Result<Json<PipeDetail>, Problem> {
-    service.change_pipe(&caller, &name, sent)?;
-    Ok(Json(service.detail(&caller, &name)?))
+    let change = move |service: &Arc<Service>, caller: &Caller| {
+        service.change_pipe(caller, &name, sent)?;
+        service.detail(caller, &name)
+    };
+    Ok(Json(service.on_disk(&caller, change).await?))
 }
 
 /// Stop a pipe and remove it.

@@ -68,8 +68,8 @@ pub(super) async fn upload(
     QueryOf(upload): QueryOf<Upload>,
     request: Request,
 ) -> Result<(StatusCode, Json<PluginDetail>), Problem> {
-    let bytes = body::upload(&service, body::WASM, request).await?;
-    let plugin = service.upload_plugin(&caller, &upload.name, bytes).await?;
+    let sent = body::upload(&service, body::WASM, request).await?;
+    let plugin = service.upload_plugin(&caller, &upload.name, sent).await?;
     Ok((StatusCode::CREATED, Json(plugin)))
 }
 
@@ -92,6 +92,6 @@ pub(super) async fn remove(
     Operator(caller): Operator,
     PathOf(name): PathOf<String>,
 ) -> Result<StatusCode, Problem> {
-    service.remove_plugin(&caller, &name)?;
+    service.remove_plugin(&caller, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }

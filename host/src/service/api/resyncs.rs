@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::{Body, List, Page, PathOf, QueryOf, Refusals};
 use crate::lifecycle::report::{ResyncSummary, Status, TableStatistics};
 use crate::service::Service;
-use crate::service::auth::{Operator, Viewer};
+use crate::service::auth::{Caller, Operator, Viewer};
 use crate::service::looks::table_name;
 use crate::service::pipes::Ordered;
 use crate::service::problem::Problem;
@@ -25,8 +25,19 @@ pub(super) async fn status(
     Viewer(caller): Viewer,
     PathOf(name): PathOf<String>,
 ) -> Result<Json<Status>, Problem> {
-    service.pipe_record(&caller, &name)?;
-    Ok(Json(service.status_of(&caller.pipe(&name))?))
+    Ok(Json(status_of(&service, &caller, name).await?))
+}
+
+async fn status_of(
+    service: &Arc<Service>,
+    caller: &Caller,
+    name: String,
+) -> Result<Status, Problem> {
+    let read = move |service: &Arc<Service>, caller: &Caller| {
+        let (id, pipe) = service.pipe_of(caller, &name)?;
+        service.status_of(&id, &pipe)
+    };
+    service.on_disk(caller, read).await
 }
 
 /// The Initial Load Stats of each table of the current or last resync.
@@ -37,8 +48,7 @@ pub(super) async fn tables(
     Viewer(caller): Viewer,
     PathOf(name): PathOf<String>,
 ) -> Result<Json<List<TableStatistics>>, Problem> {
-    service.pipe_record(&caller, &name)?;
-    let status = service.status_of(&caller.pipe(&name))?;
+    let status = status_of(&service, &caller, name).await?;
     let items = status.resync.map(|resync| resync.tables);
     Ok(Json(List {
         items: items.unwrap_or_default(),
@@ -96,13 +106,13 @@ pub(super) async fn list(
     QueryOf(page): QueryOf<Page>,
 ) -> Result<Json<List<ResyncSummary>>, Problem> {
     let limit = page.limit()?;
-    let mut resyncs = service.history(&caller, &name)?;
-    if let Some(cursor) = &page.cursor {
-        let at = resyncs.iter().position(|resync| resync.id == *cursor);
-        let at =
-            at.ok_or_else(|| Problem::unusable("the cursor is none that this list has given"))?;
-        resyncs.drain(..=at);
-    }
+    let read = move |service: &Arc<Service>, caller: &Caller| {
+        let (id, pipe) = service.pipe_of(caller, &name)?;
+        service.resyncs(&id, &pipe, page.cursor.as_deref(), limit + 1)
+    };
+    let resyncs = service.on_disk(&caller, read).await?;
+    let resyncs =
+        resyncs.ok_or_else(|| Problem::unusable("the cursor is none that this list has given"))?;
     Ok(Json(List::page(
         resyncs,
         limit,
@@ -119,11 +129,12 @@ pub(super) async fn read(
     Viewer(caller): Viewer,
     PathOf((name, id)): PathOf<(String, String)>,
 ) -> Result<Json<ResyncSummary>, Problem> {
-    let mut resyncs = service.history(&caller, &name)?.into_iter();
-    let found = resyncs.find(|resync| resync.id == id);
-    found
-        .map(Json)
-        .ok_or_else(|| Problem::not_found("resync", &id))
+    let read = move |service: &Arc<Service>, caller: &Caller| {
+        let (pipe_id, pipe) = service.pipe_of(caller, &name)?;
+        let found = service.resync(&pipe_id, &pipe, &id)?;
+        found.ok_or_else(|| Problem::not_found("resync", &id))
+    };
+    Ok(Json(service.on_disk(&caller, read).await?))
 }
 
 /// What a pipe did in the last hour, in steps of five seconds.

@@ -13,10 +13,18 @@ use crate::service::Service;
 use crate::service::auth::Caller;
 
 /// What each code of a problem document means.
-const CODES: [(&str, &str); 22] = [
+const CODES: [(&str, &str); 24] = [
     (
         "body",
         "The request's body can't be read, is too large, too slow or of another type.",
+    ),
+    (
+        "busy",
+        "The tenant has as many checks, plans, previews and queries at work as it may have at a time, and none has ended in half a minute.",
+    ),
+    (
+        "closing",
+        "The service is about to end, and begins nothing any more.",
     ),
     (
         "destination",

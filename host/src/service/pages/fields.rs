@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::multipart::MultipartError;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Multipart, Request};
 use axum::http::request::Parts;
@@ -13,6 +12,7 @@ use url::form_urlencoded::parse;
 use crate::service::Service;
 use crate::service::changes;
 use crate::service::problem::Problem;
+use crate::service::uploads::Uploaded;
 
 /// Names and values.
 #[derive(Default)]
@@ -85,7 +85,7 @@ pub(super) struct Upload {
     pub(super) name: Option<String>,
     /// The name that it has in the browser.
     pub(super) file_name: String,
-    pub(super) bytes: Bytes,
+    pub(super) sent: Uploaded,
 }
 
 /// The file of a form. That it is one of this browser's session, and how large it is, was looked at before.
@@ -96,6 +96,7 @@ impl FromRequest<Arc<Service>> for Upload {
         let unusable =
             |error: MultipartError| Problem::new(error.status(), "body", error.body_text());
         DefaultBodyLimit::disable().apply(&mut request);
+        let turn = request.extensions_mut().remove();
         let form = Multipart::from_request(request, &()).await;
         let mut form =
             form.map_err(|error| Problem::new(error.status(), "body", error.body_text()))?;
@@ -117,7 +118,7 @@ impl FromRequest<Arc<Service>> for Upload {
         Ok(Self {
             name: name.filter(|name| !name.is_empty()),
             file_name,
-            bytes,
+            sent: Uploaded { bytes, _turn: turn },
         })
     }
 }

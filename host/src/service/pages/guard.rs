@@ -131,10 +131,11 @@ pub(super) async fn signed_in(
     let change = {
         let (service, caller) = (service.clone(), caller.clone());
         async move {
-            let _turn = match is_upload(&parts.headers) {
-                true => service.shares.upload(&caller.tenant).await,
-                false => None,
-            };
+            if is_upload(&parts.headers)
+                && let Some(turn) = service.shares.upload(&caller.tenant).await
+            {
+                parts.extensions.insert(turn);
+            }
             let request = checked(&service, &caller, parts, body).await?;
             Ok(changes::run(next, request).await)
         }

@@ -1,5 +1,6 @@
 //! A pipe's Overview: where it is between Setup and Running, what it does now, what is wrong and what to do.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use askama::Template;
@@ -14,7 +15,7 @@ use crate::lifecycle::report::{
 };
 use crate::schema::TableName;
 use crate::service::Service;
-use crate::service::auth::{Operator, Viewer};
+use crate::service::auth::{Caller, Operator, Viewer};
 use crate::service::looks::table_name;
 use crate::service::pipes::{Action, Order, PipeState, PipeSummary};
 use crate::service::problem::Problem;
@@ -62,19 +63,22 @@ pub(super) async fn page(
     Path(name): Path<String>,
     Asked(query): Asked,
 ) -> Page {
-    let (frame, page) = Head::new(&service, &caller, &name, "overview", &query)?;
-    let (id, pipe) = service.pipe_of(&caller, &name)?;
-    let status = service.status_of(&id)?;
-    let history = service.latest(&caller, &name, HISTORY)?;
+    let made = move |service: &Arc<Service>, caller: &Caller| made(service, caller, &name, &query);
+    service.on_disk(&caller, made).await
+}
+
+fn made(service: &Service, caller: &Caller, name: &str, query: &Fields) -> Page {
+    let (frame, page) = Head::new(service, caller, name, "overview", query)?;
+    let (id, pipe) = service.pipe_of(caller, name)?;
+    let (status, history) = service.status_with_latest(&id, &pipe, HISTORY)?;
     let resync = status.resync.as_ref();
     let waiting = resync.iter().flat_map(|resync| &resync.tables);
     let waiting = waiting.filter(|table| table.waits()).cloned().collect();
     // What is being rebuilt needs nothing more.
     let unfinished = resync.filter(|resync| !resync.phase.is_over());
-    let is_rebuilt = |table: &&FollowedTable| {
-        let mut rebuilt = unfinished.iter().flat_map(|resync| &resync.tables);
-        rebuilt.any(|rebuilt| rebuilt.source == table.source)
-    };
+    let rebuilt = unfinished.iter().flat_map(|resync| &resync.tables);
+    let rebuilt: HashSet<&str> = rebuilt.map(|table| table.source.as_str()).collect();
+    let is_rebuilt = |table: &&FollowedTable| rebuilt.contains(table.source.as_str());
     let followed = status.cdc.iter().flat_map(|cdc| &cdc.report.tables);
     let stuck = followed.filter(|table| table.state != FollowState::Following);
     let stuck = stuck.filter(|table| !is_rebuilt(table)).cloned().collect();
@@ -176,7 +180,7 @@ pub(super) async fn order(
     }
     let order = Order {
         state,
-        tables: whole_pipe(&service.pipe_of(&caller, &name)?.1, tables),
+        tables: whole_pipe(&service.read_pipe(&caller, &name).await?.1, tables),
         live: fields.get("live").is_some(),
     };
     service.order(&caller, &name, order).await?;
@@ -185,10 +189,11 @@ pub(super) async fn order(
 
 /// All tables of a pipe are said by none: then the whole pipe is resynced.
 fn whole_pipe(pipe: &crate::pipe::Pipe, tables: Vec<TableName>) -> Vec<TableName> {
+    let chosen: HashSet<&TableName> = tables.iter().collect();
     match pipe
         .tables
         .iter()
-        .all(|table| tables.contains(&table.source))
+        .all(|table| chosen.contains(&table.source))
     {
         true => Vec::new(),
         false => tables,

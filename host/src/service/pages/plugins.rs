@@ -76,7 +76,7 @@ pub(super) async fn upload(
 ) -> Page {
     let of_file = sent.file_name.trim_end_matches(".wasm").to_owned();
     let name = sent.name.unwrap_or(of_file);
-    service.upload_plugin(&caller, &name, sent.bytes).await?;
+    service.upload_plugin(&caller, &name, sent.sent).await?;
     Ok(Redirect::to(&format!("/plugins/{name}?done=uploaded")).into_response())
 }
 
@@ -105,6 +105,6 @@ pub(super) async fn remove(
     Operator(caller): Operator,
     Path(name): Path<String>,
 ) -> Page {
-    service.remove_plugin(&caller, &name)?;
+    service.remove_plugin(&caller, &name).await?;
     Ok(Redirect::to("/plugins?done=plugin-deleted").into_response())
 }

@@ -12,7 +12,7 @@ use super::fields::{Asked, Fields, Upload};
 use super::{Confirm, Frame, Head, Page, show, words};
 use crate::lifecycle::report::{Plan, Status};
 use crate::service::Service;
-use crate::service::auth::{Operator, Viewer};
+use crate::service::auth::{Caller, Operator, Viewer};
 use crate::service::pipes::Sent;
 use crate::service::problem::Problem;
 use crate::service::store::FileRecord;
@@ -39,18 +39,31 @@ pub(super) async fn page(
     Path(name): Path<String>,
     Asked(query): Asked,
 ) -> Page {
-    let (frame, page) = Head::new(&service, &caller, &name, "settings", &query)?;
-    let detail = service.detail(&caller, &name)?;
-    let status = service.status_of(&caller.pipe(&name))?;
-    show(&Settings {
-        toml: detail.toml,
-        secrets: detail.secrets,
-        files: caller.store(&service).files(&name, "", FILES)?,
-        status,
-        refused: None,
-        frame,
-        page,
-    })
+    let made = move |service: &Arc<Service>, caller: &Caller| {
+        show(&Settings::new(service, caller, &name, &query)?)
+    };
+    service.on_disk(&caller, made).await
+}
+
+impl Settings {
+    fn new(
+        service: &Service,
+        caller: &Caller,
+        name: &str,
+        query: &Fields,
+    ) -> Result<Self, Problem> {
+        let (frame, page) = Head::new(service, caller, name, "settings", query)?;
+        let (id, pipe) = service.pipe_of(caller, name)?;
+        Ok(Self {
+            toml: service.toml(&id)?,
+            secrets: caller.store(service).secret_names(name)?,
+            files: caller.store(service).files(name, "", FILES)?,
+            status: service.status_of(&id, &pipe)?,
+            refused: None,
+            frame,
+            page,
+        })
+    }
 }
 
 /// Changes the settings.
@@ -60,27 +73,28 @@ pub(super) async fn change(
     Path(name): Path<String>,
     fields: Fields,
 ) -> Page {
-    // A browser ends lines as typewriters did.
-    let toml = fields.get("toml").unwrap_or_default().replace("\r\n", "\n");
-    match service.change_pipe(&caller, &name, Sent::Toml(toml.clone())) {
-        Ok(_) => Ok(Redirect::to(&format!("/pipes/{name}/settings?done=saved")).into_response()),
-        Err(refused) if refused.status == StatusCode::UNPROCESSABLE_ENTITY.as_u16() => {
-            let (frame, page) =
-                Head::new(&service, &caller, &name, "settings", &Fields::default())?;
-            let mut answer = show(&Settings {
-                toml: without_passwords(&toml),
-                secrets: caller.store(&service).secret_names(&name)?,
-                files: caller.store(&service).files(&name, "", FILES)?,
-                status: service.status_of(&caller.pipe(&name))?,
-                refused: Some(refused),
-                frame,
-                page,
-            })?;
-            *answer.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
-            Ok(answer)
+    let changed = move |service: &Arc<Service>, caller: &Caller| {
+        // A browser ends lines as typewriters did.
+        let toml = fields.get("toml").unwrap_or_default().replace("\r\n", "\n");
+        let refused = match service.change_pipe(caller, &name, Sent::Toml(toml.clone())) {
+            Ok(_) => {
+                let saved = format!("/pipes/{name}/settings?done=saved");
+                return Ok(Redirect::to(&saved).into_response());
+            }
+            Err(refused) => refused,
+        };
+        if refused.status != StatusCode::UNPROCESSABLE_ENTITY.as_u16() {
+            return Err(refused);
         }
-        Err(problem) => Err(problem),
-    }
+        let mut answer = show(&Settings {
+            toml: without_passwords(&toml),
+            refused: Some(refused),
+            ..Settings::new(service, caller, &name, &Fields::default())?
+        })?;
+        *answer.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+        Ok(answer)
+    };
+    service.on_disk(&caller, changed).await
 }
 
 /// What was typed, without the passwords in it: they are in no page.
@@ -142,7 +156,7 @@ pub(super) async fn put_file(
     sent: Upload,
 ) -> Page {
     let name = sent.name.unwrap_or(sent.file_name);
-    service.put_file(&caller, &pipe, &name, &sent.bytes)?;
+    service.put_file(&caller, &pipe, &name, sent.sent).await?;
     Ok(Redirect::to(&format!("/pipes/{pipe}/settings?done=file")).into_response())
 }
 
@@ -153,7 +167,8 @@ pub(super) async fn remove_file(
     Path(pipe): Path<String>,
     fields: Fields,
 ) -> Page {
-    service.remove_file(&caller, &pipe, fields.needed("name")?)?;
+    let name = fields.needed("name")?;
+    service.remove_file(&caller, &pipe, name).await?;
     Ok(Redirect::to(&format!("/pipes/{pipe}/settings?done=file-removed")).into_response())
 }
 
@@ -189,8 +204,12 @@ pub(super) async fn rollback(
     Operator(caller): Operator,
     Path(name): Path<String>,
 ) -> Page {
-    service.pipe_record(&caller, &name)?;
-    let status = service.status_of(&caller.pipe(&name))?;
+    let asked = name.clone();
+    let read = move |service: &Arc<Service>, caller: &Caller| {
+        let (id, pipe) = service.pipe_of(caller, &asked)?;
+        service.status_of(&id, &pipe)
+    };
+    let status = service.on_disk(&caller, read).await?;
     let tables: Vec<&str> = status
         .rollback
         .iter()

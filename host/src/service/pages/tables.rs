@@ -1,17 +1,18 @@
 //! A pipe's Tables: the Initial Load Stats of each, live, and what has become of its changes since.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Path, State};
 
-use super::fields::Asked;
+use super::fields::{Asked, Fields};
 use super::{Frame, Head, Page, show, words};
 use crate::lifecycle::report::{FollowedTable, ResyncSummary, TableStatistics};
 use crate::pipe::VerifyMode;
 use crate::schema::Ledger;
 use crate::service::Service;
-use crate::service::auth::Viewer;
+use crate::service::auth::{Caller, Viewer};
 
 /// A table of the pipe.
 struct Row {
@@ -50,9 +51,14 @@ pub(super) async fn page(
     Path(name): Path<String>,
     Asked(query): Asked,
 ) -> Page {
-    let (frame, page) = Head::new(&service, &caller, &name, "tables", &query)?;
-    let (id, pipe) = service.pipe_of(&caller, &name)?;
-    let status = service.status_of(&id)?;
+    let made = move |service: &Arc<Service>, caller: &Caller| made(service, caller, &name, &query);
+    service.on_disk(&caller, made).await
+}
+
+fn made(service: &Service, caller: &Caller, name: &str, query: &Fields) -> Page {
+    let (frame, page) = Head::new(service, caller, name, "tables", query)?;
+    let (id, pipe) = service.pipe_of(caller, name)?;
+    let status = service.status_of(&id, &pipe)?;
     let loads = status
         .resync
         .as_ref()
@@ -60,12 +66,13 @@ pub(super) async fn page(
     let loads = loads.unwrap_or_default();
     let followed = status.cdc.as_ref().map(|cdc| cdc.report.tables.as_slice());
     let followed = followed.unwrap_or_default();
+    let load_of = loads.iter().map(|load| (load.source.as_str(), load));
+    let load_of: HashMap<&str, &TableStatistics> = load_of.collect();
+    let followed = followed.iter().map(|table| (table.source.as_str(), table));
+    let followed: HashMap<&str, &FollowedTable> = followed.collect();
     let row = |source: String, destination: &str| Row {
-        load: loads.iter().find(|load| load.source == source).cloned(),
-        followed: followed
-            .iter()
-            .find(|table| table.source == source)
-            .cloned(),
+        load: load_of.get(source.as_str()).copied().cloned(),
+        followed: followed.get(source.as_str()).copied().cloned(),
         destination: destination.to_owned(),
         source,
     };
@@ -74,11 +81,8 @@ pub(super) async fn page(
         .iter()
         .map(|table| row(table.source.to_string(), &table.destination))
         .collect();
-    let gone = loads.iter().filter(|load| {
-        pipe.tables
-            .iter()
-            .all(|table| table.source.to_string() != load.source)
-    });
+    let shown: HashSet<String> = rows.iter().map(|row| row.source.clone()).collect();
+    let gone = loads.iter().filter(|load| !shown.contains(&load.source));
     let gone: Vec<Row> = gone
         .map(|load| row(load.source.clone(), &load.destination))
         .collect();

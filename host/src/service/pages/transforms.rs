@@ -1,5 +1,6 @@
 //! A pipe's Transforms: which plugins its tables go through, what these do with each column, and what rows look like before and after.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use askama::Template;
@@ -8,8 +9,9 @@ use axum::extract::{Path, State};
 use super::fields::Asked;
 use super::{Frame, Head, Page, show, words};
 use crate::lifecycle::report::{Plan, Preview, PreviewAfter, PreviewRow};
+use crate::pipe::Pipe;
 use crate::service::Service;
-use crate::service::auth::{Operator, Viewer};
+use crate::service::auth::{Caller, Operator, Viewer};
 use crate::service::looks::table_name;
 use crate::service::problem::Problem;
 
@@ -43,17 +45,6 @@ pub(super) async fn page(
     Asked(query): Asked,
 ) -> Page {
     let (frame, page) = Head::new(&service, &caller, &name, "transforms", &query)?;
-    let (id, pipe) = service.pipe_of(&caller, &name)?;
-    let chains = pipe.tables.iter().map(|table| Chain {
-        source: table.source.to_string(),
-        destination: table.destination.clone(),
-        plugins: table
-            .transforms
-            .iter()
-            .map(|used| used.plugin.clone())
-            .collect(),
-    });
-    let chains = chains.collect();
     // To see what is bound both servers are asked, which takes its time and is an operator's matter.
     let asked = query.get("plan").is_some() && frame.operates();
     let (plan, problem) = match asked {
@@ -63,15 +54,32 @@ pub(super) async fn page(
             Err(problem) => (None, Some(problem)),
         },
     };
-    show(&Transforms {
-        chains,
-        drift: service.status_of(&id)?.drift,
-        asked,
-        plan,
-        problem,
-        frame,
-        page,
-    })
+    let made = move |service: &Arc<Service>, caller: &Caller| {
+        let (id, pipe) = service.pipe_of(caller, &name)?;
+        show(&Transforms {
+            chains: chains(&pipe),
+            drift: service.status_of(&id, &pipe)?.drift,
+            asked,
+            plan,
+            problem,
+            frame,
+            page,
+        })
+    };
+    service.on_disk(&caller, made).await
+}
+
+fn chains(pipe: &Pipe) -> Vec<Chain> {
+    let chains = pipe.tables.iter().map(|table| Chain {
+        source: table.source.to_string(),
+        destination: table.destination.clone(),
+        plugins: table
+            .transforms
+            .iter()
+            .map(|used| used.plugin.clone())
+            .collect(),
+    });
+    chains.collect()
 }
 
 #[derive(Template)]
@@ -123,26 +131,26 @@ fn previewed(preview: Preview) -> (Vec<String>, Vec<PreviewedRow>) {
         columns_after,
         ..
     } = &preview;
+    let (before, after) = (places(columns_before), places(columns_after));
     let new = columns_after
         .iter()
-        .filter(|name| !columns_before.contains(name));
+        .filter(|name| !before.contains_key(name.as_str()));
     let columns: Vec<String> = columns_before.iter().chain(new).cloned().collect();
-    let value = |names: &[String], values: &[Option<String>], column: &String| {
-        let at = names.iter().position(|name| name == column)?;
-        values.get(at).cloned()
+    let value = |places: &HashMap<&str, usize>, values: &[Option<String>], column: &String| {
+        values.get(*places.get(column.as_str())?).cloned()
     };
     let row = |row: PreviewRow| {
-        let cells = |names: &[String], values: &[Option<String>]| {
+        let cells = |names: &HashMap<&str, usize>, values: &[Option<String>]| {
             let cell = |column: &String| {
-                let before = value(columns_before, &row.before, column);
+                let before = value(&before, &row.before, column);
                 Cell::new(value(names, values, column).as_ref(), before.as_ref())
             };
             columns.iter().map(cell).collect()
         };
         PreviewedRow {
-            before: cells(columns_before, &row.before),
+            before: cells(&before, &row.before),
             after: match &row.after {
-                PreviewAfter::Row(values) => Ok(cells(columns_after, values)),
+                PreviewAfter::Row(values) => Ok(cells(&after, values)),
                 PreviewAfter::Filtered => Err("It is left out.".to_owned()),
                 PreviewAfter::Rejected(reason) => Err(format!("It is rejected: {reason}")),
                 PreviewAfter::Stops(reason) => Err(format!("It stops the load: {reason}")),
@@ -153,6 +161,13 @@ fn previewed(preview: Preview) -> (Vec<String>, Vec<PreviewedRow>) {
     (columns, rows)
 }
 
+/// Where each column is in a row.
+fn places(names: &[String]) -> HashMap<&str, usize> {
+    let names = names.iter().enumerate();
+    names.map(|(at, name)| (name.as_str(), at)).collect()
+}
+
+/// Shows what becomes of some rows.
 pub(super) async fn preview(
     State(service): State<Arc<Service>>,
     Operator(caller): Operator,

@@ -1,5 +1,6 @@
 //! The wizard: a connection, its tables, a destination, then what `check` says of it all. What is known so far stays in the process ([`crate::service::drafts`]).
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use askama::Template;
@@ -107,35 +108,38 @@ struct TablesPage {
     frame: Frame,
     id: String,
     databases: Vec<Database>,
-    chosen: Vec<String>,
+    chosen: HashSet<String>,
     refused: Option<Problem>,
 }
 
 impl TablesPage {
     fn new(caller: &Caller, id: &str, draft: Draft, refused: Option<Problem>) -> Self {
         let mut databases: Vec<Database> = Vec::new();
+        let mut known = HashMap::new();
+        let chosen: HashSet<String> = draft.chosen.into_iter().collect();
         for table in draft.found.iter() {
             let parsed = table.table.parse::<crate::schema::TableName>();
             let name = parsed.map_or_else(|_| String::new(), |name| name.database);
-            match databases.iter_mut().find(|database| database.name == name) {
-                Some(database) => database.tables.push(table.clone()),
-                None => databases.push(Database {
+            let at = *known.entry(name.clone()).or_insert_with(|| {
+                databases.push(Database {
                     name,
-                    tables: vec![table.clone()],
+                    tables: Vec::new(),
                     open: false,
-                }),
-            }
+                });
+                databases.len() - 1
+            });
+            databases[at].tables.push(table.clone());
         }
         let few = databases.len() <= 3;
         for database in &mut databases {
             let mut tables = database.tables.iter();
-            database.open = few || tables.any(|table| draft.chosen.contains(&table.table));
+            database.open = few || tables.any(|table| chosen.contains(&table.table));
         }
         Self {
             frame: Frame::new(caller, "pipes"),
             id: id.to_owned(),
             databases,
-            chosen: draft.chosen,
+            chosen,
             refused,
         }
     }
@@ -148,7 +152,9 @@ pub(super) async fn tables(
     Path(id): Path<String>,
 ) -> Page {
     let draft = service.drafts.get(&caller, &id)?;
-    show(&TablesPage::new(&caller, &id, draft, None))
+    let shown =
+        move |_: &Arc<Service>, caller: &Caller| show(&TablesPage::new(caller, &id, draft, None));
+    service.on_disk(&caller, shown).await
 }
 
 /// Keeps the choice of tables.
@@ -158,14 +164,16 @@ pub(super) async fn choose(
     Path(id): Path<String>,
     fields: Fields,
 ) -> Page {
+    let sent: HashSet<&str> = fields.all("tables").collect();
+    let is_chosen = |table: &&FoundTable| {
+        !table.is_view && !table.key.is_empty() && sent.contains(table.table.as_str())
+    };
+    let found = service.drafts.get(&caller, &id)?.found;
+    let chosen = found.iter().filter(is_chosen);
+    let chosen: Vec<String> = chosen.map(|table| table.table.clone()).collect();
+    // Who else has a draft waits for no more than this.
     let draft = service.drafts.with(&caller, &id, |draft| {
-        let is_chosen = |table: &&FoundTable| {
-            !table.is_view
-                && !table.key.is_empty()
-                && fields.all("tables").any(|name| name == table.table)
-        };
-        let chosen = draft.found.iter().filter(is_chosen);
-        draft.chosen = chosen.map(|table| table.table.clone()).collect();
+        draft.chosen = chosen;
         draft.clone()
     })?;
     if draft.chosen.is_empty() {
@@ -258,8 +266,12 @@ pub(super) async fn aim(
                 .suggest("choose another name"),
         ),
         None => {
-            let folder = service.pipe_folder(&caller.pipe("_"));
-            service.pipe_at(&caller, folder, draft.settings()?).err()
+            let draft = draft.clone();
+            let read = move |service: &Arc<Service>, caller: &Caller| {
+                let folder = service.pipe_folder(&caller.pipe("_"));
+                service.pipe_at(caller, folder, draft.settings()?)
+            };
+            service.on_disk(&caller, read).await.err()
         }
     };
     match refused {
@@ -318,7 +330,10 @@ pub(super) async fn make(
     fields: Fields,
 ) -> Page {
     let draft = service.drafts.get(&caller, &id)?;
-    let pipe = service.create_pipe(&caller, draft.settings()?)?;
+    let made = move |service: &Arc<Service>, caller: &Caller| {
+        service.create_pipe(caller, draft.settings()?)
+    };
+    let pipe = service.on_disk(&caller, made).await?;
     service.drafts.remove(&caller, &id);
     let mut done = "made";
     if fields.get("start").is_some() {

@@ -2,8 +2,8 @@
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use axum::body::Bytes;
 use jiff::Timestamp;
 
 use crate::digest::Digest;
@@ -13,7 +13,7 @@ use crate::service::Service;
 use crate::service::auth::Caller;
 use crate::service::problem::Problem;
 use crate::service::store::FileRecord;
-use crate::service::uploads::too_much;
+use crate::service::uploads::{Uploaded, too_much};
 
 impl Service {
     fn uploaded_file(&self, caller: &Caller, pipe: &str, name: &str) -> PathBuf {
@@ -21,19 +21,33 @@ impl Service {
     }
 
     /// Keeps a file for a pipe, in place of one of its name.
-    pub(in crate::service) fn put_file(
+    pub(in crate::service) async fn put_file(
+        self: &Arc<Self>,
+        caller: &Caller,
+        pipe: &str,
+        name: &str,
+        sent: Uploaded,
+    ) -> Result<FileRecord, Problem> {
+        let (pipe, name) = (pipe.to_owned(), name.to_owned());
+        let keep = move |service: &Arc<Self>, caller: &Caller| {
+            service.keep_file(caller, &pipe, &name, &sent)
+        };
+        self.on_disk(caller, keep).await
+    }
+
+    fn keep_file(
         &self,
         caller: &Caller,
         pipe: &str,
         name: &str,
-        bytes: &Bytes,
+        sent: &Uploaded,
     ) -> Result<FileRecord, Problem> {
         self.pipe_record(caller, pipe)?;
         check_file_name(name)?;
         let record = FileRecord {
             name: name.to_owned(),
-            digest: Digest::of(bytes).hex().to_owned(),
-            bytes: bytes.len() as u64,
+            digest: Digest::of(&sent.bytes).hex().to_owned(),
+            bytes: sent.bytes.len() as u64,
             uploaded: Timestamp::now(),
         };
         let file = self.uploaded_file(caller, pipe, name);
@@ -44,17 +58,24 @@ impl Service {
         if !caller.store(self).put_file(pipe, &record, most)? {
             return Err(too_much(most));
         }
-        write_whole(&file, 0o600, &[bytes])?;
+        write_whole(&file, 0o600, &[&sent.bytes])?;
         Ok(record)
     }
 
     /// Removes a file that the pipe's settings don't name.
-    pub(in crate::service) fn remove_file(
-        &self,
+    pub(in crate::service) async fn remove_file(
+        self: &Arc<Self>,
         caller: &Caller,
         pipe: &str,
         name: &str,
     ) -> Result<(), Problem> {
+        let (pipe, name) = (pipe.to_owned(), name.to_owned());
+        let drop =
+            move |service: &Arc<Self>, caller: &Caller| service.drop_file(caller, &pipe, &name);
+        self.on_disk(caller, drop).await
+    }
+
+    fn drop_file(&self, caller: &Caller, pipe: &str, name: &str) -> Result<(), Problem> {
         let (_, settings) = self.pipe_of(caller, pipe)?;
         let missing = || Problem::not_found("file", name);
         check_file_name(name).map_err(|_| missing())?;

@@ -3,11 +3,16 @@
 mod files;
 mod orders;
 mod settings;
+mod told;
 
+use std::sync::Arc;
+
+use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::task::{JoinError, spawn_blocking};
 use toml::Table;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use utoipa::ToSchema;
 
 pub(super) use orders::{Action, Order, Ordered};
@@ -19,8 +24,7 @@ use super::problem::Problem;
 use super::store::{EventKind, LastResync, NewEvent, PipeRecord, Wanted};
 use super::supervisor::PipeId;
 use super::supervisor::observer::Live;
-use crate::lifecycle;
-use crate::lifecycle::report::{Phase, Status};
+use crate::lifecycle::report::Phase;
 use crate::pipe::Pipe;
 
 /// What a pipe is at, in one word.
@@ -95,7 +99,11 @@ pub(super) struct PipeDetail {
 
 impl Service {
     /// Stops a pipe and removes it with its journal. Tables of the destination stay.
-    pub(super) async fn remove_pipe(&self, caller: &Caller, name: &str) -> Result<(), Problem> {
+    pub(super) async fn remove_pipe(
+        self: &Arc<Self>,
+        caller: &Caller,
+        name: &str,
+    ) -> Result<(), Problem> {
         let id = caller.pipe(name);
         // Whatever it is at, it ends.
         self.supervisor.stop(&id);
@@ -105,14 +113,18 @@ impl Service {
             .store(self)
             .change_pipe(name, |record| record.wanted = Wanted::Stopped)?;
         self.supervisor.stop_and_wait(&id).await;
-        let folder = self.pipe_folder(&id);
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder)?;
-        }
-        caller.store(self).remove_pipe(name)?;
-        self.environment_of(&caller.tenant).forget_usage(name);
-        self.metrics.forget(&id);
-        Ok(())
+        let removed = self.on_disk(caller, move |service, caller| {
+            let folder = service.pipe_folder(&id);
+            if folder.exists() {
+                std::fs::remove_dir_all(&folder)?;
+            }
+            caller.store(service).remove_pipe(&id.name)?;
+            let environment = service.environment_of(&caller.tenant);
+            environment.forget_usage(&id.name);
+            service.metrics.forget(&id);
+            Ok(())
+        });
+        removed.await
     }
 
     /// A pipe's record, or that there is none.
@@ -129,42 +141,20 @@ impl Service {
         Ok((id, pipe))
     }
 
+    /// The same, read where files are.
+    pub(super) async fn read_pipe(
+        self: &Arc<Self>,
+        caller: &Caller,
+        name: &str,
+    ) -> Result<(PipeId, Pipe), Problem> {
+        let name = name.to_owned();
+        let read = move |service: &Arc<Self>, caller: &Caller| service.pipe_of(caller, &name);
+        self.on_disk(caller, read).await
+    }
+
     /// A pipe as its settings are now, with an error that tells nothing of the machine.
     pub(super) fn load(&self, id: &PipeId) -> Result<Pipe, Problem> {
         self.load_pipe(id).map_err(|error| self.problem(id, error))
-    }
-
-    /// An error of a pipe, without the paths of its folder.
-    pub(super) fn problem(&self, id: &PipeId, error: impl Into<Problem>) -> Problem {
-        error.into().without_path(&self.pipe_folder(id))
-    }
-
-    /// What a pipe is at, by its journal and by what runs.
-    pub(super) fn status_of(&self, id: &PipeId) -> Result<Status, Problem> {
-        let pipe = self.load(id)?;
-        let mut status = lifecycle::status(&pipe).map_err(|error| self.problem(id, error))?;
-        status.file = "pipe.toml".into();
-        let folder = self.pipe_folder(id);
-        for drift in &mut status.drift {
-            *drift = super::problem::without_path(drift, &folder);
-        }
-        // Rows of chunks that aren't done yet are known to the process alone.
-        let live = self
-            .supervisor
-            .running(id)
-            .map(|running| running.observer.live());
-        if let (Some(resync), Some(live)) = (&mut status.resync, live)
-            && live.resync.is_some_and(|(id, _)| id == resync.id)
-        {
-            for table in &mut resync.tables {
-                if let Some(newer) = live.tables.get(&table.source)
-                    && newer.ledger.read > table.ledger.read
-                {
-                    *table = newer.clone();
-                }
-            }
-        }
-        Ok(status)
     }
 
     /// A pipe as a list shows it.
@@ -174,19 +164,30 @@ impl Service {
             name: record.name.clone(),
         };
         let running = self.supervisor.running(&id);
-        let live = running.as_ref().map(|running| running.observer.live());
-        let following = live.as_ref().and_then(|live| live.following.as_ref());
-        let sample = running.and_then(|running| running.observer.samples().pop());
+        let observer = running.as_ref().map(|running| &running.observer);
+        let told = |live: Option<&Live>| {
+            let following = live.and_then(|live| live.following.as_ref());
+            (
+                state(&record, live),
+                following.and_then(|following| following.lag_seconds),
+                last(record.last.clone(), live),
+            )
+        };
+        let (state, lag_seconds, last_resync) = match observer {
+            Some(observer) => observer.see(|live| told(Some(live))),
+            None => told(None),
+        };
+        let sample = observer.and_then(|observer| observer.last_sample());
         PipeSummary {
-            state: state(&record, live.as_ref()),
-            lag_seconds: following.and_then(|following| following.lag_seconds),
+            state,
+            lag_seconds,
             rows_per_second: sample.map_or(0.0, |sample| {
                 sample.rows_per_second + sample.events_per_second
             }),
-            last_resync: last(record.last, live.as_ref()),
+            last_resync,
             name: record.name,
             wanted: record.wanted,
-            error: record.error,
+            error: record.error.map(|error| self.stripped(&id, &error)),
             source: record.source,
             destination: record.destination,
             tables: record.tables,
@@ -195,10 +196,15 @@ impl Service {
         }
     }
 
+    /// The settings of a pipe, without secrets.
+    pub(super) fn toml(&self, id: &PipeId) -> Result<String, Problem> {
+        Ok(std::fs::read_to_string(self.pipe_file(id))?)
+    }
+
     /// A pipe with its settings.
     pub(super) fn detail(&self, caller: &Caller, name: &str) -> Result<PipeDetail, Problem> {
         let record = self.pipe_record(caller, name)?;
-        let toml = std::fs::read_to_string(self.pipe_file(&caller.pipe(name)))?;
+        let toml = self.toml(&caller.pipe(name))?;
         let table: Table = toml.parse().unwrap_or_default();
         Ok(PipeDetail {
             settings: serde_json::to_value(table).unwrap_or_default(),
@@ -214,15 +220,37 @@ impl Service {
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Problem> {
         let work = Box::pin(work.in_current_span());
-        self.work.spawn(work).await.map_err(|cause| {
-            tracing::error!(%cause, "a request's work has ended unexpectedly");
-            let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
-            Problem::new(
-                status,
-                "internal",
-                "the service has failed; its log says why",
-            )
-        })
+        let done = self.work.spawn(work).await;
+        done.map_err(|cause| has_failed(&cause))
+    }
+
+    /// Looks at servers when it is the tenant's turn, where pipes run. A client that goes away leaves the turn to the look until that ends.
+    pub(super) async fn look<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        look: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = self.shares.look(&caller.tenant).await?;
+        let looked = self.on_work(async move {
+            let _turn = turn;
+            look.await
+        });
+        looked.await
+    }
+
+    /// Does what needs the disk or takes its time, not where requests are answered. A tenant has a bounded number of threads for it, and waits for one.
+    pub(super) async fn on_disk<T: Send + 'static>(
+        self: &Arc<Self>,
+        caller: &Caller,
+        work: impl FnOnce(&Arc<Self>, &Caller) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = self.shares.disk(&caller.tenant).await;
+        let (service, caller, span) = (self.clone(), caller.clone(), Span::current());
+        let done = spawn_blocking(move || {
+            let _turn = turn;
+            span.in_scope(|| work(&service, &caller))
+        });
+        done.await.unwrap_or_else(|cause| Err(has_failed(&cause)))
     }
 
     /// Tells that somebody has done something to a pipe.
@@ -237,6 +265,16 @@ impl Service {
         };
         self.events.put(&id.tenant, event);
     }
+}
+
+/// A request's work has panicked.
+pub(super) fn has_failed(cause: &JoinError) -> Problem {
+    tracing::error!(%cause, "a request's work has ended unexpectedly");
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "the service has failed; its log says why",
+    )
 }
 
 /// The record of a new pipe.

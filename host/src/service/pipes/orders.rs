@@ -1,5 +1,6 @@
 //! What pipes are told to do.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -90,8 +91,10 @@ impl Service {
             Action::Start => self.begun(id, record, self.start(id)).await,
             Action::Resync => {
                 let pipe = self.load(id)?;
-                let mut tables = order.tables.iter();
-                if let Some(table) = tables.find(|table| pipe.table(table).is_none()) {
+                let known: HashSet<&TableName> =
+                    pipe.tables.iter().map(|table| &table.source).collect();
+                let mut asked = order.tables.iter();
+                if let Some(table) = asked.find(|table| !known.contains(table)) {
                     return Err(Problem::not_found("table", &table.to_string()));
                 }
                 let (tables, live) = (order.tables, order.live);

@@ -225,7 +225,7 @@ impl Service {
         name: &str,
         sent: Sent,
     ) -> Result<PipeId, Problem> {
-        self.pipe_record(caller, name)?;
+        let before = self.pipe_record(caller, name)?;
         let read = sent.read()?;
         let pipe = self.check_settings(caller, &read)?;
         if pipe.name != name {
@@ -236,8 +236,9 @@ impl Service {
             return Err(Problem::unusable(detail));
         }
         let id = caller.pipe(name);
-        self.keep_settings(&id, &read)?;
         let new = record(&pipe);
+        self.check_passwords(&id, &before, &new, &read)?;
+        self.keep_settings(&id, &read)?;
         caller.store(self).change_pipe(name, |record| {
             *record = PipeRecord {
                 created: record.created,
@@ -250,6 +251,38 @@ impl Service {
         self.supervisor.nudge(&id);
         self.note(caller, &id, "settings changed");
         Ok(id)
+    }
+
+    /// A password that was given for one server goes to no other one.
+    fn check_passwords(
+        &self,
+        id: &PipeId,
+        before: &PipeRecord,
+        now: &PipeRecord,
+        read: &Read,
+    ) -> Result<(), Problem> {
+        let ends = [
+            ("source", SOURCE_PASSWORD, &before.source, &now.source),
+            (
+                "destination",
+                DESTINATION_PASSWORD,
+                &before.destination,
+                &now.destination,
+            ),
+        ];
+        for (end, name, before, now) in ends {
+            let store = self.store.tenant(&id.tenant);
+            let is_kept = || store.secret(&id.name, name).map(|kept| kept.is_some());
+            if before != now && !read.secrets.contains_key(name) && is_kept()? {
+                let detail = format!(
+                    "the {end} is another server now, `{now}` and no longer `{before}`: the password that is kept was given for that one"
+                );
+                return Err(Problem::unusable(detail).suggest(format!(
+                    "send the password once more, as `password` in `[{end}]`"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Writes a pipe's settings and secrets.

@@ -27,7 +27,7 @@ pub use events::{Event, EventKind, NewEvent};
 pub use pipes::{LastResync, Made, PipeRecord, Wanted};
 pub use tenants::{Quotas, TenantRecord};
 pub use tokens::{NewToken, Role, SessionRecord, TokenRecord};
-pub use uploads::{FileRecord, PluginRecord};
+pub use uploads::{FileRecord, PluginAbout, PluginRecord};
 pub use webhooks::{DeliveryRecord, DeliveryState, Head, WebhookRecord};
 
 /// The version of the tables in `schema.sql`, kept in SQLite's `user_version`.

@@ -137,6 +137,17 @@ impl Observer {
         self.live_guard().clone()
     }
 
+    /// Looks at what the pipe is at, without a copy of it all.
+    pub(crate) fn see<T>(&self, look: impl FnOnce(&Live) -> T) -> T {
+        look(&self.live_guard())
+    }
+
+    /// What it did in the last seconds.
+    pub(crate) fn last_sample(&self) -> Option<Sample> {
+        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        samples.kept.back().cloned()
+    }
+
     /// What it did in the last hour, the earliest first.
     pub(crate) fn samples(&self) -> Vec<Sample> {
         let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);

@@ -139,6 +139,23 @@ fn compiled_code_is_found_again_and_loaded_plugins_are_shared() {
 }
 
 #[test]
+fn what_is_no_plugin_takes_no_room_among_the_compiled_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let compiled = dir.path().join("compiled");
+    let runtime = Runtime::new(RuntimeSettings {
+        cache_dir: Some(compiled.clone()),
+        max_instances: 4,
+        ..RuntimeSettings::default()
+    });
+    let trap = Script {
+        before: ["unreachable".into(), String::new(), String::new()],
+        ..Script::default()
+    };
+    runtime.unwrap().load(&trap.write(&dir)).unwrap_err();
+    assert_eq!(std::fs::read_dir(compiled).unwrap().count(), 0);
+}
+
+#[test]
 fn another_contract_is_refused_with_what_to_do() {
     let load = |exports: &[&str]| {
         let exports = exports.iter().map(|version| {

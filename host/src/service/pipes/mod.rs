@@ -225,17 +225,20 @@ impl Service {
     }
 
     /// Looks at servers when it is the tenant's turn, where pipes run. A client that goes away leaves the turn to the look until that ends.
-    pub(super) async fn look<T: Send + 'static>(
+    pub(super) fn look<T: Send + 'static>(
         &self,
         caller: &Caller,
         look: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, Problem> {
-        let turn = self.shares.look(&caller.tenant).await?;
-        let looked = self.on_work(async move {
-            let _turn = turn;
-            look.await
-        });
-        looked.await
+    ) -> impl Future<Output = Result<T, Problem>> {
+        let look = Box::pin(look);
+        async move {
+            let turn = self.shares.look(&caller.tenant).await?;
+            let looked = self.on_work(async move {
+                let _turn = turn;
+                look.await
+            });
+            looked.await
+        }
     }
 
     /// Does what needs the disk or takes its time, not where requests are answered. A tenant has a bounded number of threads for it, and waits for one.

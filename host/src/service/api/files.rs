@@ -44,6 +44,7 @@ pub(super) async fn put(
     PathOf((pipe, name)): PathOf<(String, String)>,
     request: Request,
 ) -> Result<Json<FileRecord>, Problem> {
+    service.pipe_record(&caller, &pipe)?;
     let bytes = body::upload(&service, body::FILE, request).await?;
     Ok(Json(service.put_file(&caller, &pipe, &name, &bytes)?))
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::receiver::Receiver;
-use crate::support::{Client, Service};
+use crate::support::{Client, Service, root};
 
 /// A pipe whose servers aren't there.
 fn settings(name: &str) -> String {
@@ -31,8 +31,9 @@ fn request(
     client: &Client,
     (method, path): (&str, &str),
     headers: &[(&str, &str)],
-    body: &str,
+    body: impl AsRef<[u8]>,
 ) -> Vec<u8> {
+    let body = body.as_ref();
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
     if !client.token.is_empty() {
         head += &format!("authorization: Bearer {}\r\n", client.token);
@@ -40,11 +41,17 @@ fn request(
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }
-    format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    head += &format!("content-length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
 }
 
 /// Sends a request and goes.
-fn send_and_go(client: &Client, asked: (&str, &str), headers: &[(&str, &str)], body: &str) {
+fn send_and_go(
+    client: &Client,
+    asked: (&str, &str),
+    headers: &[(&str, &str)],
+    body: impl AsRef<[u8]>,
+) {
     let mut stream = connect(client);
     let request = request(client, asked, headers, body);
     stream.write_all(&request).expect("it is sent");
@@ -100,11 +107,24 @@ fn a_change_is_done_and_audited_though_its_client_goes() {
     for at in 0..5 {
         let name = format!("made-{at}");
         let headers = [toml, ("idempotency-key", name.as_str())];
-        send_and_go(&client, ("POST", "/v1/pipes"), &headers, &settings(&name));
+        send_and_go(&client, ("POST", "/v1/pipes"), &headers, settings(&name));
     }
+    // Loading a plugin takes longer than it takes to see that the client has gone.
+    let plugin = std::fs::read(root().join("target/plugins/passthrough.wasm"));
+    let plugin = plugin.expect("it is built");
+    let upload = ("POST", "/v1/plugins?name=passthrough");
+    let wasm = [
+        ("content-type", "application/wasm"),
+        ("idempotency-key", "upload"),
+    ];
+    send_and_go(&client, upload, &wasm, &plugin);
     await_items(&client, "/v1/audit?limit=200", "audited", |items| {
-        of(items, "PATCH /v1/pipes/{pipe}/state") == 20 && of(items, "POST /v1/pipes") == 6
+        of(items, "PATCH /v1/pipes/{pipe}/state") == 20
+            && of(items, "POST /v1/pipes") == 6
+            && of(items, "POST /v1/plugins") == 1
     });
+    client.get("/v1/plugins/passthrough").is(200);
+    client.send(upload.0, upload.1, &wasm, Some(plugin)).is(201);
     // What was done isn't done again: the answer is the one that nobody has read.
     for at in 0..20 {
         let key = key(at);
@@ -119,15 +139,17 @@ fn a_change_is_done_and_audited_though_its_client_goes() {
         let body = Some(settings(&name).into_bytes());
         client.send("POST", "/v1/pipes", &headers, body).is(201);
     }
-    await_items(
-        &client,
-        "/v1/pipes/p/events",
-        "stopped once each",
-        |items| {
-            let stopped = |event: &&Value| event["message"].to_string().contains("stop");
-            items.iter().filter(stopped).count() == 20
-        },
-    );
+    assert_stops(&client, 20);
+}
+
+/// The pipe `p` was stopped so many times.
+#[track_caller]
+fn assert_stops(client: &Client, wanted: usize) {
+    let path = "/v1/pipes/p/events";
+    await_items(client, path, "stopped as often", |items| {
+        let stopped = |event: &&Value| event["message"].to_string().contains("stop");
+        items.iter().filter(stopped).count() == wanted
+    });
 }
 
 #[test]
@@ -156,6 +178,7 @@ fn a_form_is_done_and_audited_though_its_browser_goes() {
     await_items(&client, "/v1/audit?limit=200", "audited", |items| {
         of(items, "POST /pipes/{pipe}/state") == 20
     });
+    assert_stops(&client, 20);
 }
 
 #[test]

@@ -44,6 +44,7 @@ pub(super) async fn put(
     PathOf((pipe, name)): PathOf<(String, String)>,
     request: Request,
 ) -> Result<Json<FileRecord>, Problem> {
+    service.pipe_record(&caller, &pipe)?;
     let sent = body::upload(&service, body::FILE, request).await?;
     let kept = service.put_file(&caller, &pipe, &name, sent).await?;
     Ok(Json(kept))

@@ -6,7 +6,8 @@
 //! afterwards, are in exactly one chunk all the same; estimates decide only about sizes, and where they are found
 //! far too low, every key is walked.
 
-use mysql_async::{Row, Value};
+use mysql_common::row::Row;
+use mysql_common::value::Value;
 
 use super::connect::{Control, Flavor, Source, cell};
 use super::error::SourceError;

@@ -1,20 +1,17 @@
 //! Connecting: the pipe's settings into connections, and what the server says of itself.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use mysql_async::prelude::Queryable;
-use mysql_async::{
-    BinlogStream, BinlogStreamRequest, Conn, Opts, OptsBuilder, QueryResult, Row, SslOpts, Value,
-};
-use secrecy::ExposeSecret;
+use mysql_common::row::Row;
+use mysql_common::value::Value;
+use mysql_common::value::convert::FromValue;
 use serde::{Deserialize, Serialize};
 
 use super::error::{SourceError, said};
-use super::wire::{Connection, FIRST_LOOK, KEEPALIVE, STATEMENT_TIMEOUT};
-use crate::pipe::{SourceAddress, SourceSettings, TlsMode};
+use super::wire::{Connection, FIRST_LOOK, Hangup, STATEMENT_TIMEOUT, WireError};
+use crate::pipe::{SourceSettings, TlsMode};
 
 /// What every session sets, so that the server's and the user's own defaults change nothing of what is read. Without `ALLOW_INVALID_DATES`
 /// a bound that is a 31st of February, which a table may hold, would be cast to NULL, and what is beyond it never be read.
@@ -27,18 +24,8 @@ const SESSION_MARIADB: &str = "SET NAMES utf8mb4, time_zone = '+00:00', sql_mode
 /// What MySQL needs beside it. From 8.0.30 on it may be told to hide the keys that it has made by itself; older servers read a comment.
 const SESSION_MYSQL: &str = "SET max_execution_time = 0 /*!80030 , show_gipk_in_create_table_and_information_schema = ON */";
 
-/// The largest event that a server sends.
-const LARGEST_EVENT: usize = 1 << 30;
-/// The largest packet of an answer to a question. It is stated, since the driver would believe the server's own `max_allowed_packet`.
-const LARGEST_ANSWER_PACKET: usize = 64 << 20;
-/// What the rows of an answer take in memory at most. The longest answers are lists of tables: this is a list of some 200,000.
-const ANSWER_BYTES: usize = 64 << 20;
-/// What a cell takes beside its bytes.
-const CELL_BYTES: usize = size_of::<Option<Value>>() + 16;
-/// What the session sets as its `wait_timeout`, in seconds.
-const WAIT_TIMEOUT: usize = 604_800;
 /// How long the end of a connection may take, which is polite, and of no consequence.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Whose server it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +73,6 @@ pub struct Source {
 
 struct Inner {
     settings: SourceSettings,
-    options: Opts,
     server: ServerInfo,
 }
 
@@ -100,23 +86,23 @@ impl std::fmt::Debug for Source {
 }
 
 impl Source {
-    /// Connects, once over each of the two clients, and asks the server what it is.
+    /// Connects, and asks the server what it is.
     ///
     /// # Errors
     /// An unreachable address, a refused user or password, TLS that can't be had as the pipe asks for it: each by itself.
     pub async fn connect(settings: &SourceSettings) -> Result<Self, SourceError> {
-        // The row reader's own client goes first: it tells apart all that can go wrong.
         let settings = settings.clone();
-        let for_reader = settings.clone();
-        let blocking = move || {
-            let mut connection = Connection::open(&for_reader)?;
+        let for_look = settings.clone();
+        let look = move || {
+            let mut connection = Connection::open(&for_look)?;
             let sql = "SELECT version(), CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)";
-            connection
-                .query(sql, FIRST_LOOK)
-                .map_err(|error| error.at("the server's version"))
+            let rows = connection.ask(sql, &[], FIRST_LOOK);
+            connection.quit(CLOSE_TIMEOUT);
+            rows.map_err(|error| error.at("the server's version"))
         };
-        let row = spawn(blocking).await?.pop().unwrap_or_default();
-        let [Some(version), Some(micros)] = row.as_slice() else {
+        let rows = spawn(look).await?;
+        let of_row = |row: &Row| cell::<String>(row, 0).zip(cell::<i64>(row, 1));
+        let Some((version, micros)) = rows.first().and_then(of_row) else {
             let reason = "no version".to_owned();
             return Err(SourceError::Protocol {
                 action: "asking for the server's version".to_owned(),
@@ -129,24 +115,13 @@ impl Source {
             } else {
                 Flavor::Mysql
             },
-            version: said(version),
+            version: said(&version),
             tls: settings.tls != TlsMode::Disabled,
-            time: micros
-                .parse()
-                .ok()
-                .and_then(|micros| Timestamp::from_microsecond(micros).ok())
-                .unwrap_or_default(),
+            time: Timestamp::from_microsecond(micros).unwrap_or_default(),
         };
-        let options = options(&settings);
-        let source = Self {
-            inner: Arc::new(Inner {
-                settings,
-                options,
-                server,
-            }),
-        };
-        source.control().await?.close().await;
-        Ok(source)
+        Ok(Self {
+            inner: Arc::new(Inner { settings, server }),
+        })
     }
 
     /// What the server said of itself when it was connected to.
@@ -167,55 +142,7 @@ impl Source {
 
     /// A connection for questions.
     pub(super) async fn control(&self) -> Result<Control, SourceError> {
-        self.open(self.inner.options.clone()).await
-    }
-
-    /// A connection for the binlog, whose events may be as large as the protocol allows.
-    pub(super) async fn replication(&self) -> Result<Control, SourceError> {
-        let options = OptsBuilder::from_opts(self.inner.options.clone())
-            .max_allowed_packet(Some(LARGEST_EVENT));
-        self.open(options.into()).await
-    }
-
-    async fn open(&self, options: Opts) -> Result<Control, SourceError> {
-        let settings = &self.inner.settings;
-        let address = || settings.address.to_string();
-        let connect = async {
-            let mut options = options;
-            if let SourceAddress::Tcp { host, port } = &settings.address {
-                let addresses = settings.reach.lookup(host, *port).await;
-                let addresses =
-                    addresses.map_err(|error| SourceError::no_address(error, &address()))?;
-                let addresses: Vec<_> = addresses.iter().map(SocketAddr::ip).collect();
-                // The name stays for TLS; it is not looked up again.
-                let builder = OptsBuilder::from_opts(options).resolved_ips(Some(addresses));
-                options = builder.into();
-            }
-            Ok(Conn::new(options).await)
-        };
-        let mut control = match tokio::time::timeout(FIRST_LOOK, connect).await {
-            Ok(Ok(Ok(conn))) => Control::new(conn),
-            Ok(Ok(Err(mysql_async::Error::Io(cause)))) => {
-                return Err(SourceError::Unreachable {
-                    address: address(),
-                    cause: said(&cause.to_string()),
-                });
-            }
-            Ok(Ok(Err(error))) => return Err(SourceError::of_driver(error, "a connection")),
-            Ok(Err(refused)) => return Err(refused),
-            Err(_) => {
-                return Err(SourceError::Unreachable {
-                    address: address(),
-                    cause: format!("no answer within {} s", FIRST_LOOK.as_secs()),
-                });
-            }
-        };
-        for sql in session(self.inner.server.flavor) {
-            control
-                .run_within(sql, "the session's settings", FIRST_LOOK)
-                .await?;
-        }
-        Ok(control)
+        Control::new(self.wire().await?)
     }
 
     /// A blocking connection for rows, with its session set up.
@@ -225,7 +152,7 @@ impl Source {
             let mut connection = Connection::open(&source.inner.settings)?;
             for sql in session(source.inner.server.flavor) {
                 connection
-                    .query(sql, FIRST_LOOK)
+                    .ask(sql, &[], FIRST_LOOK)
                     .map_err(|error| error.at("the session's settings"))?;
             }
             Ok(connection)
@@ -256,80 +183,31 @@ fn session(flavor: Flavor) -> &'static [&'static str] {
     }
 }
 
-/// The settings as `mysql_async` wants them.
-fn options(settings: &SourceSettings) -> Opts {
-    let mut builder = OptsBuilder::default()
-        .user(Some(&settings.user))
-        .pass(
-            settings
-                .password
-                .as_ref()
-                .map(|password| password.expose_secret()),
-        )
-        .prefer_socket(false)
-        .tcp_keepalive(Some(KEEPALIVE))
-        .max_allowed_packet(Some(LARGEST_ANSWER_PACKET))
-        // Both stated, the driver asks for neither. This one is only of use in a pool.
-        .wait_timeout(Some(WAIT_TIMEOUT))
-        .ssl_opts(ssl(settings));
-    builder = match &settings.address {
-        SourceAddress::Tcp { host, port } => builder.ip_or_hostname(host).tcp_port(*port),
-        SourceAddress::Socket(path) => builder.socket(Some(path.to_string_lossy())),
-    };
-    builder.into()
+/// A connection for questions, which are asked where they may block. Dropped, it ends, and who waits for it has waited.
+pub(super) struct Control {
+    /// None while a question is asked, and after one whose answer was left in the middle.
+    connection: Option<Connection>,
+    hangup: Hangup,
 }
 
-fn ssl(settings: &SourceSettings) -> Option<SslOpts> {
-    let own = |options: SslOpts| match &settings.ca {
-        Some(ca) => options
-            .with_root_certs(vec![ca.clone().into()])
-            .with_disable_built_in_roots(true),
-        None => options,
-    };
-    match settings.tls {
-        TlsMode::Disabled => None,
-        TlsMode::Required => Some(SslOpts::default().with_danger_accept_invalid_certs(true)),
-        // mysql_async 0.37 recognises a certificate of another name by the words "NotValidForName", which rustls 0.23 no longer
-        // says: it says the name that was expected. The chain has been verified by then.
-        TlsMode::VerifyCa => Some(
-            own(SslOpts::default())
-                .with_danger_skip_domain_validation(true)
-                .with_danger_tls_hostname_override(Some("NotValidForName")),
-        ),
-        TlsMode::VerifyIdentity => Some(own(SslOpts::default())),
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Control").finish_non_exhaustive()
     }
 }
 
-/// A connection for questions: `mysql_async`'s, with the room's errors. Each question has to be answered in some time, and within some
-/// memory: the server may be anyone's.
-#[derive(Debug)]
-pub(super) struct Control {
-    /// None once it is given away.
-    conn: Option<Conn>,
-    /// Whether an answer was left in the middle.
-    broken: bool,
-}
-
 impl Control {
-    fn new(conn: Conn) -> Self {
-        Self {
-            conn: Some(conn),
-            broken: false,
-        }
+    fn new(connection: Connection) -> Result<Self, SourceError> {
+        let hangup = connection.hangup();
+        Ok(Self {
+            hangup: hangup.map_err(|cause| WireError::Io(cause).at("connecting"))?,
+            connection: Some(connection),
+        })
     }
 
     /// Runs a statement without an answer.
     pub(super) async fn run(&mut self, sql: &str, action: &str) -> Result<(), SourceError> {
-        self.run_within(sql, action, STATEMENT_TIMEOUT).await
-    }
-
-    async fn run_within(
-        &mut self,
-        sql: &str,
-        action: &str,
-        within: Duration,
-    ) -> Result<(), SourceError> {
-        self.ask(sql, vec![], action, within).await.map(drop)
+        self.rows(sql, vec![], action).await.map(drop)
     }
 
     /// The rows of a question.
@@ -349,99 +227,44 @@ impl Control {
         action: &str,
         within: Duration,
     ) -> Result<Vec<Row>, SourceError> {
-        let usable = self.conn.as_mut().filter(|_| !self.broken);
-        let Some(conn) = usable else {
+        let asking = format!("asking for {action}");
+        let Some(mut connection) = self.connection.take() else {
             return Err(SourceError::ConnectionLost {
-                action: format!("asking for {action}"),
+                action: asking,
                 cause: "an earlier answer was left in the middle".to_owned(),
             });
         };
-        // Until the answer has been read to its end; also where this future is dropped.
-        self.broken = true;
-        let answer = async {
-            match parameters.is_empty() {
-                true => held(conn.query_iter(sql).await?).await,
-                false => held(conn.exec_iter(sql, parameters).await?).await,
-            }
+        let sql = sql.to_owned();
+        let question = move || {
+            let answer = connection.ask(&sql, &parameters, within);
+            // After an error of the server's own nothing more is to be read.
+            let goes_on = matches!(answer, Ok(_) | Err(WireError::Server { .. }));
+            Ok((answer, goes_on.then_some(connection)))
         };
-        match tokio::time::timeout(within, answer).await {
-            Ok(Ok(Some(rows))) => {
-                self.broken = false;
-                Ok(rows)
-            }
-            Ok(Ok(None)) => Err(SourceError::too_long(action)),
-            Ok(Err(error)) => {
-                // After an error of the server's own nothing more is to be read.
-                self.broken = !matches!(error, mysql_async::Error::Server(_));
-                Err(SourceError::of_driver(error, action))
-            }
-            Err(_) => Err(SourceError::late(action, within)),
-        }
+        let (answer, connection) = spawn(question).await?;
+        self.connection = connection;
+        answer.map_err(|error| match error {
+            WireError::Server { .. } => error.at(action),
+            _ => error.at(&asking),
+        })
     }
 
-    /// Asks for the binlog: from now on the connection has nothing but events. None: the connection is gone, or doesn't answer.
-    pub(super) async fn into_stream(
-        mut self,
-        request: BinlogStreamRequest<'_>,
-    ) -> Result<BinlogStream, mysql_async::Error> {
-        let closed = || mysql_async::DriverError::ConnectionClosed;
-        let conn = self.conn.take().ok_or_else(closed)?;
-        let stream = conn.get_binlog_stream(request);
-        match tokio::time::timeout(STATEMENT_TIMEOUT, stream).await {
-            Ok(stream) => stream,
-            Err(_) => Err(closed().into()),
-        }
+    /// The connection itself, for something else than questions; none after an answer that was left in the middle.
+    pub(super) fn into_connection(mut self) -> Option<(Connection, Hangup)> {
+        let connection = self.connection.take()?;
+        Some((connection, self.hangup))
     }
 
     /// Ends the connection, and with it its locks. That it may be gone already is no error.
     pub(super) async fn close(mut self) {
-        if let Some(conn) = self.conn.take_if(|_| !self.broken) {
-            let _ = tokio::time::timeout(CLOSE_TIMEOUT, conn.disconnect()).await;
+        if let Some(connection) = self.connection.take() {
+            connection.quit(CLOSE_TIMEOUT);
         }
     }
-}
-
-impl Drop for Control {
-    /// The driver would read the rest of an answer first, in a task that nobody waits for, and that a server may keep for ever. Where
-    /// there is no runtime it lets go of the socket.
-    fn drop(&mut self) {
-        if let Some(conn) = self.conn.take() {
-            std::thread::spawn(move || drop(conn));
-        }
-    }
-}
-
-/// The rows of an answer; none if they are more than is held.
-async fn held<P: mysql_async::prelude::Protocol>(
-    mut answer: QueryResult<'_, '_, P>,
-) -> Result<Option<Vec<Row>>, mysql_async::Error> {
-    let mut rows = Vec::new();
-    let mut bytes = 0;
-    while let Some(row) = answer.next().await? {
-        bytes += bytes_of(&row);
-        if bytes > ANSWER_BYTES {
-            return Ok(None);
-        }
-        rows.push(row);
-    }
-    answer.drop_result().await?;
-    Ok(Some(rows))
-}
-
-/// What a row takes in memory, about.
-fn bytes_of(row: &Row) -> usize {
-    let cell = |at| match row.as_ref(at) {
-        Some(Value::Bytes(bytes)) => CELL_BYTES + bytes.capacity(),
-        _ => CELL_BYTES,
-    };
-    size_of::<Row>() + (0..row.len()).map(cell).sum::<usize>()
 }
 
 /// A cell by its place; none for NULL and for what isn't of this type.
-pub(super) fn cell<T: mysql_async::prelude::FromValue>(
-    row: &mysql_async::Row,
-    at: usize,
-) -> Option<T> {
+pub(super) fn cell<T: FromValue>(row: &Row, at: usize) -> Option<T> {
     row.get_opt::<T, _>(at).and_then(Result::ok)
 }
 
@@ -457,7 +280,7 @@ mod tests {
     const SOON: Duration = Duration::from_millis(300);
 
     async fn control(settings: &SourceSettings) -> Control {
-        Control::new(Conn::new(options(settings)).await.unwrap())
+        Control::new(Connection::open(settings).unwrap()).unwrap()
     }
 
     #[tokio::test]
@@ -471,7 +294,7 @@ mod tests {
         let mut control = control(&settings).await;
         let begun = Instant::now();
         let error = control
-            .run_within("SELECT 1", "it", SOON)
+            .ask("SELECT 1", vec![], "it", SOON)
             .await
             .unwrap_err();
         assert!(error.is_transient() && error.connection_lost(), "{error}");

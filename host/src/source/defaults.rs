@@ -41,7 +41,7 @@ impl Source {
             .await?;
         control.close().await;
         let flavor = self.server().flavor;
-        let default = |row: &mysql_async::Row| {
+        let default = |row: &mysql_common::row::Row| {
             let name: String = cell(row, 0)?;
             let nullable = cell::<String>(row, 2).is_some_and(|text| text == "YES");
             let extra = cell::<String>(row, 3).unwrap_or_default();

@@ -3,7 +3,6 @@
 //! Passwords and cell values never appear. A row is named by the values of its key, which is what a person needs to find it.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::pipe::TlsMode;
 use crate::policy::{OutOfReach, ReachError};
@@ -258,49 +257,6 @@ impl SourceError {
                 address: address.to_owned(),
                 cause: cause.to_string(),
             },
-        }
-    }
-
-    /// What a failed control statement means; `action` is a noun phrase such as `the list of tables`.
-    pub(super) fn of_driver(error: mysql_async::Error, action: &str) -> Self {
-        match error {
-            mysql_async::Error::Server(error) => Self::Server {
-                action: action.to_owned(),
-                code: error.code,
-                message: said(&error.message),
-            },
-            mysql_async::Error::Io(_)
-            | mysql_async::Error::Driver(mysql_async::DriverError::ConnectionClosed) => {
-                Self::ConnectionLost {
-                    action: format!("asking for {action}"),
-                    cause: said(&error.to_string()),
-                }
-            }
-            // A driver's error may carry a row or a value: its kind is enough.
-            mysql_async::Error::Driver(_) => Self::Protocol {
-                action: format!("asking for {action}"),
-                reason: "the answer has another shape".to_owned(),
-            },
-            other => Self::Protocol {
-                action: format!("asking for {action}"),
-                reason: said(&other.to_string()),
-            },
-        }
-    }
-
-    /// An answer that didn't come in time.
-    pub(super) fn late(action: &str, within: Duration) -> Self {
-        Self::ConnectionLost {
-            action: format!("asking for {action}"),
-            cause: format!("no answer within {} s", within.as_secs()),
-        }
-    }
-
-    /// An answer that is longer than the question can have.
-    pub(super) fn too_long(action: &str) -> Self {
-        Self::Protocol {
-            action: format!("asking for {action}"),
-            reason: "the answer is longer than what is held in memory".to_owned(),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::connect::{Control, Source, cell};
 use super::error::SourceError;
 use super::keys::{quoted, quoted_table};
 use crate::schema::{Form, MysqlType, SourceColumn, SourceTable};
-use mysql_async::prelude::FromValue;
+use mysql_common::value::convert::FromValue;
 
 use crate::schema::finding::{Finding, Severity};
 

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use mysql_async::{Row, Value};
+use mysql_common::row::Row;
+use mysql_common::value::Value;
 
 use super::connect::{Control, Flavor, Source, cell};
 use super::error::SourceError;

@@ -1,6 +1,6 @@
 //! Introspection: which tables there are, and what one of them looks like.
 
-use mysql_async::Row;
+use mysql_common::row::Row;
 use serde::{Deserialize, Serialize};
 
 use super::connect::{Control, Flavor, Source, cell};

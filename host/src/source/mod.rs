@@ -1,7 +1,7 @@
 //! The source: MySQL or MariaDB. Looks at tables, cuts them into chunks, opens a consistent snapshot, turns rows into Arrow, and follows
 //! the binlog.
 //!
-//! [`Source`] answers questions over short-lived connections of `mysql_async`, one a question. Rows come through a [`Reader`]: a
+//! [`Source`] answers questions over short-lived connections, one a question. Rows come through a [`Reader`]: a
 //! blocking connection of its own, inside the snapshot, to be used from a dedicated thread. What is committed later comes through a
 //! [`Binlog`]. Everything is attempted once; what may be tried again says so ([`SourceError::is_transient`]). The module writes
 //! nothing to the source, holds no lock beyond [`Source::snapshot`], and knows neither ClickHouse nor transforms.

@@ -9,7 +9,7 @@
 //!
 //! The locks are gone when [`Source::snapshot`] returns. A snapshot dies with its connection.
 
-use mysql_async::Row;
+use mysql_common::row::Row;
 use serde::{Deserialize, Serialize};
 
 use super::connect::{Control, Flavor, Source, cell, spawn};
@@ -319,7 +319,7 @@ async fn begin(mut connections: Vec<Connection>) -> Result<Vec<Connection>, Sour
     spawn(move || {
         for connection in &mut connections {
             connection
-                .query(BEGIN, STATEMENT_TIMEOUT)
+                .ask(BEGIN, &[], STATEMENT_TIMEOUT)
                 .map_err(|error| error.at(BEGIN_ACTION))?;
         }
         Ok(connections)
@@ -336,15 +336,17 @@ async fn begin_lockless(
         let mut common: Option<(String, u64)> = None;
         for connection in &mut connections {
             let rows = connection
-                .query("SHOW STATUS LIKE 'binlog_snapshot%'", STATEMENT_TIMEOUT)
+                .ask(
+                    "SHOW STATUS LIKE 'binlog_snapshot%'",
+                    &[],
+                    STATEMENT_TIMEOUT,
+                )
                 .map_err(|error| error.at(POSITION_ACTION))?;
             let value = |name: &str| {
                 let row = rows.iter().find(|row| {
-                    row[0]
-                        .as_deref()
-                        .is_some_and(|n| n.eq_ignore_ascii_case(name))
+                    cell::<String>(row, 0).is_some_and(|n| n.eq_ignore_ascii_case(name))
                 })?;
-                row.get(1)?.clone().filter(|value| !value.is_empty())
+                cell::<String>(row, 1).filter(|value| !value.is_empty())
             };
             let offset = value("Binlog_snapshot_position").and_then(|offset| offset.parse().ok());
             let position = value("Binlog_snapshot_file").zip(offset);

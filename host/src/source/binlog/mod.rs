@@ -13,21 +13,23 @@ mod open;
 mod place;
 mod raw;
 mod statement;
+mod stream;
 mod transaction;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt};
-use mysql_async::BinlogStream;
+use futures::FutureExt;
 use mysql_async::binlog::events::{Event as RawEvent, TableMapEvent};
 use tokio::time::Instant;
 
 use self::place::Place;
 pub use self::place::Target;
 pub use self::statement::{Statement, TableStatement};
+use self::stream::Stream;
 use self::transaction::Transaction;
 use super::error::SourceError;
+use super::wire::WireError;
 use crate::schema::{Position, TableName};
 
 const FOLLOWING: &str = "following the binlog";
@@ -47,7 +49,7 @@ pub struct BinlogSettings {
 
 /// An open binlog.
 pub struct Binlog {
-    stream: BinlogStream,
+    stream: Stream,
     settings: BinlogSettings,
     place: Place,
     transaction: Transaction,
@@ -168,7 +170,7 @@ impl Binlog {
 
     /// Ends the connection at once, so that the server needn't find out by itself.
     pub async fn close(self) {
-        let _ = self.stream.close().await;
+        drop(self.stream);
     }
 
     async fn receive(&mut self) -> Result<RawEvent, SourceError> {
@@ -190,7 +192,7 @@ impl Binlog {
         }
     }
 
-    async fn wait(&mut self) -> Result<Option<Result<RawEvent, mysql_async::Error>>, SourceError> {
+    async fn wait(&mut self) -> Result<Option<Result<RawEvent, WireError>>, SourceError> {
         let now = Instant::now();
         let silent_since = *self.silent_since.get_or_insert(now);
         let patience = self.settings.heartbeat * SILENT_HEARTBEATS;

@@ -1,16 +1,18 @@
 //! Opening the binlog: which of the server's ways, what the session says first, and what a refusal means.
 
-use std::io::ErrorKind;
 use std::time::Duration;
 
-use mysql_async::{BinlogStreamRequest, IoError, Sid};
+use mysql_common::packets::Sid;
+use mysql_common::packets::binlog_request::BinlogRequest;
 
 use super::place::Place;
+use super::stream::Stream;
 use super::transaction::Transaction;
 use super::{Binlog, BinlogSettings, FOLLOWING};
 use crate::schema::{DomainGtids, GtidSet, Gtids, Position};
 use crate::source::connect::{Control, Flavor, Source, cell};
-use crate::source::error::{SourceError, said};
+use crate::source::error::SourceError;
+use crate::source::wire::WireError;
 
 const ACTION: &str = "the binlog";
 /// The server's error of everything that is wrong with a dump.
@@ -50,7 +52,7 @@ impl Source {
         from: &Position,
         settings: &BinlogSettings,
     ) -> Result<Binlog, SourceError> {
-        let mut control = self.replication().await?;
+        let mut control = self.control().await?;
         let gtids = match self.server().flavor {
             Flavor::Mysql => mysql_gtids(&mut control, from).await?,
             Flavor::MariaDb => mariadb_gtids(from),
@@ -66,27 +68,26 @@ impl Source {
         for sql in session(&gtids, settings.heartbeat) {
             control.run(&sql, ACTION).await?;
         }
-        let request = BinlogStreamRequest::new(settings.server_id);
-        let stream = match &gtids {
+        let request = BinlogRequest::new(settings.server_id);
+        let request = match &gtids {
             Gtids::Set(set) => {
-                let sids: Result<Vec<Sid<'_>>, _> =
+                let sids: Result<Vec<Sid<'static>>, _> =
                     set.sources().map(|source| source.parse()).collect();
                 let sids = sids.map_err(|_| SourceError::Protocol {
                     action: FOLLOWING.to_owned(),
                     reason: "a GTID set that can't be read".to_owned(),
                 })?;
-                let request = request.with_gtid().with_pos(FILE_START).with_gtid_set(sids);
-                control.into_stream(request).await
+                request
+                    .with_use_gtid(true)
+                    .with_pos(FILE_START)
+                    .with_sids(sids)
             }
-            Gtids::Domains(_) => control.into_stream(request.with_pos(FILE_START)).await,
-            Gtids::None => {
-                let file = from.file.as_bytes();
-                let request = request
-                    .with_filename(file)
-                    .with_pos(from.offset.max(FILE_START));
-                control.into_stream(request).await
-            }
+            Gtids::Domains(_) => request.with_pos(FILE_START),
+            Gtids::None => request
+                .with_filename(from.file.clone().into_bytes())
+                .with_pos(from.offset.max(FILE_START)),
         };
+        let stream = Stream::open(control, settings.server_id, request).await;
         let stream = stream.map_err(|error| refused(error, from, settings))?;
         Ok(Binlog {
             stream,
@@ -157,64 +158,33 @@ fn session(gtids: &Gtids, heartbeat: Duration) -> Vec<String> {
 
 /// What the server's refusal, or a failed stream, means.
 pub(super) fn refused(
-    error: mysql_async::Error,
+    error: WireError,
     position: &Position,
     settings: &BinlogSettings,
 ) -> SourceError {
-    let following = |cause: String| SourceError::ConnectionLost {
-        action: FOLLOWING.to_owned(),
-        cause,
-    };
-    let is_privilege =
-        matches!(&error, mysql_async::Error::Server(error) if DENIED.contains(&error.code));
     match error {
-        mysql_async::Error::Server(error) if error.code == ALREADY_CONNECTED => {
-            SourceError::ServerIdTaken {
-                server_id: settings.server_id,
-                message: said(&error.message),
-            }
-        }
-        mysql_async::Error::Server(error) if error.code == DUMP_FAILED => {
-            dump_failed(&error.message, position, settings)
-        }
-        mysql_async::Error::Io(error) if is_of_the_connection(&error) => {
-            following(said(&error.to_string()))
-        }
-        mysql_async::Error::Io(error) => SourceError::Protocol {
-            action: FOLLOWING.to_owned(),
-            reason: said(&error.to_string()),
+        WireError::Server {
+            code: ALREADY_CONNECTED,
+            message,
+        } => SourceError::ServerIdTaken {
+            server_id: settings.server_id,
+            message,
         },
-        mysql_async::Error::Driver(mysql_async::DriverError::ConnectionClosed) => {
-            following("it was closed".to_owned())
+        WireError::Server {
+            code: DUMP_FAILED,
+            message,
+        } => dump_failed(message, position, settings),
+        WireError::Server { code, message } if DENIED.contains(&code) => {
+            SourceError::ReplicationDenied { message }
         }
-        other => match SourceError::of_driver(other, ACTION) {
-            SourceError::Server { message, .. } if is_privilege => {
-                SourceError::ReplicationDenied { message }
-            }
-            error => error,
-        },
-    }
-}
-
-/// Whether a failed reading is the connection's fault, not that of what was read.
-fn is_of_the_connection(error: &IoError) -> bool {
-    match error {
-        IoError::Io(error) => match error.kind() {
-            // Tokio's codec says so of a connection that ended within a packet; events' parsers name the event.
-            ErrorKind::Other => error.to_string() == "bytes remaining on stream",
-            ErrorKind::InvalidData => false,
-            // The driver's crate says so of an event that is too short.
-            ErrorKind::UnexpectedEof => !error.to_string().contains("can't parse"),
-            _ => true,
-        },
-        IoError::Tls(_) => true,
+        WireError::Server { .. } => error.at(ACTION),
+        WireError::Io(_) | WireError::Protocol(_) => error.at(FOLLOWING),
     }
 }
 
 /// The server has one number for all that is wrong with a dump; the text says what. By MySQL 5.7 to 9 and MariaDB 10 to 12.
-fn dump_failed(whole: &str, position: &Position, settings: &BinlogSettings) -> SourceError {
-    let says = |parts: &[&str]| parts.iter().any(|part| whole.contains(part));
-    let message = said(whole);
+fn dump_failed(message: String, position: &Position, settings: &BinlogSettings) -> SourceError {
+    let says = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
     if says(&["same server_uuid/server_id", "same server_id"]) {
         return SourceError::ServerIdTaken {
             server_id: settings.server_id,
@@ -236,8 +206,6 @@ fn dump_failed(whole: &str, position: &Position, settings: &BinlogSettings) -> S
 
 #[cfg(test)]
 mod tests {
-    use mysql_async::ServerError;
-
     use super::*;
 
     fn of(code: u16, message: &str) -> SourceError {
@@ -250,12 +218,8 @@ mod tests {
             server_id: 7,
             heartbeat: Duration::from_secs(5),
         };
-        let error = ServerError {
-            code,
-            message: message.to_owned(),
-            state: "HY000".to_owned(),
-        };
-        refused(mysql_async::Error::Server(error), &position, &settings)
+        let message = message.to_owned();
+        refused(WireError::Server { code, message }, &position, &settings)
     }
 
     #[test]
@@ -304,24 +268,5 @@ mod tests {
         );
         assert!(matches!(truncated, SourceError::Server { code: 1236, .. }));
         assert!(of(1053, "Server shutdown in progress").connection_lost());
-    }
-
-    #[test]
-    fn a_lost_connection_is_not_an_unreadable_event() {
-        let of = |kind, text: &str| {
-            let error = std::io::Error::new(kind, text.to_owned());
-            is_of_the_connection(&IoError::Io(error))
-        };
-        assert!(of(ErrorKind::UnexpectedEof, "connection closed"));
-        assert!(of(ErrorKind::ConnectionReset, "reset"));
-        assert!(of(ErrorKind::Other, "bytes remaining on stream"));
-        assert!(!of(
-            ErrorKind::UnexpectedEof,
-            "can't parse: buf doesn't have enough data"
-        ));
-        assert!(!of(
-            ErrorKind::Other,
-            "bytes remaining on stream while reading RotateEvent"
-        ));
     }
 }

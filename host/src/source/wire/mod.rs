@@ -1,9 +1,11 @@
-//! A lean, blocking MySQL client for the row stream, and for nothing else.
+//! A lean, blocking MySQL client, which believes nothing that a server claims.
 //!
 //! It promises that a row of the binary protocol reaches the decoder as a slice of the read buffer: no copy, no allocation, no
-//! object a row. It knows packets, the handshake and prepared statements; it knows no table and no Arrow. Everything that is no
-//! row stream (introspection, planning, locks) goes through `mysql_async`.
+//! object a row. Questions are answered by rows in memory, within bounds and in time; the binlog comes event by event. It knows packets, the
+//! handshake, statements and the dump of a binlog; it knows no table and no Arrow.
 
+mod ask;
+mod dump;
 mod handshake;
 mod packet;
 mod statement;
@@ -11,7 +13,7 @@ mod timed;
 mod tls;
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -237,9 +239,38 @@ impl Connection {
         })
     }
 
+    /// A way to end the connection from elsewhere: whoever waits for the server has waited.
+    pub(super) fn hangup(&self) -> io::Result<Hangup> {
+        Ok(Hangup(match self.packets.stream() {
+            Transport::Tcp(stream) => Cable::Tcp(stream.socket().try_clone()?),
+            Transport::Tls(stream) => Cable::Tcp(stream.sock.socket().try_clone()?),
+            Transport::Unix(stream) => Cable::Unix(stream.socket().try_clone()?),
+        }))
+    }
+
     /// The server's number for this connection, as in SHOW PROCESSLIST.
     pub(super) fn id(&self) -> u32 {
         self.id
+    }
+}
+
+/// Ends a connection when it is dropped.
+#[derive(Debug)]
+pub(super) struct Hangup(Cable);
+
+#[derive(Debug)]
+enum Cable {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Drop for Hangup {
+    fn drop(&mut self) {
+        // That it has ended already is no error.
+        let _ = match &self.0 {
+            Cable::Tcp(stream) => stream.shutdown(Shutdown::Both),
+            Cable::Unix(stream) => stream.shutdown(Shutdown::Both),
+        };
     }
 }
 

@@ -99,6 +99,17 @@ impl<S> Packets<S> {
 }
 
 impl<S: Read> Packets<S> {
+    /// Whether the next payload is in the buffer already, as a whole.
+    pub(super) fn is_ready(&self) -> bool {
+        match self.buffer[self.start..self.end] {
+            [a, b, c, _, ref rest @ ..] => {
+                let length = usize::from(a) | usize::from(b) << 8 | usize::from(c) << 16;
+                length < MAX_PAYLOAD && rest.len() >= length
+            }
+            _ => false,
+        }
+    }
+
     /// The next payload, until the next call.
     pub(super) fn next(&mut self) -> io::Result<&[u8]> {
         let length = self.header()?;

@@ -1,4 +1,4 @@
-//! Commands: simple statements with small answers, and prepared statements whose rows are streamed.
+//! Commands: simple statements, and prepared ones whose rows are streamed.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use super::packet::{ROW_BYTES, SHORT_BYTES};
 use super::{Connection, STATEMENT_TIMEOUT, WireError};
 use crate::schema::KeyValue;
 
+const COM_QUIT: u8 = 0x01;
 const COM_QUERY: u8 = 0x03;
 const COM_STMT_PREPARE: u8 = 0x16;
 const COM_STMT_EXECUTE: u8 = 0x17;
@@ -23,9 +24,8 @@ const ERR: u8 = 0xFF;
 /// A payload from here on is a row, whatever its first byte is.
 const LONGEST_EOF: usize = 0xFF_FFFF;
 
-/// The rows and bytes that the answer to a simple statement has at most.
-const ANSWER_ROWS: usize = 10_000;
-const ANSWER_BYTES: usize = 1 << 20;
+/// The longest definition of a column: names, and a default.
+const LONGEST_DEFINITION: usize = 64 << 10;
 
 /// A column of a result, as the server describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,50 +44,30 @@ pub(in crate::source) struct Statement {
 }
 
 impl Connection {
-    /// Runs a statement, and returns the rows of its answer, if it has any, as text. For small answers only, which have to be there
-    /// in this time.
-    pub(in crate::source) fn query(
-        &mut self,
-        sql: &str,
-        within: Duration,
-    ) -> Result<Vec<Vec<Option<String>>>, WireError> {
-        self.ends_within(within);
-        let rows = self.small_answer(sql)?;
-        self.may_last()?;
-        Ok(rows)
-    }
-
-    fn small_answer(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, WireError> {
-        self.command(COM_QUERY, sql.as_bytes())?;
-        let payload = self.answer()?;
-        let columns = match payload[0] {
-            OK => return Ok(Vec::new()),
-            _ => length_of(payload)?,
-        };
-        self.columns(columns)?;
-        let mut rows = Vec::new();
-        let mut bytes = 0;
-        while let Some(row) = self.row()? {
-            bytes += row.len();
-            if rows.len() == ANSWER_ROWS || bytes > ANSWER_BYTES {
-                let reason = "a longer answer than the question has".to_owned();
-                return Err(WireError::Protocol(reason));
-            }
-            let mut cells = ParseBuf(row);
-            let cell = |_| {
-                text_cell(&mut cells)
-                    .ok_or_else(|| WireError::Protocol("a row is cut short".to_owned()))
-            };
-            rows.push((0..columns).map(cell).collect::<Result<_, _>>()?);
-        }
-        Ok(rows)
-    }
-
-    /// Prepares a statement with `?` for its parameters.
-    pub(in crate::source) fn prepare(&mut self, sql: &str) -> Result<Statement, WireError> {
+    /// Runs a statement, and returns how many columns its answer has; none: it has no rows.
+    pub(super) fn begin_query(&mut self, sql: &str) -> Result<Option<usize>, WireError> {
         self.packets.allow(SHORT_BYTES);
-        // A table that is being altered is waited for here.
+        self.command(COM_QUERY, sql.as_bytes())?;
+        self.width()
+    }
+
+    /// The first packet of an answer with rows, or without.
+    fn width(&mut self) -> Result<Option<usize>, WireError> {
+        let payload = self.answer()?;
+        match payload[0] {
+            OK => Ok(None),
+            _ => length_of(payload).map(Some),
+        }
+    }
+
+    /// Prepares a statement with `?` for its parameters. A table that is being altered is waited for here.
+    pub(in crate::source) fn prepare(&mut self, sql: &str) -> Result<Statement, WireError> {
         self.ends_within(STATEMENT_TIMEOUT);
+        self.begin_preparation(sql)
+    }
+
+    pub(super) fn begin_preparation(&mut self, sql: &str) -> Result<Statement, WireError> {
+        self.packets.allow(SHORT_BYTES);
         self.command(COM_STMT_PREPARE, sql.as_bytes())?;
         let payload = self.answer()?;
         let [OK, id @ .., _, _, _] = payload.get(..12).unwrap_or_default() else {
@@ -117,6 +97,28 @@ impl Connection {
         values: &[&KeyValue],
         within: Option<Duration>,
     ) -> Result<Vec<Column>, WireError> {
+        match within {
+            Some(within) => self.ends_within(within),
+            None => self.may_last()?,
+        }
+        let values: Vec<_> = values
+            .iter()
+            .map(|value| Parameter::of_key(value))
+            .collect();
+        let width = self.begin_execution(statement, &values)?;
+        self.packets.allow(ROW_BYTES);
+        match width {
+            None => Ok(Vec::new()),
+            Some(width) => self.columns(width),
+        }
+    }
+
+    /// Runs a statement, and returns how many columns its answer has; none: it has no rows.
+    pub(super) fn begin_execution(
+        &mut self,
+        statement: &Statement,
+        values: &[Parameter<'_>],
+    ) -> Result<Option<usize>, WireError> {
         if values.len() != statement.parameters {
             return Err(WireError::Protocol(format!(
                 "{} values for {} parameters",
@@ -124,20 +126,8 @@ impl Connection {
                 statement.parameters
             )));
         }
-        match within {
-            Some(within) => self.ends_within(within),
-            None => self.may_last()?,
-        }
-        self.packets.allow(ROW_BYTES);
         self.command(COM_STMT_EXECUTE, &execution(statement.id, values))?;
-        let payload = self.answer()?;
-        match payload[0] {
-            OK => Ok(Vec::new()),
-            _ => {
-                let columns = length_of(payload)?;
-                self.columns(columns)
-            }
-        }
+        self.width()
     }
 
     /// The next row of the running statement, in the encoding of its protocol; none after the last one.
@@ -163,6 +153,13 @@ impl Connection {
         self.command(COM_STMT_CLOSE, &statement.id.to_le_bytes())
     }
 
+    /// Says goodbye. The server doesn't answer.
+    pub(in crate::source) fn quit(mut self, within: Duration) {
+        self.ends_within(within);
+        // That it is gone already is no error.
+        let _ = self.command(COM_QUIT, &[]);
+    }
+
     fn command(&mut self, command: u8, argument: &[u8]) -> Result<(), WireError> {
         self.packets.begin();
         let mut payload = Vec::with_capacity(argument.len() + 1);
@@ -172,7 +169,7 @@ impl Connection {
     }
 
     /// The first packet of an answer, which is never empty.
-    fn answer(&mut self) -> Result<&[u8], WireError> {
+    pub(super) fn answer(&mut self) -> Result<&[u8], WireError> {
         let capabilities = self.capabilities;
         let payload = self.packets.next()?;
         match payload.first() {
@@ -183,14 +180,26 @@ impl Connection {
     }
 
     fn columns(&mut self, count: usize) -> Result<Vec<Column>, WireError> {
+        let columns = self.whole_columns(count)?;
+        let framed = |column: &packets::Column| Column {
+            column_type: column.column_type(),
+            unsigned: column.flags().contains(ColumnFlags::UNSIGNED_FLAG),
+        };
+        Ok(columns.iter().map(framed).collect())
+    }
+
+    /// The definitions of so many columns.
+    pub(super) fn whole_columns(
+        &mut self,
+        count: usize,
+    ) -> Result<Vec<packets::Column>, WireError> {
         let mut columns = Vec::with_capacity(count);
         for _ in 0..count {
-            let column: packets::Column = ParseBuf(self.packets.next()?).parse(())?;
-            let unsigned = column.flags().contains(ColumnFlags::UNSIGNED_FLAG);
-            columns.push(Column {
-                column_type: column.column_type(),
-                unsigned,
-            });
+            let definition = self.packets.next()?;
+            if definition.len() > LONGEST_DEFINITION {
+                return Err(WireError::Protocol("a column without an end".to_owned()));
+            }
+            columns.push(ParseBuf(definition).parse(())?);
         }
         if !self
             .capabilities
@@ -199,6 +208,27 @@ impl Connection {
             self.packets.next()?;
         }
         Ok(columns)
+    }
+}
+
+/// A value for a `?`.
+#[derive(Clone, Copy)]
+pub(super) enum Parameter<'a> {
+    Null,
+    /// Two's complement, and whether it has no sign.
+    Int(u64, bool),
+    Text(&'a [u8]),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Parameter<'a> {
+    fn of_key(value: &'a KeyValue) -> Self {
+        match value {
+            // The low 64 bits are right for both signs.
+            KeyValue::Int(number) => Self::Int(*number as u64, *number > i128::from(i64::MAX)),
+            KeyValue::Text(text) => Self::Text(text.as_bytes()),
+            KeyValue::Bytes(bytes) => Self::Bytes(bytes),
+        }
     }
 }
 
@@ -217,46 +247,36 @@ fn length_of(payload: &[u8]) -> Result<usize, WireError> {
     }
 }
 
-/// A cell of the text protocol: outer none if it is cut short, inner none for NULL.
-fn text_cell(cells: &mut ParseBuf<'_>) -> Option<Option<String>> {
-    if cells.0.first() == Some(&0xFB) {
-        cells.skip(1);
-        return Some(None);
-    }
-    cells
-        .checked_eat_lenenc_str()
-        .map(|text| Some(String::from_utf8_lossy(text).into_owned()))
-}
-
-/// The argument of COM_STMT_EXECUTE: no cursor, once, no NULLs, and each value with its type.
-fn execution(id: u32, values: &[&KeyValue]) -> Vec<u8> {
+/// The argument of COM_STMT_EXECUTE: no cursor, once, which are NULL, and each value with its type.
+fn execution(id: u32, values: &[Parameter<'_>]) -> Vec<u8> {
     let mut payload = id.to_le_bytes().to_vec();
     payload.push(0);
     payload.extend_from_slice(&1u32.to_le_bytes());
     if values.is_empty() {
         return payload;
     }
-    payload.resize(payload.len() + values.len().div_ceil(8), 0);
+    let nulls = payload.len();
+    payload.resize(nulls + values.len().div_ceil(8), 0);
     payload.push(1);
-    for value in values {
+    for (i, value) in values.iter().enumerate() {
         // Text is sent in the connection's character set; the server compares it in the column's collation, since a
         // parameter has less say than a column.
         let (column_type, unsigned) = match value {
-            KeyValue::Int(number) => (
-                ColumnType::MYSQL_TYPE_LONGLONG,
-                *number > i128::from(i64::MAX),
-            ),
-            KeyValue::Text(_) => (ColumnType::MYSQL_TYPE_VAR_STRING, false),
-            KeyValue::Bytes(_) => (ColumnType::MYSQL_TYPE_BLOB, false),
+            Parameter::Null => {
+                payload[nulls + i / 8] |= 1 << (i % 8);
+                (ColumnType::MYSQL_TYPE_NULL, false)
+            }
+            Parameter::Int(_, unsigned) => (ColumnType::MYSQL_TYPE_LONGLONG, *unsigned),
+            Parameter::Text(_) => (ColumnType::MYSQL_TYPE_VAR_STRING, false),
+            Parameter::Bytes(_) => (ColumnType::MYSQL_TYPE_BLOB, false),
         };
         payload.extend_from_slice(&[column_type as u8, u8::from(unsigned) << 7]);
     }
     for value in values {
         match value {
-            // Two's complement: the low 64 bits are right for both signs.
-            KeyValue::Int(number) => payload.extend_from_slice(&(*number as u64).to_le_bytes()),
-            KeyValue::Text(text) => put_lenenc(&mut payload, text.as_bytes()),
-            KeyValue::Bytes(bytes) => put_lenenc(&mut payload, bytes),
+            Parameter::Null => {}
+            Parameter::Int(number, _) => payload.extend_from_slice(&number.to_le_bytes()),
+            Parameter::Text(bytes) | Parameter::Bytes(bytes) => put_lenenc(&mut payload, bytes),
         }
     }
     payload
@@ -291,13 +311,23 @@ mod tests {
             KeyValue::Text("é".into()),
             KeyValue::Bytes(vec![0]),
         ];
-        let payload = execution(7, &values.iter().collect::<Vec<_>>());
+        let mut values: Vec<_> = values.iter().map(Parameter::of_key).collect();
+        let payload = execution(7, &values);
         let expected = [
             &[7, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1][..],
             &[8, 0, 8, 0x80, 0xFD, 0, 0xFC, 0],
             &[0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF],
             &[0xFF; 8],
             &[2, 0xC3, 0xA9, 1, 0],
+        ]
+        .concat();
+        assert_eq!(payload, expected);
+        values.insert(1, Parameter::Null);
+        let payload = execution(7, &values[..2]);
+        let expected = [
+            &[7, 0, 0, 0, 0, 1, 0, 0, 0, 2, 1][..],
+            &[8, 0, 6, 0],
+            &[0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF],
         ]
         .concat();
         assert_eq!(payload, expected);

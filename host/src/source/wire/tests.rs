@@ -24,7 +24,7 @@ fn a_server_that_is_silent_after_the_login_is_left() {
     });
     let mut connection = let_in_by(&settings);
     let begun = Instant::now();
-    let error = connection.query("SELECT version()", SOON).unwrap_err();
+    let error = connection.ask("SELECT version()", &[], SOON).unwrap_err();
     assert!(
         matches!(&error, WireError::Io(cause) if cause.kind() == io::ErrorKind::TimedOut),
         "{error:?}"
@@ -65,7 +65,7 @@ fn an_answer_that_drips_does_not_last_longer() {
         }
     });
     let begun = Instant::now();
-    let error = let_in_by(&settings).query("SELECT 1", SOON).unwrap_err();
+    let error = let_in_by(&settings).ask("SELECT 1", &[], SOON).unwrap_err();
     assert!(error.at("asking").to_string().contains("no answer within"));
     assert!(begun.elapsed() < IN_TIME);
 }
@@ -91,7 +91,7 @@ fn a_message_of_15_mb_is_cut() {
         });
         let error = match after_login {
             true => let_in_by(&settings)
-                .query("SELECT 1", IN_TIME)
+                .ask("SELECT 1", &[], IN_TIME)
                 .unwrap_err()
                 .at("asking"),
             false => Connection::open_within(&settings, IN_TIME).err().unwrap(),
@@ -111,14 +111,14 @@ fn a_message_of_15_mb_is_cut() {
 }
 
 #[test]
-fn a_small_question_has_no_endless_answer() {
+fn a_question_has_no_endless_answer() {
     for text in [&[b'x'; 1][..], &[b'x'; 100_000]] {
         let settings = hostile::server(|mut stream| {
             let_in(&mut stream);
             endless_rows(&mut stream, text);
         });
         let error = let_in_by(&settings)
-            .query("SELECT version()", Duration::from_secs(60))
+            .ask("SELECT version()", &[], Duration::from_secs(60))
             .unwrap_err();
         assert!(matches!(error, WireError::Protocol(_)), "{error:?}");
     }
@@ -135,4 +135,105 @@ fn a_plugin_name_of_megabytes_is_cut() {
     });
     let error = Connection::open_within(&settings, IN_TIME).err().unwrap();
     assert!(error.to_string().len() < 1000);
+}
+
+#[test]
+fn an_answer_that_claims_columns_without_number_takes_no_room_for_them() {
+    for count in [4097, 1 << 40, u64::MAX] {
+        let settings = hostile::server(move |mut stream| {
+            let_in(&mut stream);
+            take_packet(&mut stream);
+            let claim = [&[0xFE][..], &count.to_le_bytes()].concat();
+            stream.write_all(&packets(1, &claim)).unwrap();
+            is_silent(stream);
+        });
+        let error = let_in_by(&settings).ask("SELECT 1", &[], IN_TIME);
+        assert!(matches!(error, Err(WireError::Protocol(_))), "{error:?}");
+    }
+}
+
+/// An event that says it has this length, none: its own.
+fn event(kind: u8, data: &[u8], length: Option<u32>) -> Vec<u8> {
+    let length = length.unwrap_or(19 + data.len() as u32);
+    let mut event = vec![0; 19];
+    event[4] = kind;
+    event[9..13].copy_from_slice(&length.to_le_bytes());
+    event.extend_from_slice(data);
+    event
+}
+
+/// A compressed transaction of these bytes, which says that it becomes this long. The frame of zstd has them as they are.
+fn transaction(bytes: &[u8], claimed: u64) -> Vec<u8> {
+    let block = (1 | (bytes.len() as u32) << 3).to_le_bytes();
+    let frame = [
+        &[0x28, 0xB5, 0x2F, 0xFD, 0x20, bytes.len() as u8],
+        &block[..3],
+        bytes,
+    ]
+    .concat();
+    let length = frame.len() as u8;
+    let head = [
+        &[2, 1, 0, 3, 9, 0xFE][..],
+        &claimed.to_le_bytes(),
+        &[1, 1, length, 0],
+    ]
+    .concat();
+    event(40, &[head, frame].concat(), None)
+}
+
+/// What comes of a dump with these events: their types, and how it ended.
+fn dumped(events: Vec<Vec<u8>>) -> (Vec<u8>, Result<(), WireError>) {
+    let settings = hostile::server(move |mut stream| {
+        let_in(&mut stream);
+        for _ in 0..2 {
+            take_packet(&mut stream);
+            stream
+                .write_all(&packets(1, &[0, 0, 0, 2, 0, 0, 0]))
+                .unwrap();
+        }
+        take_packet(&mut stream);
+        for (i, event) in events.iter().enumerate() {
+            let payload = [&[0][..], event].concat();
+            stream.write_all(&packets(1 + i as u8, &payload)).unwrap();
+        }
+        let end = packets(1 + events.len() as u8, &[0xFE, 0, 0, 2, 0]);
+        stream.write_all(&end).unwrap();
+        is_silent(stream);
+    });
+    let request = mysql_common::packets::binlog_request::BinlogRequest::new(7);
+    let dump = let_in_by(&settings).dump(7, &request).unwrap();
+    let mut types = Vec::new();
+    let end = dump.read(&mut |event, _| {
+        types.push(event.header().event_type_raw());
+        std::ops::ControlFlow::Continue(())
+    });
+    (types, end)
+}
+
+#[test]
+fn a_compressed_transaction_is_as_long_as_it_is_and_not_as_it_says() {
+    let inner = [event(2, b"abc", None), event(16, &[0; 8], None)].concat();
+    for claimed in [inner.len() as u64, 7, 1 << 40, u64::MAX] {
+        let (types, end) = dumped(vec![transaction(&inner, claimed), event(27, b"x", None)]);
+        assert_eq!(types, [40, 2, 16, 27], "{claimed}");
+        assert!(end.is_ok(), "{end:?}");
+    }
+}
+
+#[test]
+fn an_event_that_is_not_as_long_as_it_says_is_refused() {
+    for claimed in [0, 18, 21, u32::MAX] {
+        let lies = event(2, b"abc", Some(claimed));
+        let inner = [event(16, &[0; 8], None), lies.clone()].concat();
+        for (events, seen) in [
+            (vec![lies], vec![]),
+            (vec![transaction(&inner, 1 << 60)], vec![40, 16]),
+        ] {
+            let (types, end) = dumped(events);
+            assert_eq!(types, seen, "{claimed}");
+            assert!(matches!(end, Err(WireError::Protocol(_))), "{end:?}");
+        }
+    }
+    let nested = transaction(&transaction(&[], 0), 0);
+    assert!(dumped(vec![nested]).1.is_err());
 }

@@ -43,6 +43,10 @@ impl<S: Socket> Timed<S> {
         }
     }
 
+    pub(super) fn socket(&self) -> &S {
+        &self.stream
+    }
+
     pub(super) fn ends_within(&mut self, time: Duration) {
         self.deadline = Some((Instant::now() + time, time));
     }

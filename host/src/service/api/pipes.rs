@@ -80,6 +80,7 @@ pub(super) async fn change(
     PathOf(name): PathOf<String>,
     sent: Sent,
 ) -> Result<Json<PipeDetail>, Problem> {
+    let _turn = service.supervisor.turn(&caller.pipe(&name)).await;
     let change = move |service: &Arc<Service>, caller: &Caller| {
         service.change_pipe(caller, &name, sent)?;
         service.detail(caller, &name)

@@ -73,6 +73,7 @@ pub(super) async fn change(
     Path(name): Path<String>,
     fields: Fields,
 ) -> Page {
+    let _turn = service.supervisor.turn(&caller.pipe(&name)).await;
     let changed = move |service: &Arc<Service>, caller: &Caller| {
         // A browser ends lines as typewriters did.
         let toml = fields.get("toml").unwrap_or_default().replace("\r\n", "\n");

@@ -13,9 +13,9 @@ use crate::lifecycle::report::{ResyncSummary, Status, TableStatistics};
 use crate::service::Service;
 use crate::service::auth::{Caller, Operator, Viewer};
 use crate::service::looks::table_name;
+use crate::service::metrics::Sample;
 use crate::service::pipes::Ordered;
 use crate::service::problem::Problem;
-use crate::service::supervisor::observer::Sample;
 
 /// What a pipe is at: its phase, its lag, its tables.
 #[utoipa::path(get, path = "/v1/pipes/{pipe}/status", tag = "pipes", params(("pipe" = String, Path, description = "The pipe's name")),
@@ -139,7 +139,7 @@ pub(super) async fn read(
 
 /// What a pipe did in the last hour, in steps of five seconds.
 ///
-/// There is nothing of a pipe that doesn't run.
+/// There is nothing of the time when the pipe didn't run, or before the service was started.
 #[utoipa::path(get, path = "/v1/pipes/{pipe}/metrics", tag = "pipes", params(("pipe" = String, Path, description = "The pipe's name")),
     responses((status = 200, body = List<Sample>), Refusals))]
 pub(super) async fn metrics(
@@ -148,10 +148,6 @@ pub(super) async fn metrics(
     PathOf(name): PathOf<String>,
 ) -> Result<Json<List<Sample>>, Problem> {
     service.pipe_record(&caller, &name)?;
-    let running = service.supervisor.running(&caller.pipe(&name));
-    let items = running.map(|running| running.observer.samples());
-    Ok(Json(List {
-        items: items.unwrap_or_default(),
-        next: None,
-    }))
+    let items = service.metrics.pipe(&caller.pipe(&name)).samples().all();
+    Ok(Json(List { items, next: None }))
 }

@@ -6,6 +6,7 @@
 mod pipe;
 mod render;
 mod requests;
+mod samples;
 mod told;
 
 use std::collections::{BTreeMap, HashMap};
@@ -19,6 +20,7 @@ use super::supervisor::PipeId;
 pub(super) use pipe::{Ending, PipeMetrics};
 pub(super) use render::CONTENT_TYPE;
 pub(super) use requests::{Asked, Requests};
+pub(super) use samples::{SAMPLE_EVERY, Sample};
 
 /// Shortest token of the operator's, in characters.
 const SHORTEST_TOKEN: usize = 16;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::samples::Samples;
 use crate::lifecycle::report::{FollowReport, Phase, TableStatistics};
 use crate::schema::{Ledger, Position};
 
@@ -150,9 +151,15 @@ impl Counts {
 #[derive(Debug, Default)]
 pub(in crate::service) struct PipeMetrics {
     counts: Mutex<Counts>,
+    samples: Mutex<Samples>,
 }
 
 impl PipeMetrics {
+    /// What it did in the last hour.
+    pub(in crate::service) fn samples(&self) -> MutexGuard<'_, Samples> {
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A resync has entered a phase.
     pub(in crate::service) fn phase(&self, id: &str, phase: Phase) {
         let mut counts = self.guard();

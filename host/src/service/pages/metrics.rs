@@ -11,7 +11,7 @@ use super::fields::Asked;
 use super::{Frame, Head, Page, show, words};
 use crate::service::Service;
 use crate::service::auth::Viewer;
-use crate::service::supervisor::observer::Sample;
+use crate::service::metrics::Sample;
 
 #[derive(Template)]
 #[template(path = "metrics.html")]
@@ -28,9 +28,7 @@ pub(super) async fn page(
     Asked(query): Asked,
 ) -> Page {
     let (frame, page) = Head::new(&service, &caller, &name, "metrics", &query)?;
-    let running = service.supervisor.running(&caller.pipe(&name));
-    let samples = running.map(|running| running.observer.samples());
-    let samples = samples.unwrap_or_default();
+    let samples = service.metrics.pipe(&caller.pipe(&name)).samples().all();
     let charts = match samples.is_empty() {
         true => Vec::new(),
         false => charts(&samples),

@@ -20,27 +20,8 @@ use crate::service::metrics::PipeMetrics;
 use crate::service::problem::without_path;
 use crate::service::store::{EventKind, NewEvent};
 
-/// The time between two samples.
-pub(crate) const SAMPLE_EVERY: Duration = Duration::from_secs(5);
-/// Samples that are kept: an hour.
-const SAMPLES: usize = 720;
 /// Longest message of an event, in bytes.
 const MESSAGE_BYTES: usize = 2 << 10;
-
-/// What a pipe did in some seconds.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct Sample {
-    /// The end of those seconds.
-    pub(crate) at: Timestamp,
-    /// Rows of loads a second.
-    pub(crate) rows_per_second: f64,
-    /// Row events of the binlog a second.
-    pub(crate) events_per_second: f64,
-    /// How far the destination is behind the source, in seconds; null if it isn't known.
-    pub(crate) lag_seconds: Option<u64>,
-    /// CPU time of each plugin, in seconds a second: 1 is a whole core.
-    pub(crate) plugin_cpu: BTreeMap<String, f64>,
-}
 
 /// What a pipe is at.
 #[derive(Clone, Debug, Default)]
@@ -70,19 +51,10 @@ pub(crate) struct Observer {
     events: Events,
     metrics: Arc<PipeMetrics>,
     live: Mutex<Live>,
-    samples: Mutex<Samples>,
     /// Whether the pipe's servers have answered this time.
     is_open: watch::Sender<bool>,
     /// Whether they ever have.
     has_opened: AtomicBool,
-}
-
-struct Samples {
-    kept: VecDeque<Sample>,
-    at: Instant,
-    rows_read: u64,
-    /// What the pipe's plugins had used then; none: nobody has looked, and the process may have run the pipe before.
-    used: Option<PipeUsage>,
 }
 
 impl Observer {
@@ -92,6 +64,7 @@ impl Observer {
         events: Events,
         metrics: Arc<PipeMetrics>,
     ) -> Self {
+        metrics.samples().begin();
         Self {
             tenant: id.tenant.clone(),
             pipe: id.name.clone(),
@@ -99,12 +72,6 @@ impl Observer {
             events,
             metrics,
             live: Mutex::default(),
-            samples: Mutex::new(Samples {
-                kept: VecDeque::new(),
-                at: Instant::now(),
-                rows_read: 0,
-                used: None,
-            }),
             is_open: watch::Sender::new(false),
             has_opened: AtomicBool::new(false),
         }
@@ -144,39 +111,13 @@ impl Observer {
 
     /// What it did in the last seconds.
     pub(crate) fn last_sample(&self) -> Option<Sample> {
-        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        samples.kept.back().cloned()
-    }
-
-    /// What it did in the last hour, the earliest first.
-    pub(crate) fn samples(&self) -> Vec<Sample> {
-        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        samples.kept.iter().cloned().collect()
+        self.metrics.samples().last()
     }
 
     /// Takes a sample; `usage` is what the pipe has used in this process.
     pub(crate) fn sample(&self, usage: PipeUsage) {
-        let (rows_read, following) = {
-            let live = self.live_guard();
-            (live.rows_read, live.following.clone())
-        };
-        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        let seconds = samples.at.elapsed().as_secs_f64().max(0.001);
-        let rows = rows_read.saturating_sub(samples.rows_read);
-        let sample = Sample {
-            at: Timestamp::now(),
-            rows_per_second: rows as f64 / seconds,
-            events_per_second: following.as_ref().map_or(0.0, |f| f.events_per_second),
-            lag_seconds: following.and_then(|following| following.lag_seconds),
-            plugin_cpu: plugin_cpu(samples.used.as_ref(), &usage, seconds),
-        };
-        samples.used = Some(usage);
-        samples.at = Instant::now();
-        samples.rows_read = rows_read;
-        if samples.kept.len() == SAMPLES {
-            samples.kept.pop_front();
-        }
-        samples.kept.push_back(sample);
+        let (rows_read, following) = self.see(|live| (live.rows_read, live.following.clone()));
+        self.metrics.samples().take(rows_read, following, usage);
     }
 
     /// The pipe doesn't run any more.
@@ -227,19 +168,6 @@ fn shortened(message: &str) -> Cow<'_, str> {
     }
     let end = message.floor_char_boundary(MESSAGE_BYTES);
     format!("{}…", &message[..end]).into()
-}
-
-/// CPU time that each plugin has used since, in seconds a second.
-fn plugin_cpu(before: Option<&PipeUsage>, now: &PipeUsage, seconds: f64) -> BTreeMap<String, f64> {
-    let Some(before) = before else {
-        return BTreeMap::new();
-    };
-    let used = now.plugins.iter().map(|(name, usage)| {
-        let known = before.plugins.get(name).map_or(0, |known| known.cpu_us);
-        let used = usage.cpu_us.saturating_sub(known) as f64 / 1e6;
-        (name.clone(), used / seconds)
-    });
-    used.collect()
 }
 
 impl Progress for Observer {

@@ -145,7 +145,8 @@ impl Destination {
         doing: &str,
         statement: impl Future<Output = Result<T, DestinationError>>,
     ) -> Result<T, DestinationError> {
-        match tokio::time::timeout(self.within, statement).await {
+        // Boxed: it is a part of each of a resync's futures.
+        match tokio::time::timeout(self.within, Box::pin(statement)).await {
             Ok(result) => result,
             Err(_) => Err(DestinationError::late(doing, self.within)),
         }

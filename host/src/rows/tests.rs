@@ -299,6 +299,7 @@ fn small_files_of_endless_rows_are_no_reference_tables() {
     use arrow::array::{BooleanArray, DictionaryArray, Int8Array, NullArray};
     use arrow::ipc::writer::FileWriter;
     use parquet::arrow::ArrowWriter;
+    use parquet::file::properties::WriterProperties;
 
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -307,10 +308,15 @@ fn small_files_of_endless_rows_are_no_reference_tables() {
         assert!(size < 4 << 20, "{name}: {size}");
         path(name)
     };
+    // A value is written once, however long it is.
+    let dictionary = WriterProperties::builder()
+        .set_dictionary_page_size_limit(16 << 20)
+        .build();
     let parquet = |name: &str, array: ArrayRef, times: usize| {
         let batch = RecordBatch::try_from_iter_with_nullable([("a", array, true)]).unwrap();
         let file = std::fs::File::create(path(name)).unwrap();
-        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        let mut writer =
+            ArrowWriter::try_new(file, batch.schema(), Some(dictionary.clone())).unwrap();
         for _ in 0..times {
             writer.write(&batch).unwrap();
             writer.flush().unwrap();
@@ -330,7 +336,7 @@ fn small_files_of_endless_rows_are_no_reference_tables() {
         std::fs::write(path(name), text).unwrap();
         is_small(name)
     };
-    // 2^29 rows, of which the file has the run lengths.
+    // 2^26 rows, of which the file has the run lengths.
     let run = Arc::new(BooleanArray::new_null(1 << 24));
     let long = "x".repeat(1 << 20);
     let repeated = Arc::new(StringArray::from_iter_values(std::iter::repeat_n(
@@ -340,8 +346,8 @@ fn small_files_of_endless_rows_are_no_reference_tables() {
     let values = Arc::new(StringArray::from(vec![long.as_str()]));
     let one_value: DictionaryArray<_> = DictionaryArray::new(keys, values);
     for file in [
-        parquet("runs.parquet", run, 32),
-        parquet("value.parquet", repeated, 100),
+        parquet("runs.parquet", run, 4),
+        parquet("value.parquet", repeated, 1),
         arrow("nothing.arrow", Arc::new(NullArray::new(1 << 31))),
         arrow("value.arrow", Arc::new(one_value)),
         text("name.csv", format!("{long}\n{}", "1\n".repeat(100_000))),

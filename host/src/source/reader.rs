@@ -66,7 +66,7 @@ impl Reader {
     ) -> Result<ReadTotals, SourceError> {
         let (sql, values) = keys::chunk_query(read, chunk);
         let action = format!("reading chunk {} of {}", chunk.number, read.table);
-        self.stream(read, &sql, &values, limits, None, &action, sink)
+        self.stream(read, &sql, &values, (limits, None), &action, sink)
     }
 
     /// Reads the first rows of a table, in the order of its key: fewer, where they are very long. Somebody waits for them, so they have to be
@@ -90,8 +90,7 @@ impl Reader {
             read,
             &keys::first_query(read, rows as u64),
             &[],
-            limits,
-            Some(STATEMENT_TIMEOUT),
+            (limits, Some(STATEMENT_TIMEOUT)),
             &action,
             &mut |batch| {
                 had += batch.num_rows();
@@ -121,8 +120,7 @@ impl Reader {
         read: &TableRead,
         sql: &str,
         values: &[&KeyValue],
-        limits: ReadLimits,
-        within: Option<Duration>,
+        (limits, within): (ReadLimits, Option<Duration>),
         action: &str,
         sink: &mut dyn FnMut(RecordBatch) -> ControlFlow<()>,
     ) -> Result<ReadTotals, SourceError> {
@@ -135,7 +133,7 @@ impl Reader {
         }
         // Until the last row has been read, the connection is of no use for anything else.
         self.broken = true;
-        let (totals, end) = match self.rows(read, sql, values, limits, within, action, sink) {
+        let (totals, end) = match self.rows(read, sql, values, (limits, within), action, sink) {
             Ok(totals) => totals,
             Err(error) => {
                 // After an error of the server's own nothing more is to be read, and the snapshot lives on.
@@ -153,8 +151,7 @@ impl Reader {
         read: &TableRead,
         sql: &str,
         values: &[&KeyValue],
-        limits: ReadLimits,
-        within: Option<Duration>,
+        (limits, within): (ReadLimits, Option<Duration>),
         action: &str,
         sink: &mut dyn FnMut(RecordBatch) -> ControlFlow<()>,
     ) -> Result<(ReadTotals, ControlFlow<()>), SourceError> {

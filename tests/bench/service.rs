@@ -130,7 +130,7 @@ fn main() {
     for pipe in followers.iter().chain(&workers) {
         pipe.client.await_state(&pipe.name, "stopped");
     }
-    share(&world, &service, rounds);
+    beside_a_burner(&world, &service, rounds);
 }
 
 /// Resyncs all, and waits until they are done.
@@ -148,7 +148,7 @@ fn resync_all(pipes: &[Pipe]) {
 }
 
 /// What a tenant has left beside one whose plugin burns.
-fn share(world: &World, service: &Service, rounds: usize) {
+fn beside_a_burner(world: &World, service: &Service, rounds: usize) {
     let (victim, burner) = (service.tenant("victim"), service.tenant("burner"));
     burner.upload("hostile");
     let victims = make(world, &[victim], ("large", 1), "", MASK);

@@ -93,7 +93,7 @@ fn runner(seed: u64) -> TestRunner {
 }
 
 /// The random numbers of a seed, as proptest takes them.
-pub fn rng(seed: u64) -> TestRng {
+pub(crate) fn rng(seed: u64) -> TestRng {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)

@@ -1,22 +1,19 @@
 //! What a running pipe says of itself: kept for pages and metrics, and told as events.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use serde::Serialize;
 use tokio::sync::watch;
-use utoipa::ToSchema;
 
 use super::PipeId;
 use crate::lifecycle::PipeUsage;
 use crate::lifecycle::report::{FollowReport, Phase, Progress, TableStatistics};
 use crate::service::events::Events;
-use crate::service::metrics::PipeMetrics;
+use crate::service::metrics::{PipeMetrics, Sample};
 use crate::service::problem::without_path;
 use crate::service::store::{EventKind, NewEvent};
 

@@ -65,7 +65,7 @@ pub use usage::{PipeUsage, PluginUsage, Usage};
 use crate::pipe::template::TemplateTable;
 use crate::pipe::{Pipe, SourceSettings};
 use crate::schema::TableName;
-use crate::source::Source;
+use crate::source::{Source, SourceError};
 use report::{CheckReport, Plan, Preview, Rejected};
 use session::{Outlet, Session};
 
@@ -128,13 +128,12 @@ pub async fn init(
     for summary in summaries {
         let key = match summary.is_view {
             true => Vec::new(),
-            false => source
-                .table(&summary.name)
-                .await?
-                .key_names()
-                .into_iter()
-                .map(str::to_owned)
-                .collect(),
+            false => match source.table(&summary.name).await {
+                Ok(table) => table.key_names().into_iter().map(str::to_owned).collect(),
+                // It was dropped since it was listed.
+                Err(SourceError::NoSuchTable { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            },
         };
         tables.push(TemplateTable {
             name: summary.name,

@@ -173,9 +173,7 @@ async fn answer(
     };
     let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    if let Err(problem) = service.supervisor.start_wanted(service) {
-        tracing::error!(problem = problem.detail, "pipes could not be started");
-    }
+    service.supervisor.start_wanted(service)?;
     service.work.spawn(sample(service.clone()));
     service.work.spawn(keep_quotas(service.clone()));
     service.work.spawn(webhooks::deliver(service.clone()));

@@ -175,7 +175,6 @@ fn no_route_shows_one_tenant_anothers_names_ids_or_counts() {
         let after = view(&acme, &own);
         for (then, now) in before.iter().zip(&after) {
             prop_assert_eq!(then, now, "what the other tenant did is seen");
-            prop_assert!(!now.2.contains("zebra"), "{now:?}");
         }
         // What comes next has the next number, whatever the other one did meanwhile.
         let (audit, event) = numbers_after_an_order(&acme);

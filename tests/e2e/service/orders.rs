@@ -152,11 +152,11 @@ fn a_table_that_waits_for_approval_is_told_wherever_one_looks() {
     client.await_state("p", "running");
     world.mysql.run("DELETE FROM numbers WHERE id > 10;\n");
     world.clickhouse.await_query(
-        "SELECT count() FROM {db}.numbers FINAL WHERE id > 10 AND NOT _is_deleted",
+        "SELECT count() FROM {db}.numbers FINAL WHERE id > 10 AND NOT _peerdb_is_deleted",
         "0",
     );
     // The rows that are gone are soft-deleted there: what is compared is what readers see.
-    world.clickhouse.query("INSERT INTO {db}.numbers (id, text, _version) SELECT number + 100000, 'x', 1 FROM numbers(5000)");
+    world.clickhouse.query("INSERT INTO {db}.numbers (id, text, _peerdb_version) SELECT number + 100000, 'x', 1 FROM numbers(5000)");
     let (code, answer) = client.command(&["--pipe", "p", "resync", "--yes"]);
     assert_eq!(code, Some(8), "{answer}");
     let state = || client.get("/v1/pipes/p").is(200).json["state"].clone();

@@ -16,7 +16,9 @@ fn lookup(missing: &str) -> String {
 
 /// Orders of three countries, whose names are looked up.
 fn orders(missing: &str) -> World {
-    let world = World::new(Flavor::MySql).table("orders", &lookup(missing));
+    let world = World::new(Flavor::MySql)
+        .with_sentinel("")
+        .table("orders", &lookup(missing));
     world.mysql.run(
         "CREATE TABLE orders (id INT PRIMARY KEY, country CHAR(2)); INSERT INTO orders VALUES (1, 'DE'), (2, 'FR'), (3, 'XX');\n",
     );

@@ -88,7 +88,7 @@ impl Store {
         };
         std::fs::create_dir_all(data).map_err(unusable)?;
         let file = data.join("service.sqlite");
-        let writer = Connection::open(&file)?;
+        let mut writer = Connection::open(&file)?;
         writer.busy_timeout(PATIENCE)?;
         writer.pragma_update(None, "journal_mode", "wal")?;
         writer.pragma_update(None, "synchronous", "full")?;
@@ -98,8 +98,7 @@ impl Store {
             return Err(StoreError::Newer { found });
         }
         if found < SCHEMA_VERSION {
-            writer.execute_batch(include_str!("schema.sql"))?;
-            writer.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            make_tables(&mut writer, found)?;
         }
         let reader = Connection::open(&file)?;
         reader.busy_timeout(PATIENCE)?;
@@ -208,6 +207,29 @@ pub struct TenantStore<'s> {
     tenant: &'s str,
 }
 
+/// Makes the tables, or those of this version out of an older one's.
+fn make_tables(writer: &mut Connection, found: i64) -> rusqlite::Result<()> {
+    // What refers to a table that is made anew is made anew, too.
+    writer.pragma_update(None, "foreign_keys", false)?;
+    let tx = writer.transaction()?;
+    if found == 1 {
+        for table in ["tokens", "events", "audit", "deliveries"] {
+            tx.execute_batch(&format!("ALTER TABLE {table} RENAME TO {table}_1"))?;
+        }
+        tx.execute_batch(
+            "DROP TABLE sessions; DROP INDEX tokens_of_tenant; DROP INDEX events_of_pipe; DROP INDEX events_of_tenant; \
+             DROP INDEX audit_of_tenant; DROP INDEX deliveries_of_webhook; DROP INDEX deliveries_that_wait",
+        )?;
+    }
+    tx.execute_batch(include_str!("schema.sql"))?;
+    if found == 1 {
+        tx.execute_batch(include_str!("from_1.sql"))?;
+    }
+    tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    tx.commit()?;
+    writer.pragma_update(None, "foreign_keys", true)
+}
+
 /// The next of a tenant's numbers for things of this kind.
 fn number(tx: &Transaction<'_>, tenant: &str, kind: &str) -> rusqlite::Result<i64> {
     let sql = "INSERT INTO numbers (tenant, kind, last) VALUES (?1, ?2, 1) \
@@ -262,5 +284,71 @@ mod testing {
             store.tenant(tenant).make_pipe(&pipe, 10).unwrap();
         }
         (folder, store)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_of_version_1_is_taken_up_with_all_that_it_knows() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = Connection::open(folder.path().join("service.sqlite")).unwrap();
+        old.execute_batch(include_str!("schema_1.sql")).unwrap();
+        let at = "2026-11-26T08:00:00Z";
+        let token = |id: &str| {
+            format!(
+                r#"{{"id":"{id}","name":"{id}","role":"admin","created":"{at}","expires":null,"rotated":null}}"#
+            )
+        };
+        let entry = format!(
+            r#"{{"at":"{at}","actor":"a","action":"b","target":"c","status":200,"request":"d"}}"#
+        );
+        let event = format!(
+            r#"{{"at":"{at}","pipe":"p","kind":"note","resync":null,"phase":null,"message":"m"}}"#
+        );
+        for tenant in ["acme", "other"] {
+            let quotas = serde_json::to_string(&Quotas::default()).unwrap();
+            let record = format!(r#"{{"name":"{tenant}","created":"{at}","quotas":{quotas}}}"#);
+            old.execute("INSERT INTO tenants VALUES (?1, ?2)", [tenant, &record])
+                .unwrap();
+            for i in 0..2 {
+                let id = format!("{tenant}{i}");
+                let values = params![id, tenant, token(&id)];
+                let sql =
+                    "INSERT INTO tokens (id, tenant, hash, record) VALUES (?1, ?2, x'00', ?3)";
+                old.execute(sql, values).unwrap();
+                let sql =
+                    "INSERT INTO sessions VALUES (CAST(?1 AS BLOB), ?2, ?1, 'csrf', 4000000000)";
+                old.execute(sql, [id.as_str(), tenant]).unwrap();
+                let sql = "INSERT INTO audit (tenant, record) VALUES (?1, ?2)";
+                old.execute(sql, [tenant, &entry]).unwrap();
+                let sql = "INSERT INTO events (tenant, pipe, record) VALUES (?1, 'p', ?2)";
+                old.execute(sql, [tenant, &event]).unwrap();
+            }
+        }
+        old.pragma_update(None, "user_version", 1).unwrap();
+        drop(old);
+
+        let store = Store::open(folder.path()).unwrap();
+        let other = store.tenant("other");
+        let tokens = other.tokens_after(0, 10).unwrap();
+        let numbers: Vec<i64> = tokens.iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers, [1, 2]);
+        let audited = other.audited(i64::MAX, 10).unwrap();
+        assert_eq!(
+            audited.iter().map(|entry| entry.id).collect::<Vec<_>>(),
+            [4, 3]
+        );
+        other.audit(&audited[0]).unwrap();
+        assert_eq!(other.audited(i64::MAX, 1).unwrap()[0].id, 5);
+        other.make_token("new", Role::Viewer, None).unwrap();
+        assert_eq!(other.tokens_after(2, 10).unwrap().len(), 1);
+        drop(store);
+        // And is not taken up once more.
+        let store = Store::open(folder.path()).unwrap();
+        assert_eq!(store.tenant("acme").tokens().unwrap().len(), 2);
+        assert_eq!(store.tenant("acme").audited(i64::MAX, 10).unwrap().len(), 2);
     }
 }

@@ -20,7 +20,7 @@ use tracing::Instrument;
 
 use super::Service;
 use super::problem::{Problem, without_path};
-use super::store::{EventKind, LastResync, Wanted};
+use super::store::{EventKind, LastResync, StoreError, Wanted};
 use crate::lifecycle::report::{Outcome, Phase, ResyncSummary};
 use crate::lifecycle::{self, Command, Error, Stop, Told};
 use crate::pipe::Pipe;
@@ -126,7 +126,7 @@ impl Supervisor {
     }
 
     /// Starts all pipes that should run.
-    pub(super) fn start_wanted(&self, service: &Arc<Service>) -> Result<usize, Problem> {
+    pub(super) fn start_wanted(&self, service: &Arc<Service>) -> Result<(), StoreError> {
         let wanted = service.store.wanted_pipes()?;
         for (tenant, record) in &wanted {
             let id = PipeId {
@@ -135,7 +135,8 @@ impl Supervisor {
             };
             self.spawn(service, id, None);
         }
-        Ok(wanted.len())
+        tracing::info!(pipes = wanted.len(), "started what should run");
+        Ok(())
     }
 
     /// Refuses an order to a pipe that is still about to stop, or to a service that is.

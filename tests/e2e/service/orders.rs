@@ -167,7 +167,7 @@ fn a_table_that_waits_for_approval_is_told_wherever_one_looks() {
     let told = metrics.lines().any(|line| {
         line.contains("tidemill_pipe_state")
             && line.contains("needs_approval")
-            && line.ends_with(" 1")
+            && line.ends_with(" 1.0")
     });
     assert!(told, "{metrics}");
     // After a restart it still waits, and the pipe follows meanwhile.

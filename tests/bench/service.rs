@@ -30,6 +30,16 @@ const LARGE: u32 = 1_000_000;
 /// Tenants whose people look at pages.
 const ASKERS: usize = 4;
 
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Api,
+    Page,
+}
+
+/// How long each answer took.
+type Times = Vec<(Asked, Duration)>;
+
 /// A pipe of the benchmark, and its tenant.
 struct Pipe {
     client: Client,
@@ -112,8 +122,8 @@ fn main() {
                 .collect();
             resync_all(&workers);
             done.store(true, Ordering::Relaxed);
-            let times = asks.into_iter().flat_map(|asks| asks.join().unwrap());
-            times.collect::<Vec<_>>()
+            let times = asks.into_iter().map(|asks| asks.join().unwrap());
+            times.collect::<Vec<Times>>().concat()
         });
         println!(
             "round {round}: {resyncs} resyncs in {:.1} s; {}",
@@ -206,13 +216,13 @@ fn make(
         .collect()
 }
 
-fn ask_for(client: &Client, pipe: &str, time: Duration) -> Vec<Duration> {
+fn ask_for(client: &Client, pipe: &str, time: Duration) -> Times {
     let began = Instant::now();
     ask_until(client, pipe, || began.elapsed() > time)
 }
 
 /// Asks for what programs and pages show, one after the other, until it is over: how long each answer took.
-fn ask_until(client: &Client, pipe: &str, over: impl Fn() -> bool) -> Vec<Duration> {
+fn ask_until(client: &Client, pipe: &str, over: impl Fn() -> bool) -> Times {
     let api = [
         "/v1/pipes".to_owned(),
         format!("/v1/pipes/{pipe}"),
@@ -243,32 +253,35 @@ fn ask_until(client: &Client, pipe: &str, over: impl Fn() -> bool) -> Vec<Durati
         for path in &api {
             let began = Instant::now();
             client.get(path).is(200);
-            times.push(began.elapsed());
+            times.push((Asked::Api, began.elapsed()));
         }
         for path in &pages {
             let began = Instant::now();
             client.send("GET", path, &cookie, None).is(200);
-            times.push(began.elapsed());
+            times.push((Asked::Page, began.elapsed()));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
     times
 }
 
-fn tell(what: &str, times: &[Duration]) {
-    let mut sorted = times.to_vec();
-    sorted.sort();
-    let at = |share: f64| {
-        let last = sorted.len().saturating_sub(1);
-        sorted[((last as f64) * share) as usize].as_secs_f64() * 1000.0
-    };
-    println!(
-        "  {what}: {} answers, median {:.1} ms, 99th percentile {:.1} ms, longest {:.1} ms",
-        sorted.len(),
-        at(0.5),
-        at(0.99),
-        at(1.0)
-    );
+fn tell(what: &str, times: &Times) {
+    for (kind, name) in [(Asked::Api, "the API"), (Asked::Page, "pages")] {
+        let of_kind = times.iter().filter(|(asked, _)| *asked == kind);
+        let mut sorted: Vec<Duration> = of_kind.map(|(_, time)| *time).collect();
+        sorted.sort();
+        let at = |share: f64| {
+            let last = sorted.len().saturating_sub(1);
+            sorted[((last as f64) * share) as usize].as_secs_f64() * 1000.0
+        };
+        println!(
+            "  {what}, {name}: {} answers, median {:.1} ms, 99th percentile {:.1} ms, longest {:.1} ms",
+            sorted.len(),
+            at(0.5),
+            at(0.99),
+            at(1.0)
+        );
+    }
 }
 
 /// The memory of a process.

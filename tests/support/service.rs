@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -218,6 +219,16 @@ pub struct Reply {
     pub json: Value,
 }
 
+/// Each request has a connection of its own, as those of different people have.
+static HTTP: LazyLock<reqwest::Client> = LazyLock::new(|| {
+    // The second call finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_max_idle_per_host(0);
+    client.build().expect("a client")
+});
+
 impl Reply {
     /// Expects a status.
     #[track_caller]
@@ -279,12 +290,8 @@ impl Client {
         headers: &[(&str, &str)],
         body: Option<Vec<u8>>,
     ) -> Reply {
-        // The second call finds it installed.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let method = method.parse().expect("a method");
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
-        let client = client.build().expect("a client");
-        let mut request = client.request(method, format!("{}{path}", self.url));
+        let mut request = HTTP.request(method, format!("{}{path}", self.url));
         if !self.token.is_empty() {
             request = request.bearer_auth(&self.token);
         }

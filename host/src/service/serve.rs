@@ -29,7 +29,7 @@ const API_THREADS: usize = 2;
 const BLOCKING_THREADS: usize = 8192;
 
 /// How much threads that load and transform stand back behind those that answer requests, as `nice` has it.
-const NICE: i32 = 5;
+const NICE: i32 = 10;
 /// How long requests, and then changes, that have begun are waited for at the end.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 /// How often it is looked whether the operator has changed tenants' quotas.

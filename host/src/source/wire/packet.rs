@@ -11,6 +11,8 @@ const MAX_PAYLOAD: usize = 0xFF_FFFF;
 const HEADER: usize = 4;
 /// Large enough for thousands of rows per system call, small enough to stay in the processor's cache.
 const READ_BUFFER_BYTES: usize = 256 << 10;
+/// What it begins with: a connection for questions, or one that waits for the binlog, needs no more. It grows as reads fill it.
+const FIRST_BUFFER_BYTES: usize = 16 << 10;
 
 /// Room for a payload of several packets is made in such steps.
 const STEP_BYTES: usize = 1 << 20;
@@ -39,7 +41,7 @@ impl<S> Packets<S> {
     pub(super) fn new(stream: S) -> Self {
         Self {
             stream,
-            buffer: vec![0; READ_BUFFER_BYTES],
+            buffer: vec![0; FIRST_BUFFER_BYTES],
             start: 0,
             end: 0,
             joined: Vec::new(),
@@ -152,9 +154,13 @@ impl<S: Read> Packets<S> {
         if self.end - self.start >= length {
             return Ok(());
         }
+        let was_full = self.end == self.buffer.len();
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
+        if was_full && self.buffer.len() < READ_BUFFER_BYTES {
+            self.buffer.resize(2 * self.buffer.len(), 0);
+        }
         while self.end < length {
             if self.end == self.buffer.len() {
                 self.buffer.resize(2 * self.end, 0);

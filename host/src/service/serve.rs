@@ -25,7 +25,7 @@ use crate::policy::{Policy, PolicyError};
 
 /// Threads that answer requests.
 const API_THREADS: usize = 2;
-/// Threads that may wait for a server or compute: a pipe that follows has one that waits for the binlog, a load one for each chunk.
+/// Threads that may wait for a server or compute: a pipe that follows has two, one of which waits for the binlog, a load one for each chunk.
 const BLOCKING_THREADS: usize = 8192;
 
 /// How much threads that load and transform stand back behind those that answer requests, as `nice` has it.

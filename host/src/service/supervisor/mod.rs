@@ -20,7 +20,7 @@ use tracing::Instrument;
 
 use super::Service;
 use super::problem::{Problem, without_path};
-use super::store::{EventKind, LastResync, StoreError, Wanted};
+use super::store::{EventKind, LastResync, NewEvent, StoreError, Wanted};
 use crate::lifecycle::report::{Outcome, Phase, ResyncSummary};
 use crate::lifecycle::{self, Command, Error, Stop, Told};
 use crate::pipe::Pipe;
@@ -400,7 +400,9 @@ fn after_restart(
     again: bool,
 ) -> Result<Command, Error> {
     let status = lifecycle::status(pipe)?;
-    recall(service, id, status.resync.as_ref());
+    if let Some(last) = status.resync.as_ref().filter(|_| !again) {
+        recall(service, id, last);
+    }
     let stream = status.cdc.map(|cdc| cdc.report.paused);
     let resync = status.resync.map(|resync| resync.phase);
     let goes_on = match resync {
@@ -416,14 +418,15 @@ fn after_restart(
     })
 }
 
-/// A crash may have come between the pipe's journal and the store: what the journal says of the last resync counts.
-fn recall(service: &Service, id: &PipeId, last: Option<&ResyncSummary>) {
-    let Some(last) = last else { return };
+/// A crash may have come between the pipe's journal and the store: what the journal says of the last resync counts, and is told.
+fn recall(service: &Service, id: &PipeId, last: &ResyncSummary) {
     let ended = last.ended.as_ref().and_then(|at| at.parse().ok());
     let store = service.store.tenant(&id.tenant);
+    let mut is_news = false;
     let changed = store.change_pipe(&id.name, |record| {
         let is_known = |known: &LastResync| known.id == last.id && known.phase == last.phase;
-        if !record.last.as_ref().is_some_and(is_known) {
+        is_news = !record.last.as_ref().is_some_and(is_known);
+        if is_news {
             record.last = Some(LastResync {
                 id: last.id.clone(),
                 phase: last.phase,
@@ -434,6 +437,17 @@ fn recall(service: &Service, id: &PipeId, last: Option<&ResyncSummary>) {
     });
     if let Err(error) = changed {
         tracing::error!(%error, pipe = id.name, "the store could not be written");
+    }
+    if is_news {
+        let event = NewEvent {
+            at: Timestamp::now(),
+            pipe: id.name.clone(),
+            kind: EventKind::Phase,
+            resync: Some(last.id.clone()),
+            phase: Some(last.phase),
+            message: format!("phase {}", last.phase),
+        };
+        service.events.put(&id.tenant, event);
     }
 }
 

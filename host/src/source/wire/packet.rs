@@ -335,7 +335,7 @@ mod tests {
         let bytes = [&[0xFE, 0xFF, 0xFF, 0][..], b"abc"].concat();
         let mut packets = Packets::new(&bytes[..]);
         assert!(packets.next().is_err());
-        assert_eq!(packets.buffer.len(), READ_BUFFER_BYTES);
+        assert_eq!(packets.buffer.len(), FIRST_BUFFER_BYTES);
         // The same where it would be joined.
         let bytes = [&[0xFF, 0xFF, 0xFF, 0][..], b"abc"].concat();
         let mut packets = Packets::new(&bytes[..]);

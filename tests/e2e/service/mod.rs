@@ -1,6 +1,7 @@
 //! The service: `tidemill serve` as a child process, on real servers, asked by its API.
 
 mod access;
+mod desk;
 mod document;
 mod isolation;
 mod logs;

@@ -82,10 +82,8 @@ impl Client {
         path: &str,
         toml: &str,
     ) -> Result<T, Failure> {
-        let method = method.parse().map_err(|cause| Failure::internal(&cause))?;
-        let request = self.request(method, path);
-        let request = request.header(header::CONTENT_TYPE, "application/toml");
-        self.answer(request.body(toml.to_owned())).await
+        self.upload(method, path, "application/toml", toml.into())
+            .await
     }
 
     /// Sends a file of this type.

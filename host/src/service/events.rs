@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 use super::store::{Event, NewEvent, Store};
 
@@ -12,7 +13,7 @@ use super::store::{Event, NewEvent, Store};
 const BACKLOG: usize = 1024;
 /// Listeners of a tenant at a time.
 pub(super) const MOST_LISTENERS: usize = 50;
-/// How long events are gathered before they are written.
+/// How long events are gathered before they are written, unless somebody waits for them.
 const GATHER: Duration = Duration::from_millis(50);
 
 /// What the writer is told.
@@ -92,7 +93,7 @@ async fn write(
     written: broadcast::Sender<Arc<(String, Event)>>,
 ) {
     let mut told = Vec::new();
-    while inbox.recv_many(&mut told, BACKLOG).await > 0 {
+    while !told.is_empty() || inbox.recv_many(&mut told, BACKLOG).await > 0 {
         let (mut events, mut waiting) = (Vec::new(), Vec::new());
         for told in told.drain(..) {
             match told {
@@ -100,17 +101,30 @@ async fn write(
                 Told::Flush(waits) => waiting.push(waits),
             }
         }
-        match store.put_events(events) {
-            Ok(numbered) => numbered.into_iter().for_each(|event| {
-                // That nobody listens is no error.
-                let _ = written.send(Arc::new(event));
-            }),
-            Err(error) => tracing::error!(%error, "events could not be written"),
+        if !events.is_empty() {
+            match store.put_events(events) {
+                Ok(numbered) => numbered.into_iter().for_each(|event| {
+                    // That nobody listens is no error.
+                    let _ = written.send(Arc::new(event));
+                }),
+                Err(error) => tracing::error!(%error, "events could not be written"),
+            }
         }
         // Who has waited may have gone.
         for waits in waiting {
             let _ = waits.send(());
         }
-        tokio::time::sleep(GATHER).await;
+        gather(&mut inbox, &mut told).await;
+    }
+}
+
+/// Gathers what the writer is told, until there is enough of it or somebody waits.
+async fn gather(inbox: &mut mpsc::UnboundedReceiver<Told>, told: &mut Vec<Told>) {
+    let end = Instant::now() + GATHER;
+    while told.len() < BACKLOG
+        && !matches!(told.last(), Some(Told::Flush(_)))
+        && let Ok(Some(new)) = timeout_at(end, inbox.recv()).await
+    {
+        told.push(new);
     }
 }

@@ -39,7 +39,7 @@ pub(super) async fn of_pipe(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     service.pipe_record(&caller, &name)?;
-    answer(&service, &caller, Some(name), &page, &headers)
+    answer(&service, &caller, Some(name), &page, &headers).await
 }
 
 /// What has happened to all pipes, the latest first.
@@ -53,10 +53,10 @@ pub(super) async fn of_tenant(
     QueryOf(page): QueryOf<Page>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    answer(&service, &caller, None, &page, &headers)
+    answer(&service, &caller, None, &page, &headers).await
 }
 
-fn answer(
+async fn answer(
     service: &Arc<Service>,
     caller: &Caller,
     pipe: Option<String>,
@@ -75,6 +75,8 @@ fn answer(
     }
     let limit = page.limit()?;
     let before = page.number()?.unwrap_or(i64::MAX);
+    // Who has seen a pipe's phase finds its event.
+    service.events.flush().await;
     let store = caller.store(service);
     let events = store.events_before(pipe.as_deref(), before, limit + 1)?;
     Ok(Json(List::page(events, limit, |event: &Event| {

@@ -171,16 +171,15 @@ impl Progress for Observer {
     fn phase(&self, id: &str, phase: Phase) {
         self.open();
         self.metrics.phase(id, phase);
-        {
-            let mut live = self.live_guard();
-            let is_new = live.resync.as_ref().is_none_or(|(known, _)| known != id);
-            if is_new {
-                live.tables.clear();
-                live.since = Some(Timestamp::now());
-            }
-            live.resync = Some((id.to_owned(), phase));
-            live.waits = false;
+        let mut live = self.live_guard();
+        let is_new = live.resync.as_ref().is_none_or(|(known, _)| known != id);
+        if is_new {
+            live.tables.clear();
+            live.since = Some(Timestamp::now());
         }
+        live.resync = Some((id.to_owned(), phase));
+        live.waits = false;
+        // Under the guard: who sees the phase finds its event, and the other way round.
         let message = format!("phase {phase}");
         self.put(EventKind::Phase, Some(id), Some(phase), &message);
     }

@@ -154,17 +154,24 @@ impl Service {
         rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("it runs");
     }
 
-    /// Runs `tidemill tenant` on the data folder: what it prints as JSON.
+    /// Runs a command of the operator's on the data folder: its exit code, and what it prints as JSON.
     #[track_caller]
-    pub fn tenant_command(&self, arguments: &[&str]) -> Value {
+    pub fn run(&self, arguments: &[&str]) -> (Option<i32>, Value) {
         let output = self
             .command()
-            .args(["--output", "json", "tenant"])
+            .args(["--output", "json"])
             .args(arguments)
             .output()
             .expect("the binary runs");
-        assert!(output.status.success(), "{arguments:?}: {output:?}");
-        let envelope: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let json = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        (output.status.code(), json)
+    }
+
+    /// Runs `tidemill tenant` on the data folder: what it says.
+    #[track_caller]
+    pub fn tenant_command(&self, arguments: &[&str]) -> Value {
+        let (exit, envelope) = self.run(&[&["tenant"], arguments].concat());
+        assert_eq!(exit, Some(0), "{arguments:?}: {envelope}");
         envelope["result"].clone()
     }
 

@@ -235,6 +235,17 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: TenantCommand,
     },
+    /// Encrypt the secrets of a service with another key. The service must not run
+    Rekey {
+        #[command(flatten)]
+        data: DataFolder,
+        /// The file of the key until now; default: TIDEMILL_KEY of the environment
+        #[arg(long, env = "TIDEMILL_KEY_FILE", value_name = "FILE")]
+        key_file: Option<PathBuf>,
+        /// The file of the new key, 64 hexadecimal digits: `openssl rand -hex 32` makes one
+        #[arg(long, value_name = "FILE")]
+        new_key_file: PathBuf,
+    },
     /// Run a ClickHouse server out of libchdb.so, until standard input ends
     Clickhouse(ServerArguments),
     /// Compile a plugin from standard input to standard output, in so many seconds: what `tidemill` runs to load a plugin
@@ -469,6 +480,7 @@ impl Command {
             Self::Serve(_) => "serve",
             Self::Pipe { .. } => "pipe",
             Self::Tenant { .. } => "tenant",
+            Self::Rekey { .. } => "rekey",
             Self::Clickhouse(_) => "clickhouse",
             Self::Completions { .. } => "completions",
             Self::Man { .. } => "man",

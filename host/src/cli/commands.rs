@@ -160,6 +160,7 @@ pub(super) async fn run(
         | Command::Clickhouse(_)
         | Command::Serve(_)
         | Command::Tenant { .. }
+        | Command::Rekey { .. }
         | Command::Pipe { .. }
         | Command::Man { .. }
         | Command::Completions { .. } => {}

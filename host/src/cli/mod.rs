@@ -67,6 +67,11 @@ fn run(arguments: &Arguments, printer: &Printer) -> Result<exit::Exit, Failure> 
         }
         Command::Serve(settings) => serve::serve(settings, printer),
         Command::Tenant { data, command } => serve::tenant(&data.data, command, printer),
+        Command::Rekey {
+            data,
+            key_file,
+            new_key_file,
+        } => serve::rekey(&data.data, key_file.as_deref(), new_key_file, printer),
         Command::Types { markdown } => {
             commands::types(*markdown, printer);
             Ok(exit::Exit::Ok)

@@ -69,6 +69,23 @@ pub(super) fn serve(arguments: &ServeArguments, printer: &Printer) -> Result<Exi
     Ok(Exit::Ok)
 }
 
+/// Encrypts a service's secrets with another key.
+pub(super) fn rekey(
+    data: &Path,
+    key_file: Option<&Path>,
+    new_key_file: &Path,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
+    let secrets = crate::service::rekey(data, key_file, new_key_file)?;
+    let text = format!(
+        "{} encrypted with the key of {}; start the service with it",
+        super::show::count(secrets, "secret"),
+        new_key_file.display()
+    );
+    printer.result("encrypted", &text, &json!({ "secrets": secrets }));
+    Ok(Exit::Ok)
+}
+
 /// Does something with tenants.
 pub(super) fn tenant(
     data: &Path,

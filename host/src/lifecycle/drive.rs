@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use tracing::Span;
 use tracing::field::{Empty, display};
+use tracing::{Instrument, Span};
 
 use super::binding::BoundTable;
 use super::catch_up::{self, CaughtUp};
@@ -86,29 +86,17 @@ async fn run(
 ) -> Result<Outcome, Error> {
     take_up(work, &tables)?;
     loop {
-        let next = match work.resync().phase {
-            Phase::Setup => {
-                if work.pipe.cdc.follows() {
-                    pinned::keep(&session.supply, &work.pipe, &work.id(), &tables).await?;
-                    pinned::prune(&work.pipe.state, &work.journal, &tables);
-                }
-                setup::create_shadows(session, work, &tables).await?;
-                if work.pipe.cdc.follows() {
-                    catch_up::begin(session, work, &tables).await?;
-                }
-                match work.pipe.cdc {
-                    Cdc::Only if work.resync().kind == Kind::Load => Next::Phase(Phase::Resync),
-                    _ => Next::Phase(Phase::Snapshot),
-                }
+        let phase = work.resync().phase;
+        // A child of the resync's: where its time went.
+        let span = tracing::info_span!("phase", otel.name = %phase, phase = %phase);
+        let next = match phase {
+            Phase::Setup => setup(session, work, &tables).instrument(span).await?,
+            Phase::Snapshot => snapshot(session, work, &tables).instrument(span).await?,
+            Phase::Resync => {
+                resync(session, work, main, &tables)
+                    .instrument(span)
+                    .await?
             }
-            Phase::Snapshot => match load::load(session, work, &tables).await? {
-                Loaded::All => {
-                    note_end_of_load(session, work).await?;
-                    Next::Phase(Phase::Resync)
-                }
-                Loaded::Paused => Next::Phase(Phase::Paused),
-            },
-            Phase::Resync => resync(session, work, main, &tables).await?,
             Phase::Paused => return Ok(Outcome::Paused(work.summary()?)),
             Phase::Running
             | Phase::Completed
@@ -155,6 +143,44 @@ fn take_up(work: &Work, tables: &[BoundTable]) -> Result<(), Error> {
         work.enter(phase)?;
     }
     Ok(())
+}
+
+/// The Setup phase: pins what the tables are loaded with, makes the shadows, and begins to keep changes for them.
+async fn setup(
+    session: &Arc<Session>,
+    work: &Arc<Work>,
+    tables: &[BoundTable],
+) -> Result<Next, Error> {
+    let cdc = work.pipe.cdc;
+    if cdc.follows() {
+        pinned::keep(&session.supply, &work.pipe, &work.id(), tables).await?;
+        pinned::prune(&work.pipe.state, &work.journal, tables);
+    }
+    setup::create_shadows(session, work, tables).await?;
+    if cdc.follows() {
+        catch_up::begin(session, work, tables).await?;
+    }
+    Ok(Next::Phase(match cdc {
+        Cdc::Only if work.resync().kind == Kind::Load => Phase::Resync,
+        _ => Phase::Snapshot,
+    }))
+}
+
+/// The Snapshot phase: loads all tables.
+async fn snapshot(
+    session: &Arc<Session>,
+    work: &Arc<Work>,
+    tables: &[BoundTable],
+) -> Result<Next, Error> {
+    Ok(Next::Phase(
+        match load::load(session, work, tables).await? {
+            Loaded::All => {
+                note_end_of_load(session, work).await?;
+                Phase::Resync
+            }
+            Loaded::Paused => Phase::Paused,
+        },
+    ))
 }
 
 /// Notes P1: what the copy must show before it is swapped.

@@ -37,7 +37,7 @@ use tokio::runtime::Handle;
 use tokio::sync::RwLock;
 
 pub use problem::{Place, Problem};
-pub use serve::{ServeError, Settings, remove_tenant, serve};
+pub use serve::{ServeError, Settings, rekey, remove_tenant, serve};
 
 use crate::lifecycle::{Environment, Error};
 use crate::pipe::{Access, Pipe, Secrets, Tenancy};

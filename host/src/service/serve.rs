@@ -157,6 +157,17 @@ pub fn remove_tenant(
     Ok(())
 }
 
+/// Encrypts a data folder's secrets with another key, while no service is at work there: how many there are.
+pub fn rekey(
+    data: &std::path::Path,
+    key_file: Option<&std::path::Path>,
+    new_key_file: &std::path::Path,
+) -> Result<usize, ServeError> {
+    let store = Store::open(data)?;
+    let _lock = lock(data)?;
+    Ok(Vault::open(&store, key_file)?.rekey(&store, new_key_file)?)
+}
+
 /// Ends the pipes' runtime: what still waits there has nothing more to do.
 fn end(work: Runtime) {
     work.shutdown_timeout(std::time::Duration::from_secs(1));

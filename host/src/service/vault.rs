@@ -43,6 +43,11 @@ pub enum VaultError {
     /// A secret can't be opened.
     #[error("a secret can't be decrypted: it was changed, or sealed with another key")]
     Damaged,
+    /// All is sealed anew, and the file still has what was sealed before.
+    #[error(
+        "the secrets are encrypted with the new key, which is the right one from now on; but the store could not be written anew without those of the old key: {0}"
+    )]
+    Leftover(StoreError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -65,25 +70,45 @@ impl std::fmt::Debug for Vault {
 impl Vault {
     /// The vault of a store, with the key of a file, else of [`KEY`].
     pub(super) fn open(store: &Store, key_file: Option<&Path>) -> Result<Self, VaultError> {
-        let text = match key_file {
-            Some(file) => {
-                std::fs::read_to_string(file).map_err(|cause| VaultError::Unreadable {
-                    file: file.to_owned(),
-                    cause,
-                })?
-            }
-            None => std::env::var(KEY).map_err(|_| VaultError::NoKey)?,
+        let vault = match key_file {
+            Some(file) => Self::of_file(file)?,
+            None => Self::new(&std::env::var(KEY).map_err(|_| VaultError::NoKey)?.into())?,
         };
-        let vault = Self::new(&text.into())?;
         match store.meta(PROBE)? {
             Some(sealed) => {
                 vault
                     .open_sealed(&[PROBE], &sealed)
                     .map_err(|_| VaultError::OtherKey)?;
             }
-            None => store.set_meta(PROBE, &vault.seal(&[PROBE], &"known".into())?)?,
+            None => store.set_meta(PROBE, &vault.probe()?)?,
         }
         Ok(vault)
+    }
+
+    fn of_file(file: &Path) -> Result<Self, VaultError> {
+        let text = std::fs::read_to_string(file).map_err(|cause| VaultError::Unreadable {
+            file: file.to_owned(),
+            cause,
+        });
+        Self::new(&text?.into())
+    }
+
+    fn probe(&self) -> Result<Vec<u8>, VaultError> {
+        self.seal(&[PROBE], &"known".into())
+    }
+
+    /// Seals all secrets of the store with the key of a file, in place of this one: how many there are. Either all are sealed anew, or none.
+    pub(super) fn rekey(&self, store: &Store, file: &Path) -> Result<usize, VaultError> {
+        let new = Self::of_file(file)?;
+        let mut secrets = store.secrets()?;
+        for secret in &mut secrets {
+            let place = [&*secret.tenant, &*secret.pipe, &*secret.name];
+            let plain = self.open_sealed(&place, &secret.sealed)?;
+            secret.sealed = new.seal(&place, &plain)?;
+        }
+        store.replace_secrets(&secrets, (PROBE, &new.probe()?))?;
+        store.compact().map_err(VaultError::Leftover)?;
+        Ok(secrets.len())
     }
 
     fn new(key: &SecretString) -> Result<Self, VaultError> {
@@ -146,6 +171,7 @@ fn place_bytes(place: &[&str]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::store::{SealedSecret, testing};
 
     fn vault(digit: &str) -> Vault {
         Vault::new(&digit.repeat(64).into()).unwrap()
@@ -177,15 +203,17 @@ mod tests {
         assert_ne!(again, sealed);
     }
 
+    /// The file of a key of one digit.
+    fn key_file(folder: &Path, digit: &str) -> std::path::PathBuf {
+        let file = folder.join(digit);
+        std::fs::write(&file, format!("{}\n", digit.repeat(64))).unwrap();
+        file
+    }
+
     #[test]
     fn another_key_is_told_at_the_start() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let file = |digit: &str| {
-            let file = folder.path().join(digit);
-            std::fs::write(&file, format!("{}\n", digit.repeat(64))).unwrap();
-            file
-        };
+        let (folder, store) = testing::store();
+        let file = |digit| key_file(folder.path(), digit);
         Vault::open(&store, Some(&file("a"))).unwrap();
         Vault::open(&store, Some(&file("a"))).unwrap();
         let other = Vault::open(&store, Some(&file("b"))).unwrap_err();
@@ -194,5 +222,38 @@ mod tests {
             Vault::new(&"short".into()),
             Err(VaultError::Malformed)
         ));
+    }
+
+    #[test]
+    fn with_another_key_all_secrets_are_sealed_or_none() {
+        let (folder, store) = testing::store();
+        let file = |digit| key_file(folder.path(), digit);
+        let old = Vault::open(&store, Some(&file("a"))).unwrap();
+        let places = [["acme", "shop", "password"], ["other", "", "webhook.1"]];
+        let mut secrets = places.map(|place| SealedSecret {
+            tenant: place[0].to_owned(),
+            pipe: place[1].to_owned(),
+            name: place[2].to_owned(),
+            sealed: old.seal(&place, &place[2].into()).unwrap(),
+        });
+        let kept = ("kept", &[][..]);
+        store.replace_secrets(&secrets, kept).unwrap();
+        assert_eq!(old.rekey(&store, &file("b")).unwrap(), 2);
+        let is_other = Vault::open(&store, Some(&file("a")));
+        assert!(matches!(is_other, Err(VaultError::OtherKey)));
+        let new = Vault::open(&store, Some(&file("b"))).unwrap();
+        for place in places {
+            let sealed = store.tenant(place[0]).secret(place[1], place[2]).unwrap();
+            let opened = new.open_sealed(&place, &sealed.unwrap()).unwrap();
+            assert_eq!(opened.expose_secret(), place[2]);
+        }
+
+        // One that can't be opened holds all of them back.
+        secrets[0].sealed = new.seal(&places[0], &"password".into()).unwrap();
+        store.replace_secrets(&secrets, kept).unwrap();
+        let refused = new.rekey(&store, &file("a")).unwrap_err();
+        assert!(matches!(refused, VaultError::Damaged), "{refused}");
+        assert_eq!(store.secrets().unwrap()[0].sealed, secrets[0].sealed);
+        Vault::open(&store, Some(&file("b"))).unwrap();
     }
 }

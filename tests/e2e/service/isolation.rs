@@ -209,9 +209,11 @@ fn untouched(acme: &Client, other: &Client) -> Result<(), TestCaseError> {
     };
     let before: Vec<_> = lists.iter().map(|path| names(path)).collect();
     let first = |of: usize| before[of].first().cloned().unwrap_or_default();
+    // Where there is none yet, one that nothing has.
+    let none = "0123456789abcdef";
     let id = |of: usize| match first(of) {
-        Value::Array(both) => both[1].as_str().unwrap_or("i").to_owned(),
-        one => one.as_str().unwrap_or("i").to_owned(),
+        Value::Array(both) => both[1].as_str().unwrap_or(none).to_owned(),
+        one => one.as_str().unwrap_or(none).to_owned(),
     };
     let text = |of: usize| first(of)[0].as_str().unwrap_or("none").to_owned();
     for of in [2, 3] {

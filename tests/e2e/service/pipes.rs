@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{Flavor, Service, World};
 
 /// A shop with so many orders, followed, with masked addresses.
-fn shop(orders: u32) -> World {
+pub(super) fn shop(orders: u32) -> World {
     let world = World::new(Flavor::MySql).with_sentinel("").table(
         "orders",
         "[[table.transform]]\nplugin = \"mask\"\n\
@@ -20,7 +20,7 @@ fn shop(orders: u32) -> World {
     world
 }
 
-const SECRETS: &str = "\n[secrets]\nmask_key = \"00112233445566778899aabbccddeeff\"\n";
+pub(super) const SECRETS: &str = "\n[secrets]\nmask_key = \"00112233445566778899aabbccddeeff\"\n";
 
 fn rows(world: &World, table: &str) -> String {
     world

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::pipes::{SECRETS, shop};
 use crate::support::service::POLICY;
 use crate::support::{Client, Flavor, Service, World};
 
@@ -167,4 +168,49 @@ fn the_key_is_asked_for_and_known_again() {
     assert!(run(None).contains("openssl rand -hex 32"));
     assert!(run(Some("short")).contains("64 hexadecimal digits"));
     assert!(run(Some(&"00".repeat(32))).contains("another key"));
+}
+
+#[test]
+fn secrets_are_encrypted_with_another_key_while_no_service_runs() {
+    let keys = tempfile::tempdir().expect("a folder");
+    let key = |name: &str, digits: &str| {
+        let file = keys.path().join(name);
+        std::fs::write(&file, digits.repeat(32)).expect("it is writable");
+        file.to_str().expect("UTF-8").to_owned()
+    };
+    let (now, next) = (key("now", "1a"), key("next", "2b"));
+    let mut service = Service::start_with(POLICY, &["--key-file", &now], &[]);
+    let client = service.tenant("acme");
+    let world = shop(100);
+    client.create(&(world.pipe_text("shop") + SECRETS)).is(201);
+    client.order("shop", &json!({ "state": "start" })).is(202);
+    client.await_state("shop", "running");
+    let masked = "SELECT groupBitXor(cityHash64(id, email)) FROM {db}.orders FINAL";
+    let before = world.clickhouse.query(masked);
+
+    let rekey = |old: &str| service.run(&["rekey", "--key-file", old, "--new-key-file", &next]);
+    let (exit, refused) = rekey(&now);
+    assert_eq!(exit, Some(9), "{refused}");
+    assert!(refused.to_string().contains("another service is at work"));
+    service.terminate();
+    let rekey = |old: &str| service.run(&["rekey", "--key-file", old, "--new-key-file", &next]);
+    let (exit, refused) = rekey(&next);
+    assert_eq!(exit, Some(9), "{refused}");
+    assert!(refused.to_string().contains("another key"));
+    let (exit, done) = rekey(&now);
+    assert_eq!(exit, Some(0), "{done}");
+    assert_eq!(done["result"]["secrets"], 1);
+    let (exit, again) = rekey(&now);
+    assert_eq!(exit, Some(9), "the old key is known no more: {again}");
+
+    std::fs::copy(&next, &now).expect("it is writable");
+    service.start_again();
+    client.await_state("shop", "running");
+    let ordered = client.order("shop", &json!({ "state": "resync" })).is(202);
+    await_resynced(
+        &client,
+        "shop",
+        ordered.json["resync"].as_str().expect("an id"),
+    );
+    assert_eq!(world.clickhouse.query(masked), before);
 }

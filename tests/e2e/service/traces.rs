@@ -118,12 +118,19 @@ fn requests_resyncs_and_chunks_are_traced() {
     assert_eq!(number(resync, "tables"), 2);
     assert_eq!(number(resync, "rows"), 5_000);
     assert_eq!(attribute(resync, "phase"), text("Running"));
+    let phases = ["Setup", "Snapshot", "Resync"].map(|phase| {
+        let of_phase = named(phase);
+        assert_eq!(of_phase.len(), 1, "{phase}: {spans:#?}");
+        assert_eq!(of_phase[0].parent_span_id, resync.span_id);
+        of_phase[0]
+    });
+    assert!(phases.is_sorted_by_key(|phase| phase.start_time_unix_nano));
     let table = text(&format!("{}.numbers", world.mysql.database));
     let mut chunks = named("chunk");
     chunks.retain(|chunk| attribute(chunk, "table") == table);
     assert!(chunks.len() >= 5, "{chunks:#?}");
     for chunk in &chunks {
-        assert_eq!(chunk.parent_span_id, resync.span_id);
+        assert_eq!(chunk.parent_span_id, phases[1].span_id);
         assert_eq!(chunk.trace_id, resync.trace_id);
         assert!(chunk.end_time_unix_nano > chunk.start_time_unix_nano);
     }

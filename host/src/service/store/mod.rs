@@ -25,6 +25,7 @@ pub use answers::{Answer, Kept, KeptAnswer};
 pub use audit::AuditEntry;
 pub use events::{Event, EventKind, NewEvent};
 pub use pipes::{LastResync, Made, PipeRecord, Wanted};
+pub use secrets::SealedSecret;
 pub use tenants::{Quotas, TenantRecord};
 pub use tokens::{NewToken, Role, SessionRecord, TokenRecord};
 pub use uploads::{FileRecord, PluginAbout, PluginRecord};
@@ -128,8 +129,14 @@ impl Store {
 
     /// Sets a value of the service's own.
     pub(super) fn set_meta(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
-        let sql = "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-        self.write(|tx| tx.execute(sql, params![key, value]).map(drop))
+        self.write(|tx| set_meta(tx, key, value))
+    }
+
+    /// Writes the file anew, without what was deleted or replaced, and empties the log beside it.
+    pub(super) fn compact(&self) -> Result<(), StoreError> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")?;
+        Ok(())
     }
 
     fn write<T>(
@@ -230,6 +237,12 @@ fn make_tables(writer: &mut Connection, found: i64) -> rusqlite::Result<()> {
     writer.pragma_update(None, "foreign_keys", true)
 }
 
+/// Sets a value of the service's own.
+fn set_meta(tx: &Transaction<'_>, key: &str, value: &[u8]) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    tx.execute(sql, params![key, value]).map(drop)
+}
+
 /// The next of a tenant's numbers for things of this kind.
 fn number(tx: &Transaction<'_>, tenant: &str, kind: &str) -> rusqlite::Result<i64> {
     let sql = "INSERT INTO numbers (tenant, kind, last) VALUES (?1, ?2, 1) \
@@ -252,13 +265,13 @@ fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
 
 /// What the tests of this room have in common.
 #[cfg(test)]
-mod testing {
+pub(super) mod testing {
     use jiff::Timestamp;
 
     use super::{PipeRecord, Store, TenantRecord, Wanted};
 
     /// A store with the tenants `acme` and `other`, which have a pipe `shop` each.
-    pub(super) fn store() -> (tempfile::TempDir, Store) {
+    pub(in crate::service) fn store() -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let now = Timestamp::now();

@@ -2,7 +2,63 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{StoreError, TenantStore};
+use super::{Store, StoreError, TenantStore, set_meta};
+
+/// A secret of any tenant, as the vault has sealed it.
+#[derive(Clone, Debug)]
+pub struct SealedSecret {
+    /// The tenant.
+    pub tenant: String,
+    /// The pipe; empty: it is of none.
+    pub pipe: String,
+    /// What it is called.
+    pub name: String,
+    /// The sealed bytes.
+    pub sealed: Vec<u8>,
+}
+
+impl Store {
+    /// All secrets of all tenants.
+    pub(in crate::service) fn secrets(&self) -> Result<Vec<SealedSecret>, StoreError> {
+        let reader = self.reader();
+        let sql = "SELECT tenant, pipe, name, sealed FROM secrets ORDER BY tenant, pipe, name";
+        let mut statement = reader.prepare(sql)?;
+        let secrets = statement.query_map([], |row| {
+            Ok(SealedSecret {
+                tenant: row.get(0)?,
+                pipe: row.get(1)?,
+                name: row.get(2)?,
+                sealed: row.get(3)?,
+            })
+        })?;
+        Ok(secrets.collect::<Result<_, _>>()?)
+    }
+
+    /// Writes secrets and a value of the service's own, in one transaction.
+    pub(in crate::service) fn replace_secrets(
+        &self,
+        secrets: &[SealedSecret],
+        (key, value): (&str, &[u8]),
+    ) -> Result<(), StoreError> {
+        self.write(|tx| {
+            let mut put = tx.prepare(PUT)?;
+            for secret in secrets {
+                let SealedSecret {
+                    tenant,
+                    pipe,
+                    name,
+                    sealed,
+                } = secret;
+                put.execute(params![tenant, pipe, name, sealed])?;
+            }
+            set_meta(tx, key, value)
+        })
+    }
+}
+
+/// Writes a secret, in place of the one of its name.
+const PUT: &str = "INSERT INTO secrets (tenant, pipe, name, sealed) VALUES (?1, ?2, ?3, ?4) \
+                   ON CONFLICT (tenant, pipe, name) DO UPDATE SET sealed = excluded.sealed";
 
 impl TenantStore<'_> {
     /// The names of a pipe's secrets.
@@ -29,11 +85,9 @@ impl TenantStore<'_> {
         sealed: &[(String, Vec<u8>)],
         most: u32,
     ) -> Result<bool, StoreError> {
-        let sql = "INSERT INTO secrets (tenant, pipe, name, sealed) VALUES (?1, ?2, ?3, ?4) \
-                   ON CONFLICT (tenant, pipe, name) DO UPDATE SET sealed = excluded.sealed";
         self.store.write_if(|tx| {
             for (name, sealed) in sealed {
-                tx.execute(sql, params![self.tenant, pipe, name, sealed])?;
+                tx.execute(PUT, params![self.tenant, pipe, name, sealed])?;
             }
             let count = "SELECT count(*) FROM secrets WHERE tenant = ?1 AND pipe = ?2";
             let count = tx.query_row(count, params![self.tenant, pipe], |row| {

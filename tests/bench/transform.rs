@@ -42,7 +42,7 @@ use tidemill_sdk::{Batch, Column, ColumnData, Table, Transform};
 use tpchgen::generators::LineItemGenerator;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const ROWS: usize = 65_536;
 /// Batches of a measurement.

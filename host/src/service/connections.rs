@@ -47,7 +47,9 @@ pub(super) async fn serve(
     ended: impl Future<Output = ()>,
 ) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
+    // A request that has come whole is done, also where its client has gone before it was looked at.
+    http.half_close(true)
+        .timer(TokioTimer::new())
         .header_read_timeout(limits.headers);
     let places = Arc::new(Semaphore::new(limits.most));
     let graceful = GracefulShutdown::new();
@@ -167,6 +169,18 @@ mod tests {
             assert!(ended.is_ok(), "it is still open");
         }
         assert!(is_answered(&mut ask(address).await).await);
+    }
+
+    #[tokio::test]
+    async fn a_request_is_answered_though_its_client_sends_no_more() {
+        let slow = get(async || {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            "here"
+        });
+        let (address, _end) = start(Limits::default(), Router::new().route("/", slow)).await;
+        let mut stream = ask(address).await;
+        stream.shutdown().await.unwrap();
+        assert!(is_answered(&mut stream).await);
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::world::{Answer, answer};
 use super::{block_on, tidemill};
 
 /// What the operator allows where a test doesn't say.
@@ -154,25 +155,18 @@ impl Service {
         rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("it runs");
     }
 
-    /// Runs a command of the operator's on the data folder: its exit code, and what it prints as JSON.
-    #[track_caller]
-    pub fn run(&self, arguments: &[&str]) -> (Option<i32>, Value) {
-        let output = self
-            .command()
-            .args(["--output", "json"])
-            .args(arguments)
-            .output()
-            .expect("the binary runs");
-        let json = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        (output.status.code(), json)
+    /// Runs a command of the operator's on the data folder.
+    pub fn run(&self, arguments: &[&str]) -> Answer {
+        let mut command = self.command();
+        command.args(["--output", "json"]).args(arguments);
+        answer(command.output().expect("the binary runs"))
     }
 
     /// Runs `tidemill tenant` on the data folder: what it says.
     #[track_caller]
     pub fn tenant_command(&self, arguments: &[&str]) -> Value {
-        let (exit, envelope) = self.run(&[&["tenant"], arguments].concat());
-        assert_eq!(exit, Some(0), "{arguments:?}: {envelope}");
-        envelope["result"].clone()
+        let said = self.run(&[&["tenant"], arguments].concat()).ok();
+        said.json["result"].clone()
     }
 
     /// Makes a tenant: its admin.
@@ -379,8 +373,8 @@ impl Client {
             .env("TIDEMILL_TOKEN", &self.token)
             .output()
             .expect("the binary runs");
-        let json = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        (output.status.code(), json)
+        let answer = answer(output);
+        (answer.code, answer.json)
     }
 
     /// Waits until a pipe is in a state, and returns it.

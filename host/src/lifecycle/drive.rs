@@ -88,13 +88,13 @@ async fn run(
     loop {
         let phase = work.resync().phase;
         // A child of the resync's: where its time went.
-        let span = tracing::info_span!("phase", otel.name = %phase, phase = %phase);
+        let span = || tracing::info_span!("phase", otel.name = %phase, phase = %phase);
         let next = match phase {
-            Phase::Setup => setup(session, work, &tables).instrument(span).await?,
-            Phase::Snapshot => snapshot(session, work, &tables).instrument(span).await?,
+            Phase::Setup => setup(session, work, &tables).instrument(span()).await?,
+            Phase::Snapshot => snapshot(session, work, &tables).instrument(span()).await?,
             Phase::Resync => {
                 resync(session, work, main, &tables)
-                    .instrument(span)
+                    .instrument(span())
                     .await?
             }
             Phase::Paused => return Ok(Outcome::Paused(work.summary()?)),

@@ -188,20 +188,15 @@ fn secrets_are_encrypted_with_another_key_while_no_service_runs() {
     let masked = "SELECT groupBitXor(cityHash64(id, email)) FROM {db}.orders FINAL";
     let before = world.clickhouse.query(masked);
 
-    let rekey = |old: &str| service.run(&["rekey", "--key-file", old, "--new-key-file", &next]);
-    let (exit, refused) = rekey(&now);
-    assert_eq!(exit, Some(9), "{refused}");
-    assert!(refused.to_string().contains("another service is at work"));
+    let rekey = |service: &Service, old: &str| {
+        service.run(&["rekey", "--key-file", old, "--new-key-file", &next])
+    };
+    rekey(&service, &now).fails(9, &["another service is at work"]);
     service.terminate();
-    let rekey = |old: &str| service.run(&["rekey", "--key-file", old, "--new-key-file", &next]);
-    let (exit, refused) = rekey(&next);
-    assert_eq!(exit, Some(9), "{refused}");
-    assert!(refused.to_string().contains("another key"));
-    let (exit, done) = rekey(&now);
-    assert_eq!(exit, Some(0), "{done}");
-    assert_eq!(done["result"]["secrets"], 1);
-    let (exit, again) = rekey(&now);
-    assert_eq!(exit, Some(9), "the old key is known no more: {again}");
+    rekey(&service, &next).fails(9, &["another key"]);
+    assert_eq!(rekey(&service, &now).ok().json["result"]["secrets"], 1);
+    // The old key is known no more.
+    rekey(&service, &now).fails(9, &["another key"]);
 
     std::fs::copy(&next, &now).expect("it is writable");
     service.start_again();

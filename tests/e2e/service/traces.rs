@@ -124,6 +124,7 @@ fn requests_resyncs_and_chunks_are_traced() {
         assert_eq!(of_phase[0].parent_span_id, resync.span_id);
         of_phase[0]
     });
+    assert!(named("Running").is_empty(), "nothing is done in it");
     assert!(phases.is_sorted_by_key(|phase| phase.start_time_unix_nano));
     let table = text(&format!("{}.numbers", world.mysql.database));
     let mut chunks = named("chunk");

@@ -124,6 +124,8 @@ fn follow(tx: &Transaction<'_>, tenant: &str, event: &NewEvent) -> rusqlite::Res
     };
     let mut record: PipeRecord = parsed(&text)?;
     let started = match record.last {
+        // It is told once more: when it ended is known.
+        Some(last) if last.id == *id && last.phase == phase => return Ok(true),
         Some(last) if last.id == *id => last.started,
         _ => event.at,
     };
@@ -201,5 +203,37 @@ impl TenantStore<'_> {
         let kind = kind.map(|kind| json(&kind)).transpose()?;
         self.store
             .records(sql, params![self.tenant, pipe, before, kind, limit])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing;
+    use super::*;
+
+    #[test]
+    fn a_phase_that_is_told_once_more_ended_when_it_did() {
+        let (_folder, store) = testing::store();
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (second, phase) in [
+            (1, Phase::Snapshot),
+            (2, Phase::Running),
+            (3, Phase::Running),
+        ] {
+            let event = NewEvent {
+                at: at(second),
+                pipe: "shop".to_owned(),
+                kind: EventKind::Phase,
+                resync: Some("r".to_owned()),
+                phase: Some(phase),
+                message: String::new(),
+            };
+            store.put_events(vec![("acme".to_owned(), event)]).unwrap();
+        }
+        let record = store.tenant("acme").pipe("shop").unwrap().unwrap();
+        let last = record.last.unwrap();
+        assert_eq!((last.started, last.ended), (at(1), Some(at(2))));
+        let told = store.tenant("acme").events_after(None, 0, 10).unwrap();
+        assert_eq!(told.len(), 3);
     }
 }

@@ -1,6 +1,6 @@
 //! Secrets, as the vault has sealed them.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{Store, StoreError, TenantStore, set_meta};
 
@@ -41,24 +41,33 @@ impl Store {
         (key, value): (&str, &[u8]),
     ) -> Result<(), StoreError> {
         self.write(|tx| {
-            let mut put = tx.prepare(PUT)?;
             for secret in secrets {
-                let SealedSecret {
-                    tenant,
-                    pipe,
-                    name,
-                    sealed,
-                } = secret;
-                put.execute(params![tenant, pipe, name, sealed])?;
+                put(
+                    tx,
+                    &secret.tenant,
+                    &secret.pipe,
+                    (&secret.name, &secret.sealed),
+                )?;
             }
             set_meta(tx, key, value)
         })
     }
 }
 
-/// Writes a secret, in place of the one of its name.
-const PUT: &str = "INSERT INTO secrets (tenant, pipe, name, sealed) VALUES (?1, ?2, ?3, ?4) \
-                   ON CONFLICT (tenant, pipe, name) DO UPDATE SET sealed = excluded.sealed";
+/// Writes a sealed secret, in place of the one of its name.
+pub(super) fn put(
+    tx: &Transaction<'_>,
+    tenant: &str,
+    pipe: &str,
+    (name, sealed): (&str, &[u8]),
+) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO secrets (tenant, pipe, name, sealed) VALUES (?1, ?2, ?3, ?4) \
+               ON CONFLICT (tenant, pipe, name) DO UPDATE SET sealed = excluded.sealed";
+    let mut statement = tx.prepare_cached(sql)?;
+    statement
+        .execute(params![tenant, pipe, name, sealed])
+        .map(drop)
+}
 
 impl TenantStore<'_> {
     /// The names of a pipe's secrets.
@@ -87,7 +96,7 @@ impl TenantStore<'_> {
     ) -> Result<bool, StoreError> {
         self.store.write_if(|tx| {
             for (name, sealed) in sealed {
-                tx.execute(PUT, params![self.tenant, pipe, name, sealed])?;
+                put(tx, self.tenant, pipe, (name, sealed))?;
             }
             let count = "SELECT count(*) FROM secrets WHERE tenant = ?1 AND pipe = ?2";
             let count = tx.query_row(count, params![self.tenant, pipe], |row| {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Event, EventKind, Store, StoreError, TenantStore, json, number, parsed};
+use super::{Event, EventKind, Store, StoreError, TenantStore, json, number, parsed, secrets};
 use crate::lifecycle::report::Phase;
 
 /// Events that wait for one webhook, at most; beyond that the oldest one is given up.
@@ -180,8 +180,7 @@ impl TenantStore<'_> {
             }
             let sql = "INSERT INTO webhooks (id, tenant, record) VALUES (?1, ?2, ?3)";
             tx.execute(sql, params![record.id, self.tenant, json(record)?])?;
-            let sql = "INSERT INTO secrets (tenant, pipe, name, sealed) VALUES (?1, '', ?2, ?3)";
-            tx.execute(sql, params![self.tenant, record.secret_name(), sealed])?;
+            secrets::put(tx, self.tenant, "", (&record.secret_name(), sealed))?;
             Ok(true)
         })
     }

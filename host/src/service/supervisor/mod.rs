@@ -20,7 +20,7 @@ use tracing::Instrument;
 
 use super::Service;
 use super::problem::{Problem, without_path};
-use super::store::{EventKind, LastResync, NewEvent, StoreError, Wanted};
+use super::store::{EventKind, LastResync, StoreError, Wanted};
 use crate::lifecycle::report::{Outcome, Phase, ResyncSummary};
 use crate::lifecycle::{self, Command, Error, Stop, Told};
 use crate::pipe::Pipe;
@@ -360,7 +360,7 @@ async fn run_once(
     let environment = service.environment_of(&id.tenant);
     let command = match command {
         Some(command) => command,
-        None => after_restart(service, id, &pipe, running.observer.has_opened())?,
+        None => after_restart(service, id, &pipe, &running.observer)?,
     };
     let turn = tokio::select! {
         // Should the semaphore be closed, there is no reason to wait.
@@ -397,11 +397,12 @@ fn after_restart(
     service: &Service,
     id: &PipeId,
     pipe: &Pipe,
-    again: bool,
+    observer: &Observer,
 ) -> Result<Command, Error> {
     let status = lifecycle::status(pipe)?;
+    let again = observer.has_opened();
     if let Some(last) = status.resync.as_ref().filter(|_| !again) {
-        recall(service, id, last);
+        recall(service, id, observer, last);
     }
     let stream = status.cdc.map(|cdc| cdc.report.paused);
     let resync = status.resync.map(|resync| resync.phase);
@@ -419,7 +420,7 @@ fn after_restart(
 }
 
 /// A crash may have come between the pipe's journal and the store: what the journal says of the last resync counts, and is told.
-fn recall(service: &Service, id: &PipeId, last: &ResyncSummary) {
+fn recall(service: &Service, id: &PipeId, observer: &Observer, last: &ResyncSummary) {
     let ended = last.ended.as_ref().and_then(|at| at.parse().ok());
     let store = service.store.tenant(&id.tenant);
     let mut is_news = false;
@@ -439,15 +440,7 @@ fn recall(service: &Service, id: &PipeId, last: &ResyncSummary) {
         tracing::error!(%error, pipe = id.name, "the store could not be written");
     }
     if is_news {
-        let event = NewEvent {
-            at: Timestamp::now(),
-            pipe: id.name.clone(),
-            kind: EventKind::Phase,
-            resync: Some(last.id.clone()),
-            phase: Some(last.phase),
-            message: format!("phase {}", last.phase),
-        };
-        service.events.put(&id.tenant, event);
+        observer.tell_phase(&last.id, last.phase);
     }
 }
 

@@ -132,6 +132,12 @@ impl Observer {
         self.put(kind, None, None, message.as_ref());
     }
 
+    /// Tells what phase a resync is in.
+    pub(super) fn tell_phase(&self, id: &str, phase: Phase) {
+        let message = format!("phase {phase}");
+        self.put(EventKind::Phase, Some(id), Some(phase), &message);
+    }
+
     /// Tells something of the resync at work, if one is.
     fn put_of_resync(&self, kind: EventKind, message: &str) {
         let resync = self.live_guard().resync.clone();
@@ -180,8 +186,7 @@ impl Progress for Observer {
         live.resync = Some((id.to_owned(), phase));
         live.waits = false;
         // Under the guard: who sees the phase finds its event, and the other way round.
-        let message = format!("phase {phase}");
-        self.put(EventKind::Phase, Some(id), Some(phase), &message);
+        self.tell_phase(id, phase);
     }
 
     fn table(&self, statistics: &TableStatistics) {
